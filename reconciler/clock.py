@@ -1,0 +1,29 @@
+"""The only module that asks the time; everything else is handed ``as_of``."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the present instant in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Return seconds on a clock that never goes back, for measuring how long work took."""
+    return time.monotonic()
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 instant that names its zone, as UTC.
+
+    Raises ``ValueError`` for text that is no instant and for one without a zone: a guess here would move
+    every deadline by hours.
+    """
+    instant = datetime.fromisoformat(text.strip())
+    if instant.tzinfo is None:
+        message = f"{text!r} has no time zone; write for example {text.strip()}Z or {text.strip()}+01:00"
+        raise ValueError(message)
+    return instant.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Rules: load, lint, try their cases, and evaluate them over a snapshot."""

@@ -1,0 +1,1 @@
+"""The one vocabulary: tables and columns, and how accounts are linked to people."""

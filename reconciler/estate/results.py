@@ -1,0 +1,153 @@
+"""Values that flow from the engine through findings to reports: verdicts, scopes, findings, runs.
+
+They stand here because engine, findings and report are siblings and know one another only through the estate.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from reconciler.estate.tables import Coverage
+
+SEVERITIES = ("critical", "high", "medium", "low")
+"""From worst to least."""
+
+Severity = Literal["critical", "high", "medium", "low"]
+
+
+class Outcome(StrEnum):
+    """The four verdicts; a rule emits those that are no pass, a pass is what remains of its population."""
+
+    VIOLATION = "violation"
+    PASS = "pass"
+    NOT_APPLICABLE = "not_applicable"
+    NOT_EVALUABLE = "not_evaluable"
+
+
+class State(StrEnum):
+    """Where a finding stands after the last evaluation that could see it."""
+
+    NEW = "new"
+    PERSISTING = "persisting"
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+
+
+class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reader of a finding must know of its rule."""
+
+    rule_id: str
+    name: str
+    version: int
+    title: str
+    severity: Severity
+    stage: str
+    layer: str
+    status: str
+    why: str
+    remedy: str
+    known_gaps: tuple[str, ...] = ()
+    population: str
+    identity: tuple[str, ...]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One subject that a rule did not pass: a violation, or not evaluable with the reason why."""
+
+    rule_id: str
+    verdict: Outcome
+    subject: dict[str, str | None]
+    """Identity column -> value, in the rule's order; dates and instants as ISO 8601 text."""
+    source: str | None = None
+    person_id: str | None = None
+    reason: str
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule did in one source (None: the whole estate).
+
+    ``blocked`` names what could not be read; where it is not empty nothing was evaluated here, the counts
+    are zero, and no finding of this rule and source is opened or resolved.
+    """
+
+    source: str | None
+    population: int = 0
+    violations: int = 0
+    passes: int = 0
+    not_applicable: int = 0
+    not_evaluable: int = 0
+    blocked: tuple[str, ...] = ()
+
+
+class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule over a snapshot: its scopes and the verdicts that are no pass, ordered by subject."""
+
+    rule: RuleInfo
+    scopes: tuple[Scope, ...]
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """All rules over one snapshot. ``digest`` is the SHA-256 of every verdict and scope in canonical order:
+    the same snapshot, rules and parameters give the same digest for ever."""
+
+    snapshot: str
+    as_of: datetime
+    results: tuple[RuleResult, ...]
+    digest: str
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a finding's history."""
+
+    at: datetime
+    run_id: str
+    change: Literal["opened", "resolved", "reopened", "changed"]
+    verdict: Outcome
+    severity: Severity
+    reason: str
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference that is kept: the same rule and subject give the same ``finding_id`` in every run."""
+
+    finding_id: str
+    rule_id: str
+    rule: str
+    rule_version: int
+    verdict: Outcome
+    severity: Severity
+    state: State
+    source: str | None
+    subject: dict[str, str | None]
+    reason: str
+    person_id: str | None
+    first_seen: datetime
+    last_seen: datetime
+    resolved_at: datetime | None = None
+    times_reopened: int = 0
+    verified: bool = True
+    """False where the last run could not evaluate the rule in this source: the state is the last known."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded night: what was read, what every rule did, and how the findings moved."""
+
+    run_id: str
+    estate: str
+    snapshot: str
+    as_of: datetime
+    recorded_at: datetime
+    digest: str
+    rules: tuple[RuleInfo, ...]
+    scopes: dict[str, tuple[Scope, ...]]
+    """rule_id -> scopes."""
+    coverage: tuple[Coverage, ...]
+    new: int = 0
+    persisting: int = 0
+    resolved: int = 0
+    reopened: int = 0

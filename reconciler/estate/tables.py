@@ -1,0 +1,170 @@
+"""Tables and columns of the estate, derived from the records and the few tables that the product builds."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import pyarrow as pa
+
+from reconciler.sdk.records import GOVERNANCE, IDENTITY, RECORDS, Record, doc, key
+
+_ARROW: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    datetime: pa.timestamp("us", tz="UTC"),
+    date: pa.date32(),
+    list[str]: pa.list_(pa.string()),
+}
+_SQL: dict[Any, str] = {
+    str: "VARCHAR",
+    bool: "BOOLEAN",
+    int: "BIGINT",
+    float: "DOUBLE",
+    datetime: "TIMESTAMPTZ",
+    date: "DATE",
+    list[str]: "VARCHAR[]",
+}
+_NAMES: dict[Any, str] = {
+    str: "text",
+    bool: "yes/no",
+    int: "integer",
+    float: "number",
+    datetime: "instant (UTC)",
+    date: "date",
+    list[str]: "list of text",
+}
+
+
+class Link(Record, frozen=True, kw_only=True, gc=False):
+    """Account to person, one row an account; person_id is null unless the link holds (linked, manual)."""
+
+    source: Annotated[str, key("Source of the account.")]
+    account_id: Annotated[str, key("The account.")]
+    person_id: Annotated[str | None, doc("The person, where the link holds.")] = None
+    method: Annotated[str | None, doc("The matcher that decided.")] = None
+    confidence: Annotated[float | None, doc("0 to 1, by the matcher.")] = None
+    state: Annotated[
+        Literal["linked", "proposed", "ambiguous", "manual", "rejected"] | None, doc("Whether the link holds.")
+    ] = None
+    since: Annotated[datetime | None, doc("When the link was first made.")] = None
+    candidates: Annotated[list[str] | None, doc("person_ids that fit, where more than one does.")] = None
+
+
+class EffectiveAccess(Record, frozen=True, kw_only=True, gc=False):
+    """Account to every entitlement it reaches through nested grants; cycle-safe, shortest path."""
+
+    source: Annotated[str, key("Source.")]
+    account_id: Annotated[str, key("The account.")]
+    entitlement_id: Annotated[str, key("The entitlement reached.")]
+    depth: Annotated[int | None, doc("1: held directly.")] = None
+    path: Annotated[str | None, doc("Entitlement names from the one held to the one reached: A > B > C.")] = None
+
+
+class Coverage(Record, frozen=True, kw_only=True, gc=False):
+    """What was read and what was not, per source, table and partition of this snapshot."""
+
+    source: Annotated[str, key("Source.")]
+    table_name: Annotated[str, key("Estate table.")]
+    partition: Annotated[str, key("Part of the table.")]
+    status: Annotated[Literal["COMPLETE", "PARTIAL", "FAILED"] | None, doc("How much was read.")] = None
+    rows: Annotated[int | None, doc("Rows read.")] = None
+    provider_count: Annotated[int | None, doc("The provider's own count.")] = None
+    gaps: Annotated[list[str] | None, doc("What could not be read, in words.")] = None
+    canaries: Annotated[list[str] | None, doc("Canaries that came back.")] = None
+
+
+BUILT: dict[str, type[Record]] = {"links": Link, "effective_access": EffectiveAccess, "coverage": Coverage}
+"""Tables that the product builds from a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, Python type, whether it is of the key, the values it may take, and what it means."""
+
+    name: str
+    type: Any
+    key: bool
+    values: tuple[str, ...]
+    doc: str
+
+    @property
+    def arrow(self) -> pa.Field[Any]:
+        """The Arrow field; key columns are not nullable."""
+        return pa.field(self.name, _ARROW[self.type], nullable=not self.key)
+
+    @property
+    def sql(self) -> str:
+        """The DuckDB type."""
+        return _SQL[self.type]
+
+    @property
+    def type_name(self) -> str:
+        """The type in words, for people."""
+        return _NAMES[self.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the estate."""
+
+    name: str
+    group: Literal["identity", "governance", "built"]
+    doc: str
+    columns: tuple[Column, ...]
+    record: type[Record]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the key columns, in order."""
+        return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema."""
+        return pa.schema([column.arrow for column in self.columns])
+
+    @property
+    def ddl(self) -> str:
+        """``CREATE TABLE`` for DuckDB, empty."""
+        lines = ", ".join(f'"{c.name}" {c.sql}' + (" NOT NULL" if c.key else "") for c in self.columns)
+        return f'CREATE TABLE "{self.name}" ({lines})'
+
+    def column(self, name: str) -> Column | None:
+        """Return the column of that name, None where there is none."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def _column(name: str, hint: Any) -> Column:
+    meta = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, msgspec.Meta)), None)
+    if meta is None or not meta.description:
+        message = f"column {name} has no description"
+        raise TypeError(message)
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if get_origin(bare) in {Union, types.UnionType}:
+        bare = next(part for part in get_args(bare) if part is not type(None))
+    values: tuple[str, ...] = ()
+    if get_origin(bare) is Literal:
+        values, bare = get_args(bare), str
+    return Column(name, bare, bool(meta.extra and meta.extra.get("key")), values, meta.description)
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """Return every table of the estate by name: identity, governance, then built ones."""
+    found: dict[str, Table] = {}
+    for name, record in (RECORDS | BUILT).items():
+        group: Literal["identity", "governance", "built"] = (
+            "identity" if name in IDENTITY else "governance" if name in GOVERNANCE else "built"
+        )
+        hints = get_type_hints(record, include_extras=True)
+        columns = tuple(_column(field, hints[field]) for field in record.__struct_fields__)
+        summary = (record.__doc__ or "").strip().splitlines()[0]
+        found[name] = Table(name, group, summary, columns, record)
+    return found

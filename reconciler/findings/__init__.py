@@ -1,0 +1,1 @@
+"""What differs, kept: identity, lifecycle and history in a database."""

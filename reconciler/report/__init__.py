@@ -1,0 +1,1 @@
+"""One model of the findings, written as HTML, XLSX, CSV and JSON."""

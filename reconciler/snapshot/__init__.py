@@ -1,0 +1,1 @@
+"""Sealed, immutable pulls: Parquet files and the manifest that vouches for them."""
