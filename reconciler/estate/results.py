@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     """The four verdicts; a rule emits those that are no pass, a pass is what remains of its population."""
 
     VIOLATION = "violation"
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
     NOT_APPLICABLE = "not_applicable"
     NOT_EVALUABLE = "not_evaluable"
 
@@ -92,8 +92,11 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """All rules over one snapshot. ``digest`` is the SHA-256 of every verdict and scope in canonical order:
-    the same snapshot, rules and parameters give the same digest for ever."""
+    """All rules over one snapshot.
+
+    ``digest`` is the SHA-256 of every verdict and scope in canonical order: the same snapshot, rules and
+    parameters give the same digest for ever.
+    """
 
     snapshot: str
     as_of: datetime

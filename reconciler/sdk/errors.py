@@ -11,7 +11,7 @@ from typing import ClassVar
 from reconciler.errors import ConfigurationError, SourceError
 
 
-class Unreachable(SourceError):
+class Unreachable(SourceError):  # noqa: N818 - named for the remedy
     """The system did not answer, or stopped answering: reset, time-out, 5xx, truncated body.
 
     ``restart`` says that the page chain cannot be resumed at its cursor (an LDAP paging cookie dies with
@@ -25,7 +25,7 @@ class Unreachable(SourceError):
         self.restart = restart
 
 
-class Throttled(SourceError):
+class Throttled(SourceError):  # noqa: N818 - named for the remedy
     """The system asked us to wait; ``retry_after`` is its own figure in seconds, None where it gave none."""
 
     retriable: ClassVar[bool] = True
@@ -36,7 +36,7 @@ class Throttled(SourceError):
         self.restart = False
 
 
-class Refused(SourceError):
+class Refused(SourceError):  # noqa: N818 - named for the remedy
     """The system said no: wrong credentials or a missing permission, named where it is known."""
 
     retriable: ClassVar[bool] = False
@@ -46,7 +46,7 @@ class Refused(SourceError):
         self.missing_permission = missing_permission
 
 
-class Misbehaved(SourceError):
+class Misbehaved(SourceError):  # noqa: N818 - named for the remedy
     """The answer breaks the system's own contract: empty 200, unknown shape, repeated cursor, foreign link."""
 
     retriable: ClassVar[bool] = False
