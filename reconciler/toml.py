@@ -1,0 +1,178 @@
+"""Read TOML so that whoever finds fault with a value can name the file and the line it stands on.
+
+``tomllib`` forgets where a value stood; ``line_of`` finds it again by walking the text once more. The text
+must have parsed before: the walk does not look for errors.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import ConfigurationError
+
+Key = str | int
+"""A step to a value: a table's key, or the number of an element of an array (from 0)."""
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_DOT = re.compile(r"[ \t]*\.[ \t]*")
+_PART = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|[A-Za-z0-9_-]+')
+_TEXT = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}(?!")|\'\'\'.*?\'{3,5}(?!\')|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL)
+_BARE = re.compile(r"[^,\]}\n#]*")
+_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A TOML file: its values and where they stand."""
+
+    path: Path
+    text: str
+    data: dict[str, Any]
+    _lines: dict[tuple[Key, ...], int] = field(default_factory=dict, repr=False, compare=False)
+
+    def line(self, *keys: Key) -> int:
+        """Return the line of a value, or of the nearest table around it where the value is not there."""
+        if not self._lines:
+            self._lines.update(_positions(self.text))
+        return _nearest(self._lines, keys)
+
+    def at(self, *keys: Key) -> str:
+        """Return ``file:line`` of a value, to begin a message with."""
+        return f"{self.path}:{self.line(*keys)}"
+
+
+def read(path: Path) -> Document:
+    """Read a TOML file; raises ``ConfigurationError`` naming ``file:line`` where it is none."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: {error.strerror or error}", advice="Check the path and that this user may read the file."
+        ) from error
+    return parse(raw, path)
+
+
+def parse(raw: bytes, path: Path) -> Document:
+    """Parse the bytes of a TOML file; ``path`` is only named in messages."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigurationError(f"{path}:{line}: not UTF-8 text", advice="Save the file as UTF-8.") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _AT.search(str(error))
+        line = int(found[1]) if found else len(text.splitlines())
+        message = _AT.sub("", str(error)).strip()
+        raise ConfigurationError(
+            f"{path}:{line}: not TOML: {message}", advice="Correct the line; texts stand in quotes, lists in brackets."
+        ) from error
+    return Document(path, text, data)
+
+
+def line_of(text: str, keys: tuple[Key, ...]) -> int:
+    """Return the line (from 1) of the value at ``keys``, or of the nearest table around it.
+
+    ``("case", 1, "expect")`` is the key ``expect`` of the second ``[[case]]``.
+    """
+    return _nearest(_positions(text), keys)
+
+
+def _nearest(lines: dict[tuple[Key, ...], int], keys: tuple[Key, ...]) -> int:
+    while keys and keys not in lines:
+        keys = keys[:-1]
+    return lines.get(keys, 1)
+
+
+def _positions(text: str) -> dict[tuple[Key, ...], int]:
+    """Map every key path of the text to the line where it first stands."""
+    breaks = [match.start() for match in re.finditer("\n", text)]
+    lines: dict[tuple[Key, ...], int] = {}
+    walked = 0
+    for keys, offset in _walk(text):
+        while walked < len(breaks) and breaks[walked] < offset:
+            walked += 1
+        for end in range(1, len(keys) + 1):
+            lines.setdefault(keys[:end], walked + 1)
+    return lines
+
+
+def _walk(text: str) -> Iterator[tuple[tuple[Key, ...], int]]:
+    """Yield every key path with the offset where it stands, in the order of the text."""
+    counts: dict[tuple[Key, ...], int] = {}
+    table: tuple[Key, ...] = ()
+    at = _skip(text, 0)
+    while at < len(text):
+        if text[at] == "[":
+            many = text.startswith("[[", at)
+            parts, end = _dotted(text, at + 1 + many)
+            table = ()
+            for number, part in enumerate(parts, start=1):
+                table = (*table, part)
+                if many and number == len(parts):
+                    counts[table] = counts.get(table, -1) + 1
+                if table in counts:
+                    table = (*table, counts[table])
+            yield table, at
+            at = _skip(text, end + 1 + many)
+        else:
+            at = yield from _pair(text, at, table)
+            at = _skip(text, at)
+
+
+def _pair(text: str, at: int, table: tuple[Key, ...]) -> Generator[tuple[tuple[Key, ...], int], None, int]:
+    parts, end = _dotted(text, at)
+    keys = (*table, *parts)
+    yield keys, at
+    return (yield from _value(text, _skip(text, text.index("=", end) + 1), keys))
+
+
+def _value(text: str, at: int, keys: tuple[Key, ...]) -> Generator[tuple[tuple[Key, ...], int], None, int]:
+    if text[at] in "[{":
+        closing, number = "]" if text[at] == "[" else "}", 0
+        at = _skip(text, at + 1)
+        while text[at] != closing:
+            if closing == "]":
+                yield (*keys, number), at
+                at = yield from _value(text, at, (*keys, number))
+                number += 1
+            else:
+                at = yield from _pair(text, at, keys)
+            at = _skip(text, at)
+            if text[at] == ",":
+                at = _skip(text, at + 1)
+        return at + 1
+    literal = _TEXT.match(text, at) or _BARE.match(text, at)
+    return literal.end() if literal else at
+
+
+def _dotted(text: str, at: int) -> tuple[list[str], int]:
+    """Read a dotted key; return its parts and the offset behind it."""
+    parts: list[str] = []
+    at = _skip(text, at)
+    while part := _PART.match(text, at):
+        bare = part[0]
+        parts.append(next(iter(tomllib.loads(f"{bare} = 0"))) if bare[0] in "\"'" else bare)
+        at = part.end()
+        dot = _DOT.match(text, at)
+        if not dot:
+            break
+        at = dot.end()
+    return parts, _skip_spaces(text, at)
+
+
+def _skip(text: str, at: int) -> int:
+    match = _BLANK.match(text, at)
+    return match.end() if match else at
+
+
+def _skip_spaces(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t":
+        at += 1
+    return at
