@@ -9,8 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from reconciler.errors import ConfigurationError
-
-_revealed: set[str] = set()
+from reconciler.log import hide, redact
 
 
 def _check(reference: str) -> str:
@@ -45,12 +44,8 @@ def reveal(reference: str) -> str:
         advice = f"Write the secret into {name}."
     if not value:
         raise ConfigurationError(f"the secret {reference} is missing or empty", advice=advice)
-    _revealed.add(value)
+    hide(value)
     return value
 
 
-def redact(text: str) -> str:
-    """Return ``text`` with every secret revealed so far replaced by ``[redacted]``."""
-    for value in _revealed:
-        text = text.replace(value, "[redacted]")
-    return text
+__all__ = ["SecretRef", "redact", "reveal"]

@@ -1,0 +1,35 @@
+"""Logging to standard error, and the one place that knows which texts must never be printed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+_CHATTY = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer", "alembic", "asyncio")
+_hidden: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """Take ``secret`` out of everything that is logged or printed from now on."""
+    _hidden.add(secret)
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with every hidden secret replaced by ``[redacted]``, longest first."""
+    for secret in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(secret, "[redacted]")
+    return text
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def configure(level: str) -> None:
+    """Log at ``level`` to standard error; libraries that print URLs and headers stay at WARNING."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

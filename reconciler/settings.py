@@ -1,0 +1,235 @@
+"""The configuration: one TOML file, every key typed and described, every error with its file and line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from reconciler import connectors, toml
+from reconciler.errors import ConfigurationError
+from reconciler.sdk.settings import SourceSettings
+
+DEFAULT_FILE = "reconciler.toml"
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        close = difflib.get_close_matches(name, available_timezones(), n=1)
+        raise ValueError(f"is no IANA time zone{f'; did you mean {close[0]}?' if close else ''}")
+    return str(ZoneInfo(name))
+
+
+class Section(BaseModel):
+    """A part of the configuration; a key nobody reads is an error, not a comment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estate(Section):
+    """``[estate]``: whose access is reconciled."""
+
+    name: Annotated[str, Field(min_length=1, description="Name of the organisation, printed on every report.")]
+    time_zone: Annotated[
+        str, AfterValidator(_zone), Field(description="IANA zone of business dates that carry none of their own.")
+    ] = "UTC"
+
+
+class Store(Section):
+    """``[store]``: where state lives; relative paths start at the configuration file's folder."""
+
+    database: Annotated[
+        str,
+        Field(pattern=r"^(sqlite|postgresql\+psycopg)://", description="sqlite:///FILE or postgresql+psycopg://..."),
+    ] = "sqlite:///reconciler.db"
+    snapshots: Annotated[str, Field(min_length=1, description="Folder of the sealed snapshots.")] = "snapshots"
+
+
+class Limits(Section):
+    """``[limits]``: a table that shrank by more than this is held until a named person accepts the drop."""
+
+    drop_count: Annotated[int, Field(ge=0, description="Rows that a table may lose, whatever its size.")] = 50
+    drop_percent: Annotated[
+        float, Field(ge=0, le=100, description="Percent that a table may lose; held only past both.")
+    ] = 10.0
+    small_population: Annotated[
+        int, Field(ge=0, description="Tables below this many rows are held when they lose more than half instead.")
+    ] = 100
+
+
+class Correlation(Section):
+    """``[correlation]``: how accounts are linked to people, strongest matcher first."""
+
+    matchers: Annotated[
+        list[Literal["employee_id", "email", "login"]], Field(min_length=1, description="Matchers in order of trust.")
+    ] = ["employee_id", "email", "login"]
+
+
+class Rules(Section):
+    """``[rules]``: an organisation's own rules and parameters."""
+
+    folders: Annotated[list[str], Field(description="Folders of own rules, beside the bundled ones.")] = []
+    params: Annotated[
+        dict[str, dict[str, Any]], Field(description="Rule id -> parameter -> value, in place of the rule's default.")
+    ] = {}
+
+
+class Engine(Section):
+    """``[engine]``: what one evaluation may use."""
+
+    threads: Annotated[int, Field(ge=1, le=256, description="Threads of one evaluation.")] = 2
+    memory_mb: Annotated[int, Field(ge=256, description="Memory of one evaluation in MiB; more spills to disk.")] = 2048
+
+
+class Report(Section):
+    """``[report]``: what ``run`` writes."""
+
+    folder: Annotated[str, Field(min_length=1, description="Folder of the reports.")] = "reports"
+    formats: Annotated[
+        list[Literal["html", "xlsx", "csv", "json"]], Field(description="Formats that a run writes.")
+    ] = ["html"]
+
+
+class Config(Section):
+    """The whole file. ``sources`` is checked again, each section by its own connector."""
+
+    estate: Estate
+    store: Store = Store()
+    sources: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], dict[str, Any]],
+        Field(min_length=1, description="Name -> source; the name fills the source column."),
+    ]
+    limits: Limits = Limits()
+    correlation: Correlation = Correlation()
+    rules: Rules = Rules()
+    engine: Engine = Engine()
+    report: Report = Report()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A checked configuration: the file, its sections, and each source's settings by its connector."""
+
+    path: Path
+    config: Config
+    sources: Mapping[str, SourceSettings]
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths start at."""
+        return self.path.parent
+
+    @property
+    def database_url(self) -> str:
+        """The database URL, a relative SQLite file made absolute."""
+        url = self.config.store.database
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and url != prefix and not url.startswith(prefix + ":memory:"):
+            return prefix + str((self.base / url.removeprefix(prefix)).resolve())
+        return url
+
+    @property
+    def snapshots(self) -> Path:
+        """The snapshot folder."""
+        return (self.base / self.config.store.snapshots).resolve()
+
+    @property
+    def reports(self) -> Path:
+        """The report folder."""
+        return (self.base / self.config.report.folder).resolve()
+
+    @property
+    def rule_folders(self) -> list[Path]:
+        """The organisation's own rule folders."""
+        return [(self.base / folder).resolve() for folder in self.config.rules.folders]
+
+
+def _problem(file: toml.Document, prefix: tuple[str, ...], model: type[BaseModel], error: Mapping[str, Any]) -> str:
+    """Say one validation error as ``file:line: key: what``, with the nearest known key for an unknown one."""
+    parts: tuple[toml.Key, ...] = tuple(part for part in error["loc"] if part != "[key]")
+    location = (*prefix, *parts)
+    said = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        known = _keys(model, parts[:-1])
+        close = difflib.get_close_matches(str(parts[-1]), known, n=1)
+        said = f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known: {', '.join(known)}"
+    elif error["type"] == "missing":
+        said = "is missing"
+    return f"{file.at(*location)}: {'.'.join(map(str, location))}: {said}"
+
+
+def _keys(model: type[BaseModel], parents: tuple[toml.Key, ...]) -> list[str]:
+    for part in parents:
+        field = model.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return sorted(model.model_fields)
+
+
+def _sources(file: toml.Document, config: Config) -> tuple[dict[str, SourceSettings], list[str]]:
+    found: dict[str, SourceSettings] = {}
+    problems: list[str] = []
+    for name, section in config.sources.items():
+        where = f"{file.at('sources', name)}: sources.{name}"
+        connector = section.get("connector")
+        if not isinstance(connector, str):
+            problems.append(f"{where}: connector is missing; use one of: {', '.join(connectors.names())}")
+            continue
+        try:
+            model = connectors.load(connector).Settings
+        except ConfigurationError as error:
+            problems.append(f"{where}: {error.message}; {error.advice}")
+            continue
+        try:
+            found[name] = model.model_validate(section)
+        except ValidationError as error:
+            problems += [_problem(file, ("sources", name), model, e) for e in error.errors()]
+    return found, problems
+
+
+def load(path: Path) -> Settings:
+    """Read and check the configuration at ``path``.
+
+    Raises ``ConfigurationError`` that lists every problem found, each as ``file:line: key: what``.
+    """
+    path = path.absolute()
+    file = toml.read(path)
+    try:
+        config = Config.model_validate(file.data)
+    except ValidationError as error:
+        raise _refusal([_problem(file, (), Config, e) for e in error.errors()]) from error
+    sources, problems = _sources(file, config)
+    if problems:
+        raise _refusal(problems)
+    return Settings(path, config, sources)
+
+
+def _refusal(problems: list[str]) -> ConfigurationError:
+    advice = "`reconciler config schema` lists every key; `reconciler init` writes an example."
+    return ConfigurationError("\n".join(problems), advice=advice)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, each bundled connector's own keys included."""
+    whole = Config.model_json_schema()
+    definitions = whole.setdefault("$defs", {})
+    variants = []
+    for name in connectors.names():
+        model = connectors.load(name).Settings
+        part = model.model_json_schema(ref_template="#/$defs/{model}")
+        definitions |= part.pop("$defs", {})
+        part["properties"]["connector"] = {"const": name}
+        part["title"] = f"Source read by {name}"
+        definitions[f"source_{name}"] = part
+        variants.append({"$ref": f"#/$defs/source_{name}"})
+    whole["properties"]["sources"]["additionalProperties"] = {"oneOf": variants}
+    whole["properties"]["sources"].pop("patternProperties", None)
+    whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    whole["title"] = "reconciler configuration"
+    return whole
