@@ -6,12 +6,18 @@ import logging
 import sys
 
 _CHATTY = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer", "alembic", "asyncio")
+_SHORTEST = 4
 _hidden: set[str] = set()
 
 
 def hide(secret: str) -> None:
-    """Take ``secret`` out of everything that is logged or printed from now on."""
-    _hidden.add(secret)
+    """Take ``secret`` out of everything that is logged or printed from now on.
+
+    A secret of fewer than four characters is left alone: taking it out would garble every message and protect
+    nothing.
+    """
+    if len(secret) >= _SHORTEST:
+        _hidden.add(secret)
 
 
 def redact(text: str) -> str:

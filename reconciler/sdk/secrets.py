@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from pydantic import AfterValidator
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from reconciler.errors import ConfigurationError
 from reconciler.log import hide, redact
 
 
-def _check(reference: str) -> str:
-    kind, separator, name = reference.partition(":")
-    if not separator or kind not in {"env", "file"} or not name:
-        message = "must be a reference, env:NAME or file:/path, never the secret itself"
-        raise ValueError(message)
-    return reference
+class SecretRef(str):
+    """A setting that holds ``env:NAME`` or ``file:/path``; ``reveal`` gives the secret behind it."""
+
+    __slots__ = ()
+
+    def __new__(cls, reference: str) -> SecretRef:
+        """Take a reference; raise ``ValueError`` for anything else, without repeating it."""
+        kind, separator, name = reference.partition(":")
+        if not separator or kind not in {"env", "file"} or not name:
+            message = "must be a reference, env:NAME or file:/path, never the secret itself"
+            raise ValueError(message)
+        return super().__new__(cls, reference)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate as text, then as a reference."""
+        del source
+        return core_schema.no_info_after_validator_function(cls, handler(str))
 
 
-SecretRef = Annotated[str, AfterValidator(_check)]
-"""A setting that holds ``env:NAME`` or ``file:/path``; ``reveal`` gives the secret."""
-
-
-def reveal(reference: str) -> str:
+def reveal(reference: SecretRef) -> str:
     """Return the secret behind ``env:NAME`` or ``file:/path`` (its text without the final line break).
 
     Raises ``ConfigurationError`` naming the reference where the variable or file is missing or empty.
     """
-    kind, _, name = _check(reference).partition(":")
+    kind, _, name = reference.partition(":")
     if kind == "env":
         value = os.environ.get(name, "")
         advice = f"Set the environment variable {name} before you start reconciler."
