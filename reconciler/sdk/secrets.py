@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -18,7 +18,7 @@ class SecretRef(str):
 
     __slots__ = ()
 
-    def __new__(cls, reference: str) -> SecretRef:
+    def __new__(cls, reference: str) -> Self:
         """Take a reference; raise ``ValueError`` for anything else, without repeating it."""
         kind, separator, name = reference.partition(":")
         if not separator or kind not in {"env", "file"} or not name:
