@@ -113,6 +113,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Outcome
     severity: Severity
     reason: str
+    rule_version: int | None = None
+    """The version of the rule that said so; None: not known."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,3 +156,5 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     persisting: int = 0
     resolved: int = 0
     reopened: int = 0
+    unverified: int = 0
+    """Open findings that this run could not check; new, persisting, reopened and these are all that is open."""
