@@ -1,0 +1,1 @@
+"""One small file per noun; a module here with a ``command`` is a command."""

@@ -1,0 +1,89 @@
+"""``reconciler config``: check, show and describe the configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+
+@click.group()
+def command() -> None:
+    """Check, show and describe the configuration."""
+
+
+@command.command()
+@options.config
+@options.as_json
+def check(settings: Settings, *, machine: bool) -> None:
+    """Check every key, every secret reference, every rule and parameter; connect to nothing."""
+    from reconciler import run
+    from reconciler.cli import output
+
+    secrets = _secrets(settings)
+    sources = run.open_sources(settings)
+    rules = run.load_rules(settings)
+    if machine:
+        output.emit({"config": str(settings.path), "sources": [p.source.name for p in sources], "rules": len(rules)})
+        return
+    click.echo(
+        f"{settings.path}: {len(sources)} sources, {secrets} secrets present, {len(rules)} rules. No problem found."
+    )
+
+
+@command.command()
+@options.config
+@options.as_json
+def show(settings: Settings, *, machine: bool) -> None:
+    """Show every setting in force, defaults included; secrets stay references."""
+    from reconciler.cli import output
+
+    shown = settings.config.model_dump(mode="json")
+    shown["sources"] = {name: section.model_dump(mode="json") for name, section in settings.sources.items()}
+    if machine:
+        output.emit(shown)
+        return
+    rows = [(key, value) for key, value in _flat(shown)]
+    output.table(("setting", "value"), rows)
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file."""
+    from reconciler.cli import output
+    from reconciler.settings import schema as describe
+
+    output.emit(describe())
+
+
+def _secrets(settings: Settings) -> int:
+    """Reveal every secret reference so that a missing one is said now, not at night; return how many there are."""
+    from reconciler.errors import ConfigurationError
+    from reconciler.sdk.secrets import SecretRef, reveal
+
+    references = [
+        (f"sources.{name}.{key}", value)
+        for name, section in settings.sources.items()
+        for key, value in section
+        if isinstance(value, SecretRef)
+    ]
+    problems = []
+    for key, reference in references:
+        try:
+            reveal(reference)
+        except ConfigurationError as error:
+            problems.append(f"{key}: {error.message}. {error.advice}")
+    if problems:
+        raise ConfigurationError("\n".join(problems), advice="Secrets are referenced as env:NAME or file:/path.")
+    return len(references)
+
+
+def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        return [row for key, part in value.items() for row in _flat(part, f"{prefix}.{key}" if prefix else str(key))]
+    return [(prefix, "" if value is None else str(value))]

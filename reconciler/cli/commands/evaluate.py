@@ -1,0 +1,55 @@
+"""``reconciler evaluate``: judge a sealed snapshot and record what differs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+
+@click.command()
+@options.config
+@click.argument("snapshot", required=False)
+@options.as_of
+@click.option("--dry-run", is_flag=True, help="Show the verdicts; record nothing.")
+@options.fail_on
+@options.as_json
+def command(
+    settings: Settings, snapshot: str | None, as_of: datetime | None, fail_on: str, *, dry_run: bool, machine: bool
+) -> int:
+    """Judge a sealed SNAPSHOT (default: the newest) and record what differs from the last run."""
+    from reconciler import run
+    from reconciler.cli import output, summary
+    from reconciler.errors import ConfigurationError
+    from reconciler.snapshot import SnapshotStore
+
+    snapshots = SnapshotStore(settings.snapshots)
+    chosen = snapshots.open(snapshot) if snapshot else snapshots.latest()
+    if chosen is None:
+        raise ConfigurationError(f"no sealed snapshot in {settings.snapshots}", advice="Run `reconciler pull` first.")
+    rules = run.load_rules(settings)
+    with run.open_findings(settings) as store:
+        with output.working("evaluating"):
+            evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of)
+        if dry_run:
+            code = run.exit_code(chosen.coverage(), run.violations(evaluation), fail_on)
+            recorded = store.run_of_snapshot(chosen.snapshot_id)
+            if machine:
+                output.emit(summary.of_replay(evaluation, recorded, code))
+            else:
+                summary.show_replay(evaluation, recorded)
+            return code
+        recorded = run.record(settings, store, chosen, evaluation)
+        findings = store.findings()
+    code = run.exit_code(recorded.coverage, run.open_violations(findings), fail_on)
+    if machine:
+        output.emit(summary.of_run(recorded, findings, (), (), code))
+    else:
+        summary.show_run(recorded, findings, (), ())
+    return code

@@ -1,0 +1,114 @@
+"""``reconciler findings``: what differs, and the history of each difference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+STATES = ("new", "persisting", "resolved", "reopened")
+SEVERITIES = ("critical", "high", "medium", "low")
+
+
+@click.group()
+def command() -> None:
+    """List findings and show one with its history."""
+
+
+@command.command(name="list")
+@options.config
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only these states; repeatable.")
+@click.option("--open", "open_only", is_flag=True, help="Leave out what is resolved.")
+@click.option("--rule", "rules", multiple=True, metavar="ID", help="Only this rule; repeatable.")
+@click.option("--severity", "severities", multiple=True, type=click.Choice(SEVERITIES), help="Only these; repeatable.")
+@click.option("--source", "sources", multiple=True, help="Only this source; repeatable.")
+@click.option("--person", "persons", multiple=True, metavar="PERSON_ID", help="Only this person; repeatable.")
+@click.option("--verdict", type=click.Choice(("violation", "not_evaluable")), help="Only this verdict.")
+@options.as_json
+def list_findings(
+    settings: Settings,
+    *,
+    states: tuple[str, ...],
+    rules: tuple[str, ...],
+    severities: tuple[str, ...],
+    sources: tuple[str, ...],
+    persons: tuple[str, ...],
+    verdict: str | None,
+    open_only: bool,
+    machine: bool,
+) -> None:
+    """List findings, worst first; resolved ones too unless --open is given.
+
+    With --json: one array; each item has finding_id, rule_id, rule, verdict, severity, state, source, subject
+    (the identity columns), reason, person_id, first_seen and last_seen.
+    """
+    from reconciler import run
+    from reconciler.cli import output
+
+    with run.open_findings(settings) as store:
+        found = store.findings(
+            states=states,
+            rules=rules,
+            severities=severities,
+            sources=sources,
+            persons=persons,
+            verdict=verdict,
+            open_only=open_only,
+        )
+    if machine:
+        output.emit(found)
+        return
+    if not found:
+        click.echo("No findings match.")
+        return
+    rows = [
+        (
+            f.finding_id,
+            f.severity,
+            f.state.value if f.verified else f"{f.state.value}, unverified",
+            f.verdict.value,
+            f.rule_id,
+            f.source or "",
+            f.reason,
+        )
+        for f in found
+    ]
+    output.table(("finding", "severity", "state", "verdict", "rule", "source", "reason"), rows)
+    click.echo(f"{len(found)} findings. `reconciler findings show ID` tells one's history.")
+
+
+@command.command()
+@options.config
+@click.argument("finding_id")
+@options.as_json
+def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
+    """Show one finding (its id, or the start of it) with its whole history."""
+    from reconciler import run
+    from reconciler.cli import output
+
+    with run.open_findings(settings) as store:
+        finding, history = store.show(finding_id)
+    if machine:
+        output.emit({"finding": finding, "history": history})
+        return
+    lines = [
+        ("rule", f"{finding.rule_id} {finding.rule} (version {finding.rule_version})"),
+        ("verdict", finding.verdict.value),
+        ("severity", finding.severity),
+        ("state", finding.state.value if finding.verified else f"{finding.state.value}, not verified by the last run"),
+        ("source", finding.source or "whole estate"),
+        *((name, value or "") for name, value in finding.subject.items() if name != "source"),
+        ("person", finding.person_id or ""),
+        ("reason", finding.reason),
+        ("first seen", finding.first_seen.isoformat()),
+        ("last seen", finding.last_seen.isoformat()),
+    ]
+    output.table((finding.finding_id, ""), lines)
+    click.echo()
+    changes = [(c.at.isoformat(), c.run_id, c.change, c.verdict.value, c.reason) for c in history]
+    output.table(("at", "run", "change", "verdict", "reason"), changes)

@@ -1,0 +1,38 @@
+"""``reconciler pull``: read every source into a sealed snapshot."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+
+@click.command()
+@options.config
+@options.as_of
+@options.as_json
+def command(settings: Settings, as_of: datetime | None, *, machine: bool) -> int:
+    """Read every source into a sealed snapshot, and say what could not be read.
+
+    Exit code 3 means that a source was not read whole; the snapshot is sealed with what is complete.
+    """
+    from reconciler import clock, run
+    from reconciler.cli import output, summary
+    from reconciler.snapshot import SnapshotStore
+
+    with run.open_findings(settings) as store:
+        unsealed = SnapshotStore(settings.snapshots).unsealed()
+        with output.pulling() as progress:
+            snapshot = run.pull(settings, store, as_of=as_of or clock.now(), progress=progress)
+    code = run.exit_code(snapshot.coverage(), (), "never")
+    if machine:
+        output.emit(summary.of_pull(snapshot, unsealed, code))
+    else:
+        summary.show_pull(snapshot, unsealed)
+    return code

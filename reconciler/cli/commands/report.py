@@ -1,0 +1,43 @@
+"""``reconciler report``: write the report of a recorded run again, in any format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+FORMATS = ("html", "xlsx", "csv", "json")
+
+
+@click.command()
+@options.config
+@click.option("--format", "fmt", type=click.Choice(FORMATS), help="Default: by the ending of --output, else html.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File; default: the report folder."
+)
+def command(settings: Settings, fmt: str | None, output: Path | None) -> None:
+    """Write the report of the last recorded run and print its path."""
+    from reconciler import report, run
+    from reconciler.errors import ConfigurationError
+
+    ending = output.suffix.lstrip(".").lower() if output else ""
+    if fmt is None and ending and ending not in FORMATS:
+        raise ConfigurationError(f"{output}: no report format .{ending}", advice=f"Use one of: {', '.join(FORMATS)}.")
+    chosen = cast("Literal['html', 'xlsx', 'csv', 'json']", fmt or ending or "html")
+    with run.open_findings(settings) as store:
+        last = store.last_run()
+        if last is None:
+            raise ConfigurationError("no run is recorded yet", advice="Do `reconciler run` first.")
+        findings = store.findings()
+    if output is None:
+        (path,) = run.write_reports(settings, last, findings, [chosen])
+    else:
+        path = output
+        report.write(report.build(last, findings, time_zone=settings.config.estate.time_zone), chosen, path)
+    click.echo(path)

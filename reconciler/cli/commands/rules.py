@@ -1,0 +1,121 @@
+"""``reconciler rules``: list, check, try, explain and write rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.engine import Rule
+
+
+@click.group()
+def command() -> None:
+    """List, lint, test, explain and write rules.
+
+    The bundled rules are always there; --config adds the organisation's own folders and parameters.
+    """
+
+
+def _rules_of(config: Path | None) -> list[Rule]:
+    from reconciler import engine, run
+    from reconciler.bundled import root
+    from reconciler.settings import load
+
+    return run.load_rules(load(config)) if config else engine.load([root("rules")], {})
+
+
+_config = click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="RECONCILER_CONFIG",
+    help="Configuration that names own rule folders and parameters.",
+)
+
+
+@command.command(name="list")
+@_config
+@options.as_json
+def list_rules(config: Path | None, *, machine: bool) -> None:
+    """List every rule with its severity, stage and version."""
+    from reconciler.cli import output
+
+    rules = [rule.info for rule in _rules_of(config)]
+    if machine:
+        output.emit(rules)
+        return
+    rows = [(r.rule_id, r.severity, r.stage, r.status, str(r.version), r.title) for r in rules]
+    output.table(("rule", "severity", "stage", "status", "version", "title"), rows)
+
+
+@command.command()
+@_config
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
+def lint(config: Path | None, folders: tuple[Path, ...]) -> None:
+    """Check the bundled and configured rules, or those of FOLDERS; each problem as file:line: what."""
+    from reconciler import engine
+
+    rules = engine.load(list(folders), {}) if folders else _rules_of(config)
+    click.echo(f"{len(rules)} rules, no problem found.")
+
+
+@command.command()
+@_config
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@options.as_json
+def test(config: Path | None, ids: tuple[str, ...], *, machine: bool) -> int:
+    """Try the cases of every rule, or of those named; exit code 2 where one fails."""
+    from reconciler import engine
+    from reconciler.cli import output
+
+    chosen = [_find(rule_id, _rules_of(config)) for rule_id in ids] if ids else _rules_of(config)
+    results = engine.run_cases(chosen)
+    failed = [result for result in results if not result.passed]
+    if machine:
+        output.emit([{"rule_id": r.rule_id, "case": r.name, "passed": r.passed, "detail": r.detail} for r in results])
+        return 2 if failed else 0
+    for result in failed:
+        click.secho(f"FAILED {result.rule_id}: {result.name}", fg="red")
+        click.echo(result.detail)
+    click.echo(f"{len(results) - len(failed)} cases passed, {len(failed)} failed.")
+    return 2 if failed else 0
+
+
+@command.command()
+@_config
+@click.argument("rule_id")
+def explain(config: Path | None, rule_id: str) -> None:
+    """Explain one rule to an auditor: what it reads, when it fires, what it cannot see, and its text."""
+    from reconciler import engine
+
+    click.echo(engine.explain(_find(rule_id, _rules_of(config))))
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("family")
+@click.argument("name")
+def new(folder: Path, family: str, name: str) -> None:
+    """Write a rule to start from, FOLDER/FAMILY/NAME.sql and .toml, that lints and passes its cases."""
+    from reconciler import engine
+
+    for path in engine.new(folder, family, name):
+        click.echo(path)
+
+
+def _find(rule_id: str, rules: list[Rule]) -> Rule:
+    import difflib
+
+    from reconciler.errors import ConfigurationError
+
+    for rule in rules:
+        if rule_id.casefold() in {rule.info.rule_id.casefold(), rule.info.name.casefold()}:
+            return rule
+    close = difflib.get_close_matches(rule_id.upper(), [rule.info.rule_id for rule in rules], n=1)
+    advice = f"Did you mean {close[0]}?" if close else "`reconciler rules list` names them."
+    raise ConfigurationError(f"no rule {rule_id}", advice=advice)

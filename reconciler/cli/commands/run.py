@@ -1,0 +1,64 @@
+"""``reconciler run``: the whole night, or a replay of one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+
+@click.command()
+@options.config
+@options.as_of
+@click.option(
+    "--replay",
+    metavar="SNAPSHOT",
+    help="Judge this sealed snapshot again and compare with what was recorded; nothing is pulled or written.",
+)
+@options.fail_on
+@options.as_json
+def command(settings: Settings, as_of: datetime | None, replay: str | None, fail_on: str, *, machine: bool) -> int:
+    """Do the whole night: pull every source, evaluate the rules, record what differs, write the reports.
+
+    \b
+    Example:
+      reconciler run --config reconciler.toml
+      reconciler run --replay 20260131T021500Z-1a2b3c
+    """
+    if replay is not None:
+        return _replay(settings, replay, as_of, fail_on, machine=machine)
+    from reconciler import run
+    from reconciler.cli import output, summary
+
+    with output.pulling() as progress:
+        night = run.night(settings, as_of=as_of, progress=progress)
+    code = run.exit_code(night.run.coverage, run.open_violations(night.findings), fail_on)
+    if machine:
+        output.emit(summary.of_run(night.run, night.findings, night.reports, night.unsealed, code))
+    else:
+        summary.show_run(night.run, night.findings, night.reports, night.unsealed)
+    return code
+
+
+def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str, *, machine: bool) -> int:
+    from reconciler import run
+    from reconciler.cli import output, summary
+    from reconciler.snapshot import SnapshotStore
+
+    snapshot = SnapshotStore(settings.snapshots).open(name)
+    with output.working("evaluating"):
+        evaluation = run.evaluate(settings, snapshot, run.load_rules(settings), as_of=as_of or snapshot.as_of)
+    with run.open_findings(settings) as store:
+        recorded = store.run_of_snapshot(snapshot.snapshot_id)
+    code = run.exit_code(snapshot.coverage(), run.violations(evaluation), fail_on)
+    if machine:
+        output.emit(summary.of_replay(evaluation, recorded, code))
+    else:
+        summary.show_replay(evaluation, recorded)
+    return code

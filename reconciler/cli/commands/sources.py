@@ -1,0 +1,93 @@
+"""``reconciler sources``: what is read, what its credentials can see, and drops that were accepted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
+
+
+@click.group()
+def command() -> None:
+    """List and check sources; accept a reviewed drop."""
+
+
+@command.command(name="list")
+@options.config
+@options.as_json
+def list_sources(settings: Settings, *, machine: bool) -> None:
+    """List the configured sources; connect to nothing."""
+    from reconciler import run
+    from reconciler.cli import output
+
+    rows = [
+        {
+            "source": pull.source.name,
+            "connector": pull.connector,
+            "version": pull.source.version,
+            "endpoint": pull.source.endpoint,
+            "tables": [t for t in pull.source.reports if pull.settings.tables is None or t in pull.settings.tables],
+        }
+        for pull in run.open_sources(settings)
+    ]
+    if machine:
+        output.emit(rows)
+        return
+    cells = [(r["source"], r["connector"], r["version"], r["endpoint"], ", ".join(r["tables"])) for r in rows]
+    output.table(("source", "connector", "version", "endpoint", "tables"), cells)
+
+
+@command.command()
+@options.config
+@click.argument("names", nargs=-1, metavar="[SOURCE]...")
+@options.as_json
+def check(settings: Settings, names: tuple[str, ...], *, machine: bool) -> int:
+    """Connect to each source and say what its credentials cannot see; exit code 3 where that is anything."""
+    from reconciler import run
+    from reconciler.cli import output
+    from reconciler.log import redact
+    from reconciler.sdk.errors import SourceError
+
+    answers = run.check_sources(settings, names)
+    found = {
+        name: {"error": redact(answer.message), "advice": answer.advice, "gaps": []}
+        if isinstance(answer, SourceError)
+        else {"error": None, "advice": "", "gaps": list(answer)}
+        for name, answer in answers.items()
+    }
+    good = not any(isinstance(answer, SourceError) or answer for answer in answers.values())
+    if machine:
+        output.emit(found)
+        return 0 if good else run.EXIT_SOURCE
+    for name, answer in answers.items():
+        if isinstance(answer, SourceError):
+            click.secho(f"{name}: {redact(answer.message)}", fg="red")
+            click.echo(f"  {answer.advice}")
+        elif answer:
+            click.secho(f"{name}: readable, but not whole", fg="yellow")
+            for gap in answer:
+                grant = f" (grant {gap.missing_permission})" if gap.missing_permission else ""
+                click.echo(f"  {gap.table} {gap.subject}: {gap.reason}{grant}")
+        else:
+            click.secho(f"{name}: readable", fg="green")
+    return 0 if good else run.EXIT_SOURCE
+
+
+@command.command()
+@options.config
+@click.argument("source")
+@click.argument("table")
+@click.option("--snapshot", required=True, help="The sealed snapshot whose smaller count you reviewed.")
+@click.option("--by", required=True, help="Who accepts the drop.")
+@click.option("--reason", required=True, help="Why the rows are rightly gone.")
+def accept(settings: Settings, *, source: str, table: str, snapshot: str, by: str, reason: str) -> None:
+    """Accept that TABLE of SOURCE shrank past its limit; the next run takes the new count as its measure."""
+    from reconciler import run
+
+    dropped = run.accept_drop(settings, source=source, table=table, snapshot=snapshot, by=by, reason=reason)
+    click.echo(f"{source} {table}: {dropped} rows accepted by {by}. The next run measures against them.")

@@ -1,0 +1,76 @@
+"""The entry point: find the commands, run one, and end with the exit code its outcome has."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from typing import NoReturn
+
+import click
+
+from reconciler import __version__
+from reconciler.cli import commands
+from reconciler.errors import ReconcilerError, StoreError
+
+
+class Commands(click.Group):
+    """Every module of ``reconciler.cli.commands`` is a command; the folder is the registry."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        del ctx
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found: click.Command = importlib.import_module(f"{commands.__name__}.{cmd_name}").command
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="reconciler")
+def reconciler() -> None:
+    """Compare who was approved with who has access, and never mistake unreadable for absent.
+
+    \b
+    Exit codes: 0 nothing at or above --fail-on · 1 findings at or above it · 2 configuration or rule error
+    3 a source could not be read whole · 4 store · 5 filing
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; an expected failure prints what happened and what to do, never a traceback."""
+    try:
+        code = reconciler.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _say("stopped; nothing that was not sealed or committed before counts")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except ReconcilerError as error:
+        sys.exit(_fail(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        advice = "Check the path, its permissions and the free space, then run the command again."
+        sys.exit(_fail(StoreError(str(error), advice=advice)))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: ReconcilerError) -> int:
+    from reconciler.log import redact
+
+    _say("error: " + redact(error.message))
+    if error.advice:
+        _say("  " + redact(error.advice))
+    return error.exit_code
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

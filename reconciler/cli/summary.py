@@ -1,0 +1,188 @@
+"""What a run, a pull or a replay says at its end: a page for people, an object for machines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli import output
+from reconciler.estate.results import SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
+from reconciler.estate.tables import Coverage
+from reconciler.snapshot import Snapshot
+
+_SHOWN = 12
+
+
+def of_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], unsealed: Sequence[Path], code: int) -> Any:
+    """Return a recorded run as one JSON object."""
+    return {
+        "run_id": run.run_id,
+        "estate": run.estate,
+        "snapshot": run.snapshot,
+        "as_of": run.as_of,
+        "digest": run.digest,
+        "new": run.new,
+        "persisting": run.persisting,
+        "resolved": run.resolved,
+        "reopened": run.reopened,
+        "open": dict(Counter(f.severity for f in _open(findings))),
+        "not_evaluable": sum(f.verdict == Outcome.NOT_EVALUABLE for f in findings if f.state != State.RESOLVED),
+        "coverage": run.coverage,
+        "blocked": _blocked(run.scopes),
+        "unsealed": [str(path) for path in unsealed],
+        "reports": [str(path) for path in reports],
+        "exit_code": code,
+    }
+
+
+def of_pull(snapshot: Snapshot, unsealed: Sequence[Path], code: int) -> Any:
+    """Return a sealed pull as one JSON object."""
+    return {
+        "snapshot": snapshot.snapshot_id,
+        "folder": str(snapshot.folder),
+        "as_of": snapshot.as_of,
+        "coverage": snapshot.coverage(),
+        "unsealed": [str(path) for path in unsealed],
+        "exit_code": code,
+    }
+
+
+def of_replay(evaluation: Evaluation, recorded: Run | None, code: int) -> Any:
+    """Return a replay as one JSON object: its verdicts, and whether they are those on record."""
+    return {
+        "snapshot": evaluation.snapshot,
+        "as_of": evaluation.as_of,
+        "digest": evaluation.digest,
+        "recorded_digest": recorded.digest if recorded else None,
+        "same_as_recorded": recorded.digest == evaluation.digest if recorded else None,
+        "rules": [{"rule_id": r.rule.rule_id, "scopes": r.scopes} for r in evaluation.results],
+        "verdicts": [verdict for result in evaluation.results for verdict in result.verdicts],
+        "exit_code": code,
+    }
+
+
+def show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], unsealed: Sequence[Path]) -> None:
+    """Print a recorded run: first what could not be seen, then what differs."""
+    click.secho(f"{run.estate}, as of {run.as_of:%Y-%m-%d %H:%M} UTC", bold=True)
+    click.echo(f"run {run.run_id}, snapshot {run.snapshot}")
+    click.echo()
+    _show_unsealed(unsealed)
+    show_coverage(run.coverage)
+    _show_blocked(run.scopes)
+    click.echo()
+    rows = []
+    for severity in SEVERITIES:
+        states = Counter(f.state for f in findings if f.severity == severity and f.verdict == Outcome.VIOLATION)
+        rows.append((severity, *(str(states[state]) for state in State)))
+    output.table(("violations", *(state.value for state in State)), rows)
+    unknown = sum(f.verdict == Outcome.NOT_EVALUABLE and f.state != State.RESOLVED for f in findings)
+    if unknown:
+        click.echo(f"\n{unknown} subjects could not be judged: `reconciler findings list --verdict not_evaluable`.")
+    click.echo(
+        f"\nThis run: {run.new} new, {run.persisting} persisting, {run.reopened} reopened, {run.resolved} resolved."
+    )
+    for path in reports:
+        click.echo(f"Report: {path}")
+
+
+def show_pull(snapshot: Snapshot, unsealed: Sequence[Path]) -> None:
+    """Print a sealed pull, table by table."""
+    _show_unsealed(unsealed)
+    rows = [
+        (part.source, part.table_name, part.partition, part.status or "", f"{part.rows or 0:,}")
+        for part in snapshot.coverage()
+    ]
+    output.table(("source", "table", "part", "status", "rows"), rows)
+    click.echo()
+    show_coverage(snapshot.coverage())
+    click.echo(f"Snapshot {snapshot.snapshot_id} sealed in {snapshot.folder}")
+
+
+def show_replay(evaluation: Evaluation, recorded: Run | None) -> None:
+    """Print a replay: figures per rule, and whether the verdicts are those on record."""
+    rows = []
+    for result in evaluation.results:
+        found = Counter(verdict.verdict for verdict in result.verdicts)
+        blocked = ", ".join(scope.source or "whole estate" for scope in result.scopes if scope.blocked)
+        rule = result.rule
+        rows.append(
+            (
+                rule.rule_id,
+                rule.severity,
+                rule.title,
+                str(sum(scope.population for scope in result.scopes)),
+                str(found[Outcome.VIOLATION]),
+                str(found[Outcome.NOT_EVALUABLE]),
+                blocked,
+            )
+        )
+    output.table(("rule", "severity", "title", "population", "violations", "not evaluable", "not evaluated in"), rows)
+    click.echo(
+        f"\nSnapshot {evaluation.snapshot}, as of {evaluation.as_of:%Y-%m-%d %H:%M} UTC, digest {evaluation.digest}"
+    )
+    if recorded is None:
+        click.echo("No run of this snapshot is on record.")
+    elif recorded.digest == evaluation.digest:
+        click.echo(f"The same verdicts as recorded by run {recorded.run_id}.")
+    else:
+        click.echo(
+            f"NOT the verdicts recorded by run {recorded.run_id} (digest {recorded.digest}): "
+            "rules, parameters or the instant differ."
+        )
+
+
+def show_coverage(coverage: Sequence[Coverage]) -> None:
+    """Print one calm line where all was read whole, else every gap."""
+    missing = [part for part in coverage if part.status != "COMPLETE"]
+    sources = {part.source for part in coverage}
+    tables = {(part.source, part.table_name) for part in coverage}
+    if not missing:
+        click.secho(f"Read whole: {len(tables)} tables of {len(sources)} sources.", fg="green")
+        return
+    click.secho(
+        f"NOT READ WHOLE: {len({(p.source, p.table_name) for p in missing})} of {len(tables)} tables.",
+        fg="red",
+        bold=True,
+    )
+    for part in missing:
+        where = f"{part.source} {part.table_name}" + (f" ({part.partition})" if part.partition else "")
+        gaps = part.gaps or ["no reason given"]
+        click.echo(f"  {part.status} {where}: {gaps[0]}")
+        for gap in gaps[1:_SHOWN]:
+            click.echo(f"    also: {gap}")
+        if len(gaps) > _SHOWN:
+            click.echo(f"    and {len(gaps) - _SHOWN} more")
+    click.echo("  Nothing was opened or resolved by what is missing.")
+
+
+def _blocked(scopes: Mapping[str, Sequence[Scope]]) -> list[dict[str, Any]]:
+    return [
+        {"rule_id": rule_id, "source": scope.source, "because": scope.blocked}
+        for rule_id, parts in scopes.items()
+        for scope in parts
+        if scope.blocked
+    ]
+
+
+def _show_blocked(scopes: Mapping[str, Sequence[Scope]]) -> None:
+    blocked = _blocked(scopes)
+    if not blocked:
+        return
+    click.secho("Not evaluable:", fg="yellow", bold=True)
+    for entry in blocked:
+        click.echo(f"  {entry['rule_id']} in {entry['source'] or 'the whole estate'}: {'; '.join(entry['because'])}")
+
+
+def _show_unsealed(unsealed: Sequence[Path]) -> None:
+    for path in unsealed:
+        click.secho(
+            f"Ignored {path}: a pull that never ended; remove the folder when you have looked at it.", fg="yellow"
+        )
+
+
+def _open(findings: Sequence[Finding]) -> list[Finding]:
+    return [f for f in findings if f.state != State.RESOLVED and f.verdict == Outcome.VIOLATION]
