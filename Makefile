@@ -1,0 +1,47 @@
+# Two commands do all set-up on a fresh machine with Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+DEBIAN := slapd ldap-utils postgresql chromium
+
+.PHONY: demo test bench lint fmt setup servers clean
+
+# uv lives in a venv of its own, so that nothing is installed outside this folder.
+.uv/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet uv
+
+$(STAMP): .uv/bin/uv pyproject.toml uv.lock
+	UV_PROJECT_ENVIRONMENT=$(VENV) .uv/bin/uv sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+setup: $(STAMP)
+
+# The demo needs nothing but Python: its company is served on loopback by in-process servers.
+demo: setup
+	$(BIN)/python -m tests.demo
+
+# Real servers that the tests start themselves, on free loopback ports.
+servers:
+	@$(PYTHON) tests/servers/install.py $(DEBIAN)
+
+lint: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo
+
+test: setup servers lint
+	$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+fmt: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .uv dist build demo .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,56 @@
+"""Install the Debian packages that the tests start as servers, or say which are missing.
+
+Runs on a bare Python before anything else is installed: standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAMS = {
+    "slapd": ["/usr/sbin/slapd"],
+    "ldap-utils": ["/usr/bin/ldapsearch"],
+    "postgresql": ["/usr/lib/postgresql/*/bin/initdb"],
+    "chromium": ["/usr/bin/chromium"],
+}
+
+
+def missing(packages: list[str]) -> list[str]:
+    """Name the packages whose program is not there."""
+    return [p for p in packages if not any(list(Path("/").glob(g.lstrip("/"))) for g in PROGRAMS[p])]
+
+
+def install(packages: list[str]) -> None:
+    """Install with apt, without starting any service."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    subprocess.run([*apt, "update"], check=True, env=environment)
+    subprocess.run(
+        [*apt, "install", "-y", "--no-install-recommends", *packages],
+        check=True,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def main() -> int:
+    """Install what is missing; return 1 with the command to type where that is not possible."""
+    wanted = missing(sys.argv[1:])
+    if not wanted:
+        return 0
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        install(wanted)
+        wanted = missing(wanted)
+        if not wanted:
+            return 0
+    print(f"The tests need these Debian packages: {' '.join(wanted)}", file=sys.stderr)
+    print(f"  sudo apt-get install --no-install-recommends {' '.join(wanted)}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
