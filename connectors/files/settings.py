@@ -1,0 +1,126 @@
+"""What `[sources.NAME]` may say where `connector = "files"`."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from reconciler.sdk.records import RECORDS
+from reconciler.sdk.settings import SourceSettings
+
+from .columns import columns_of, nearest
+
+V = TypeVar("V")
+
+
+class Settings(SourceSettings):
+    """Where the files are and how they are to be read."""
+
+    path: Annotated[
+        str, Field(min_length=1, description="Folder of the files, relative to the configuration's own folder.")
+    ]
+    ignore: Annotated[
+        list[str], Field(description="Files in the folder to leave alone: names, or patterns with * and ?.")
+    ] = Field(default_factory=list)
+    columns: Annotated[
+        dict[str, dict[str, str]],
+        Field(description="Per table: estate column = the file's own name of that column."),
+    ] = Field(default_factory=dict)
+    ignore_columns: Annotated[
+        dict[str, list[str]],
+        Field(description='Per table: columns of the file to leave alone; ["*"] for all that are not mapped.'),
+    ] = Field(default_factory=dict)
+    sheets: Annotated[
+        dict[str, str], Field(description="Per table: the sheet of an XLSX workbook that has more than one.")
+    ] = Field(default_factory=dict)
+    delimiter: Annotated[str, Field(description="Character between the fields of a CSV file.")] = ","
+    encoding: Annotated[str, Field(description="Encoding of CSV, JSON and JSON Lines files.")] = "utf-8-sig"
+    list_separator: Annotated[
+        str | None,
+        Field(min_length=1, description="Text between the items of a list; left out: ; or | (in mail fields also ,)."),
+    ] = None
+    date_format: Annotated[
+        str | None,
+        Field(description="How dates are written, such as %d.%m.%Y; left out: 2026-03-31."),
+    ] = None
+    time_zone: Annotated[
+        str | None,
+        Field(description="IANA zone of times that name none; left out: a time without a zone is an error."),
+    ] = None
+    null_values: Annotated[
+        list[str], Field(description='Texts that mean "not said", such as NULL or n/a; an empty cell always does.')
+    ] = Field(default_factory=list)
+
+    @field_validator("tables")
+    @classmethod
+    def _known_tables(cls, tables: list[str] | None) -> list[str] | None:
+        for table in tables or ():
+            _known_table(table)
+        return tables
+
+    @field_validator("ignore_columns", "sheets", "columns")
+    @classmethod
+    def _keyed_by_table(cls, by_table: dict[str, V]) -> dict[str, V]:
+        for table in by_table:
+            _known_table(table)
+        return by_table
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, delimiter: str) -> str:
+        if len(delimiter) != 1 or delimiter in '"\r\n\0':
+            message = 'must be one character, such as "," or ";" or "\\t", and no quote'
+            raise ValueError(message)
+        return delimiter
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            codec = codecs.lookup(encoding)
+        except (LookupError, ValueError):
+            codec = None
+        if codec is None or not codec._is_text_encoding:  # noqa: SLF001 - the one place where Python says so
+            message = f"{encoding!r} is not a text encoding; use for example utf-8-sig, utf-16 or cp1252"
+            raise ValueError(message)
+        return encoding
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            try:
+                ZoneInfo(zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                message = f"{zone!r} is not an IANA time zone; use for example Europe/Amsterdam"
+                raise ValueError(message) from error
+        return zone
+
+    @field_validator("date_format")
+    @classmethod
+    def _whole_date(cls, written: str | None) -> str | None:
+        if written is not None and not (
+            "%d" in written and ("%Y" in written or "%y" in written) and any(m in written for m in ("%m", "%b", "%B"))
+        ):
+            message = f"{written!r} does not name day, month and year, as %d.%m.%Y does"
+            raise ValueError(message)
+        return written
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Settings:
+        for table, mapping in self.columns.items():
+            names = [column.name for column in columns_of(table)]
+            for column in mapping:
+                if column not in names:
+                    message = f"columns.{table}: no such estate column: {column}{nearest(column, names)}"
+                    raise ValueError(message)
+        return self
+
+
+def _known_table(table: str) -> None:
+    if table not in RECORDS:
+        message = f"no such table: {table}{nearest(table, RECORDS) or '; tables are ' + ', '.join(RECORDS)}"
+        raise ValueError(message)

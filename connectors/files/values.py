@@ -1,0 +1,329 @@
+"""Turn the cells of a file into the estate's types: strictly, and never by a guess.
+
+Three kinds of file say what a cell is in three ways. CSV has text only. JSON and Parquet have types, and a
+wrong one is refused rather than converted. A spreadsheet turns what people type into numbers and dates by
+itself, so the few conversions that undo this are allowed there, and only there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from functools import cache, partial
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from .columns import Column, nearest
+from .problems import BadValueError, shown
+
+Convert = Callable[[Any], Any]
+"""Cell -> value; None is "not said". Raises `BadValueError`."""
+
+Family = Literal["text", "json", "sheet", "arrow"]
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_INSTANT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?\s?([Zz]|[+-]\d{2}(:?\d{2})?)?", re.ASCII
+)
+_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_INT64 = 2**63
+_EXACT = 10**15
+_WITH_COMMAS = frozenset({"emails", "domains"})
+_NUMBERED = re.compile(r".*(_id|_ref|_by|_owner)|login|logins|steward")
+
+_WRITE_INSTANT = "Write date, time and zone, such as 2026-03-31T17:00:00+02:00 or 2026-03-31T15:00:00Z"
+_MEND_CELL = "Correct the cell; where it should hold text, format the column as Text and type the value again."
+_DUE = {
+    "text": "text",
+    "choice": "text",
+    "zone": "text",
+    "object": "a JSON object",
+    "yes/no": "true or false",
+    "integer": "a whole number",
+    "date": "a date",
+    "instant": "an instant",
+    "list": "a list of texts",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the settings say that cells are to be read."""
+
+    null_values: frozenset[str] = field(default_factory=frozenset)
+    list_separator: str | None = None
+    date_format: str | None = None
+    zone: ZoneInfo | None = None
+
+    def converter(self, column: Column, family: Family) -> Convert:
+        """Return the function that reads the cells of `column` in this kind of file."""
+        text = self._text(column)
+        if family == "text":
+            return text
+        if family == "sheet":
+            return _by_type(column, self._sheet(column, text), _MEND_CELL)
+        remedy = f"Have the export write {_DUE[column.kind]} there."
+        if column.kind == "text":
+            remedy += " A number has lost its leading zeros, so it is not taken for an id."
+        return _by_type(column, self._typed(column, text), remedy)
+
+    def _text(self, column: Column) -> Convert:
+        parse = self._parser(column)
+        nulls = self.null_values
+
+        def convert(cell: str) -> Any:
+            text = cell.strip()
+            return None if not text or text in nulls else parse(text)
+
+        return convert
+
+    def _parser(self, column: Column) -> Callable[[str], Any]:
+        if column.kind == "choice":
+            return _choice(column.values)
+        if column.kind == "list":
+            separators = self.list_separator or (";|," if column.name in _WITH_COMMAS else ";|")
+            pattern = re.escape(separators) if self.list_separator else f"[{separators}]"
+            return lambda text: _items(text, re.compile(pattern))
+        parsers: dict[str, Callable[[str], Any]] = {
+            "text": _one_line if column.key else _plain,
+            "zone": _zone,
+            "object": _object,
+            "yes/no": _yes_no,
+            "integer": _integer,
+            "date": self._date,
+            "instant": self._instant,
+        }
+        return parsers[column.kind]
+
+    def _date(self, text: str) -> date:
+        written = self.date_format
+        try:
+            if written is not None:
+                return datetime.strptime(text, written).date()  # noqa: DTZ007 - a business date has no zone
+            if _DATE.fullmatch(text):
+                return date.fromisoformat(text)
+        except ValueError as error:
+            raise BadValueError(f"{shown(text)} is no date: {error}", "Correct the date.") from error
+        if _INSTANT.fullmatch(text):
+            raise BadValueError(
+                f"{shown(text)} has a time of day where a date is due", "Leave only the date: 2026-03-31."
+            )
+        raise BadValueError(
+            f"{shown(text)} is no date", "Write dates as 2026-03-31, or set date_format to how they are."
+        )
+
+    def _instant(self, text: str) -> datetime:
+        if _DATE.fullmatch(text):
+            raise BadValueError(
+                f"{shown(text)} is a date without time and zone where an instant is due", _WRITE_INSTANT + "."
+            )
+        if not _INSTANT.fullmatch(text):
+            raise BadValueError(f"{shown(text)} is no instant", _WRITE_INSTANT + ".")
+        try:
+            return self._utc(datetime.fromisoformat(text.replace(" +", "+").replace(" Z", "Z").upper()), text)
+        except ValueError as error:
+            if isinstance(error, BadValueError):
+                raise
+            raise BadValueError(f"{shown(text)} is no instant: {error}", _WRITE_INSTANT + ".") from error
+
+    def _utc(self, moment: datetime, seen: object) -> datetime:
+        """Return the instant in UTC; one without a zone is read in the zone that the settings name, else refused."""
+        if moment.tzinfo is None:
+            moment = self._localised(moment, seen)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError as error:
+            raise BadValueError(
+                f"{shown(seen)} lies outside the calendar", "Leave the cell empty for never."
+            ) from error
+
+    def _localised(self, moment: datetime, seen: object) -> datetime:
+        if self.zone is None:
+            raise BadValueError(
+                f"{shown(seen)} has no time zone where an instant is due",
+                f"{_WRITE_INSTANT}; or set time_zone to the zone in which this source writes its times.",
+            )
+        early, late = (moment.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
+        if early.utcoffset() != late.utcoffset():
+            raise BadValueError(
+                f"{shown(seen)} falls into a change of the clocks of {self.zone.key} and names no one instant",
+                f"{_WRITE_INSTANT}.",
+            )
+        return early
+
+    def _typed(self, column: Column, text: Convert) -> dict[type, Convert]:
+        """Return what JSON and Parquet may hold in this column: type of the cell -> how it is read."""
+        by_kind: dict[str, dict[type, Convert]] = {
+            "yes/no": {bool: _same},
+            "integer": {int: _within_int64},
+            "list": {list: _texts},
+            "object": {str: text, dict: _as_text},
+            "date": {str: text, date: _same},
+            "instant": {str: text, datetime: self._moment},
+        }
+        return by_kind.get(column.kind, {str: text})
+
+    def _sheet(self, column: Column, text: Convert) -> dict[type, Convert]:
+        """Return what a spreadsheet may hold in this column, with the few conversions that undo Excel's own."""
+        by_kind: dict[str, dict[type, Convert]] = {
+            "yes/no": {bool: _same},
+            "date": {date: _same, datetime: _midnight},
+            "instant": {datetime: self._moment, date: lambda day: self._instant(day.isoformat())},
+        }
+        numbers = {int: partial(_number, column), float: partial(_number, column)}
+        return {str: text} | numbers | by_kind.get(column.kind, {})
+
+    def _moment(self, moment: datetime) -> datetime:
+        return self._utc(moment, moment.isoformat())
+
+
+def _by_type(column: Column, accepted: dict[type, Convert], remedy: str) -> Convert:
+    def convert(cell: Any) -> Any:
+        if cell is None:
+            return None
+        take = accepted.get(type(cell))
+        if take is None:
+            raise BadValueError(f"{shown(_plainly(cell))} stands where {_DUE[column.kind]} is due", remedy)
+        return take(cell)
+
+    return convert
+
+
+def _plainly(cell: Any) -> Any:
+    return cell.isoformat() if isinstance(cell, date | time) else cell
+
+
+def _same(cell: Any) -> Any:
+    return cell
+
+
+def _as_text(cell: dict[str, Any]) -> str:
+    return _sound(json.dumps(cell, ensure_ascii=False, sort_keys=True))
+
+
+def _midnight(cell: datetime) -> date:
+    if cell.time() != time.min:
+        raise BadValueError(
+            f"{cell.isoformat()} has a time of day where a date is due", "Leave only the date in the cell."
+        )
+    return cell.date()
+
+
+def _number(column: Column, cell: float) -> Any:
+    """Read a number: Excel has one kind only, and makes one of any id that is all digits."""
+    whole = int(cell) if abs(cell) < _EXACT and cell == int(cell) else None
+    if whole is not None:
+        if column.kind == "integer":
+            return whole
+        if column.kind == "yes/no" and whole in {0, 1}:
+            return bool(whole)
+        if column.kind in {"text", "list"} and (column.key or _NUMBERED.fullmatch(column.name)):
+            return [str(whole)] if column.kind == "list" else str(whole)
+    raise BadValueError(
+        f"the number {shown(cell)} stands where {_DUE[column.kind]} is due",
+        "Format the column as Text in the spreadsheet and type the value again.",
+    )
+
+
+def _sound(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadValueError(f"{shown(text)} holds half a character", "Export the file again as UTF-8.") from error
+    if "\0" in text:
+        raise BadValueError(f"{shown(text)} holds a NUL character", "Export the file again; it is damaged.")
+    return text
+
+
+def _plain(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else _sound(text)
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "\r" in text:
+        raise BadValueError(
+            f"{shown(text)} is a key with a line break in it", "Look for a quote that was never closed."
+        )
+    return _plain(text)
+
+
+def _choice(values: tuple[str, ...]) -> Callable[[str], str]:
+    known = {value: value for value in values}
+
+    def choose(text: str) -> str:
+        found = known.get(text) or known.get(text.lower())
+        if found is None:
+            raise BadValueError(
+                f"{shown(text)} is not one of {', '.join(values)}{nearest(text, values)}",
+                "Correct the value, or map it in the export.",
+            )
+        return found
+
+    return choose
+
+
+def _yes_no(text: str) -> bool:
+    found = _TRUTH.get(text.lower())
+    if found is None:
+        raise BadValueError(
+            f"{shown(text)} is neither yes nor no", "Write true or false, yes or no, 1 or 0, or nothing."
+        )
+    return found
+
+
+def _integer(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise BadValueError(f"{shown(text)} is no whole number", "Write digits only, such as 12.")
+    return _within_int64(int(text))
+
+
+def _within_int64(number: int) -> int:
+    if not -_INT64 <= number < _INT64:
+        raise BadValueError(f"{shown(number)} is too large", "Correct the number.")
+    return number
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone(text: str) -> str:
+    if text not in _zones():
+        raise BadValueError(
+            f"{shown(text)} is not an IANA time zone{nearest(text, _zones())}", "Write for example Europe/Amsterdam."
+        )
+    return text
+
+
+def _object(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadValueError(f"{shown(text)} is not JSON", 'Write a JSON object, such as {"site": "Delft"}.') from error
+    if not isinstance(found, dict):
+        raise BadValueError(f"{shown(text)} is not a JSON object", 'Write a JSON object, such as {"site": "Delft"}.')
+    return _sound(text)
+
+
+def _items(text: str, separator: re.Pattern[str]) -> list[str]:
+    if text.startswith("["):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise BadValueError(
+                f"{shown(text)} begins as a JSON list and is none", 'Write ["a", "b"], or a; b.'
+            ) from error
+        return _texts(found)
+    return [_plain(item.strip()) for item in separator.split(text) if item.strip()]
+
+
+def _texts(items: list[Any]) -> list[str]:
+    for item in items:
+        if not isinstance(item, str):
+            raise BadValueError(f"{shown(item)} stands in a list of texts", 'Write each item as text: ["a", "b"].')
+    return [_plain(item.strip()) for item in items if item.strip()]
