@@ -1,0 +1,78 @@
+"""The entry point: fast help, exit codes, and errors without a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("boto3", "botocore", "ldap3", "duckdb", "pyarrow", "sqlmodel", "sqlalchemy", "pydantic", "httpx", "rich", "jinja2")
+
+
+def ask(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reconciler", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["findings", "list", "--help"], ["--version"]])
+def test_help_loads_no_vendor_sdk_and_no_engine(arguments: list[str]) -> None:
+    program = (
+        "import sys, json\n"
+        f"sys.argv = ['reconciler', *{arguments!r}]\n"
+        "from reconciler.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('\\n' + json.dumps(sorted(sys.modules)))\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(answer.stdout.splitlines()[-1]))
+    assert "reconciler.cli.main" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_every_command_and_subcommand_explains_itself() -> None:
+    import click
+
+    from reconciler.cli.main import reconciler
+
+    context = click.Context(reconciler)
+    names = reconciler.list_commands(context)
+    assert names == ["config", "db", "evaluate", "findings", "init", "pull", "report", "rules", "run", "sources"]
+    pending = [(name, reconciler.get_command(context, name)) for name in names]
+    while pending:
+        name, command = pending.pop()
+        assert command is not None
+        assert command.help, name
+        for parameter in command.params:
+            assert isinstance(parameter, click.Argument) or parameter.help, (name, parameter.name)  # type: ignore[attr-defined] # options only
+        if isinstance(command, click.Group):
+            pending += [(f"{name} {child}", command.commands[child]) for child in command.commands]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["frobnicate"], "No such command"),
+        (["run", "--config", "nowhere.toml"], "nowhere.toml"),
+        (["run", "--as-of", "2026-01-01"], "time zone"),
+        (["run", "--fail-on", "loud"], "loud"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_2_and_no_traceback(arguments: list[str], said: str, tmp_path: Path) -> None:
+    answer = ask(*arguments, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr + answer.stdout
+
+
+def test_init_writes_an_example_that_passes_its_own_check_but_for_secrets(tmp_path: Path) -> None:
+    assert ask("init", cwd=tmp_path).returncode == 0
+    again = ask("init", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    shown = ask("config", "show", "--json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["estate"]["name"] == "acme"
