@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("boto3", "botocore", "ldap3", "duckdb", "pyarrow", "sqlmodel", "sqlalchemy", "pydantic", "httpx", "rich", "jinja2")
+HEAVY = (
+    "boto3",
+    "botocore",
+    "ldap3",
+    "duckdb",
+    "pyarrow",
+    "sqlmodel",
+    "sqlalchemy",
+    "pydantic",
+    "httpx",
+    "rich",
+    "jinja2",
+)
 
 
 def ask(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -47,7 +59,7 @@ def test_every_command_and_subcommand_explains_itself() -> None:
         assert command is not None
         assert command.help, name
         for parameter in command.params:
-            assert isinstance(parameter, click.Argument) or parameter.help, (name, parameter.name)  # type: ignore[attr-defined] # options only
+            assert isinstance(parameter, click.Argument) or parameter.help, (name, parameter.name)
         if isinstance(command, click.Group):
             pending += [(f"{name} {child}", command.commands[child]) for child in command.commands]
 

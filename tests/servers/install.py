@@ -47,8 +47,9 @@ def main() -> int:
         wanted = missing(wanted)
         if not wanted:
             return 0
-    print(f"The tests need these Debian packages: {' '.join(wanted)}", file=sys.stderr)
-    print(f"  sudo apt-get install --no-install-recommends {' '.join(wanted)}", file=sys.stderr)
+    names = " ".join(wanted)
+    sys.stderr.write(f"The tests need these Debian packages: {names}\n")
+    sys.stderr.write(f"  sudo apt-get install --no-install-recommends {names}\n")
     return 1
 
 
