@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
@@ -15,43 +14,24 @@ from reconciler.sdk.errors import ConfigurationError, Misbehaved, SourceError, U
 from reconciler.sdk.records import Record
 
 from .connector import Key, Layout, lay_out
-from .csv_file import CsvFile
-from .folder import DataFile, find, reading
+from .folder import DataFile, Signature, find, reading
+from .formats import Reader, reader_of
 from .problems import LIMIT, Problems
 from .settings import Settings
-from .values import Family, Reading
+from .values import Reading
 
 VERSION = "1.0.0"
 PAGE_ROWS = 5_000
 
 
-class Reader(Protocol):
-    """One file of one format. Every method may raise `OSError`; what is wrong inside goes into `problems`."""
-
-    family: Family
-    unit: str
-
-    def header(self, problems: Problems) -> list[str]:
-        """Return the names of the columns, in order; empty where the file has no rows and names none."""
-        ...
-
-    def rows(self, problems: Problems) -> Iterator[tuple[int, Sequence[object]]]:
-        """Yield each row's line (or row number) and its cells in the order of the header."""
-        ...
-
-    def count(self) -> int | None:
-        """Return how many rows the file itself says it holds; None where it does not say."""
-        ...
-
-
 class Chain:
     """The rows of one file, read once from top to bottom, with what has to be remembered on the way."""
 
-    def __init__(self, file: DataFile, reader: Reader, layout: Layout) -> None:
+    def __init__(self, file: DataFile, signature: Signature, reader: Reader, layout: Layout) -> None:
         self._file = file
         self._reader = reader
         self.layout = layout
-        self._signature = file.signature()
+        self._signature = signature
         self._records = self._read()
         self._ahead: Record | None = None
         self._ended = False
@@ -240,7 +220,8 @@ class FilesSource:
 
     def _open(self, file: DataFile) -> Chain:
         """Start reading a file; its header is read again, since the columns reported must still be true."""
-        chain = Chain(file, *self._layout(file))
+        signature = file.signature()
+        chain = Chain(file, signature, *self._layout(file))
         if chain.layout.reported != self.reports[file.table]:
             raise ConfigurationError(
                 f"{file.shown}: its columns changed while it was read",
@@ -250,7 +231,7 @@ class FilesSource:
 
     def _layout(self, file: DataFile) -> tuple[Reader, Layout]:
         settings, table = self._settings, file.table
-        reader = self._reader(file)
+        reader = reader_of(file, settings)
         problems = Problems(file.shown, unit=reader.unit)
         with reading(file.shown):
             header = reader.header(problems)
@@ -265,11 +246,7 @@ class FilesSource:
             reading=self._reading,
             problems=problems,
         )
+        if not problems:
+            reader.check_types({header[field.index]: field.column.kind for field in layout.fields}, problems)
         problems.stop()
         return reader, layout
-
-    def _reader(self, file: DataFile) -> Reader:
-        settings = self._settings
-        if file.suffix == ".csv":
-            return CsvFile(file.path, delimiter=settings.delimiter, encoding=settings.encoding)
-        raise NotImplementedError
