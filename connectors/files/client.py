@@ -15,7 +15,7 @@ from reconciler.sdk.records import Record
 
 from .connector import Key, Layout, lay_out
 from .folder import DataFile, Signature, find, reading
-from .formats import Reader, reader_of
+from .formats import DeclaresTypes, Reader, reader_of
 from .problems import LIMIT, Problems
 from .settings import Settings
 from .values import Reading
@@ -246,7 +246,7 @@ class FilesSource:
             reading=self._reading,
             problems=problems,
         )
-        if not problems:
+        if not problems and isinstance(reader, DeclaresTypes):
             reader.check_types({header[field.index]: field.column.kind for field in layout.fields}, problems)
         problems.stop()
         return reader, layout

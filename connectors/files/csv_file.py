@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
-from .columns import Kind
 from .problems import EMPTY, EMPTY_REMEDY, Problems
 from .values import Family
 
@@ -36,9 +35,6 @@ class CsvFile:
         if not problems:
             problems.add(None, EMPTY, EMPTY_REMEDY)
         return []
-
-    def check_types(self, kinds: Mapping[str, Kind], problems: Problems) -> None:
-        """Do nothing: CSV has no types."""
 
     def rows(self, problems: Problems) -> Iterator[tuple[int, list[str]]]:
         """Yield line and fields of each row; a row with another number of fields is a problem and left out."""

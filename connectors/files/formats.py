@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .columns import Kind
 from .csv_file import CsvFile
@@ -25,16 +25,21 @@ class Reader(Protocol):
         """Return the names of the columns, in order; empty where the file has no rows and names none."""
         ...
 
-    def check_types(self, kinds: Mapping[str, Kind], problems: Problems) -> None:
-        """Report the columns whose declared type cannot hold what is due; only Parquet declares types."""
-        ...
-
     def rows(self, problems: Problems) -> Iterator[tuple[int, Sequence[object]]]:
         """Yield each row's place and its cells in the order of the header, which has been read before."""
         ...
 
     def count(self) -> int | None:
         """Return how many rows the file itself says it holds, once its header is read; None where it does not say."""
+        ...
+
+
+@runtime_checkable
+class DeclaresTypes(Protocol):
+    """A format that says what type each column has, before the first row."""
+
+    def check_types(self, kinds: Mapping[str, Kind], problems: Problems) -> None:
+        """Report the columns whose declared type cannot hold what is due."""
         ...
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .columns import Kind
 from .csv_file import report_bytes
 from .problems import EMPTY, EMPTY_REMEDY, Problems, shown
 from .values import Family
@@ -59,9 +58,6 @@ class _Objects(ABC):
             self._objects += 1
         self._header = list(names)
         return self._header
-
-    def check_types(self, kinds: Mapping[str, Kind], problems: Problems) -> None:
-        """Do nothing: JSON says the type of each value, not of a column."""
 
     def rows(self, problems: Problems) -> Iterator[tuple[int, list[Any]]]:
         """Yield line and values of each object; a name that it does not have is null."""

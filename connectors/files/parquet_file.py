@@ -99,13 +99,14 @@ def _fits(found: pa.DataType, kind: Kind, *, zoned: bool) -> bool:
         return kind == "list" and _is_text(found.value_type)
     if isinstance(found, pa.TimestampType):
         return kind == "instant" and (found.tz is not None or zoned)
-    if kind == "yes/no":
-        return pa.types.is_boolean(found)
-    if kind == "integer":
-        return pa.types.is_integer(found)
-    if kind == "date":
-        return pa.types.is_date(found)
-    return kind not in {"instant", "list"} and _is_text(found)
+    plain = {
+        "yes/no": pa.types.is_boolean(found),
+        "integer": pa.types.is_integer(found),
+        "date": pa.types.is_date(found),
+        "instant": False,
+        "list": False,
+    }
+    return plain.get(kind, _is_text(found))
 
 
 def _is_text(found: pa.DataType) -> bool:

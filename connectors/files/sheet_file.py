@@ -5,13 +5,13 @@ from __future__ import annotations
 import posixpath
 import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
-from .columns import Kind, nearest
+from .columns import nearest
 from .problems import EMPTY, EMPTY_REMEDY, Problems, shown
 from .values import Family
 
@@ -58,9 +58,6 @@ class SheetFile:
                 return [names[place] for place in self._places]
         problems.add(None, f"the sheet {shown(self._sheet.name)} is empty", EMPTY_REMEDY)
         return []
-
-    def check_types(self, kinds: Mapping[str, Kind], problems: Problems) -> None:
-        """Do nothing: a sheet gives each cell a type, not its columns."""
 
     def rows(self, problems: Problems) -> Iterator[tuple[int, list[Any]]]:
         """Yield row number and cells of each row that is not blank; an empty cell is None."""
