@@ -1,0 +1,34 @@
+"""What a night ends with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from reconciler.estate.tables import Coverage
+from reconciler.run import exit_code
+
+
+def part(status: Literal["COMPLETE", "PARTIAL", "FAILED"]) -> Coverage:
+    return Coverage(source="ldap", table_name="accounts", partition="", status=status)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "severities", "fail_on", "code"),
+    [
+        (["COMPLETE"], [], "high", 0),
+        (["COMPLETE"], ["medium"], "high", 0),
+        (["COMPLETE"], ["high"], "high", 1),
+        (["COMPLETE"], ["critical"], "high", 1),
+        (["COMPLETE"], ["high"], "critical", 0),
+        (["COMPLETE"], ["low"], "low", 1),
+        (["COMPLETE"], ["critical"], "never", 0),
+        (["COMPLETE", "PARTIAL"], [], "high", 3),
+        (["COMPLETE", "FAILED"], ["critical"], "high", 3),
+    ],
+)
+def test_an_incomplete_source_comes_before_findings(
+    statuses: list[Literal["COMPLETE", "PARTIAL", "FAILED"]], severities: list[str], fail_on: str, code: int
+) -> None:
+    assert exit_code([part(status) for status in statuses], severities, fail_on) == code
