@@ -1,0 +1,98 @@
+"""Turn what a database driver raises into a ``StoreError`` with the remedy."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+
+from reconciler.errors import StoreError
+
+_BUSY = ("is locked by another process", "wait until the other run has ended, then try again")
+_READ_ONLY = (
+    "cannot be written to",
+    "give this user the right to write to it (for SQLite: to the file and to its folder), then try again",
+)
+_FULL = ("has no room left: the disk is full", "free space on its disk, then try again")
+_DAMAGED = (
+    "is damaged, or is no database",
+    "restore it from a backup, or let [store] database name another file; the snapshots hold what was read",
+)
+_UNREACHABLE = (
+    "does not answer",
+    "check that the server runs, and the host, port and database name in [store] database",
+)
+_REFUSED = ("refused the sign-in", "check the user and the password in [store] database")
+
+_SQLITE = {
+    "SQLITE_BUSY": _BUSY,
+    "SQLITE_LOCKED": _BUSY,
+    "SQLITE_READONLY": _READ_ONLY,
+    "SQLITE_PERM": _READ_ONLY,
+    "SQLITE_FULL": _FULL,
+    "SQLITE_IOERR": ("could not be read or written: the disk reports an error", "check the disk and the space on it"),
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_CANTOPEN": ("cannot be opened", "check that its folder exists and that this user may write there"),
+}
+"""By primary result code; the extended codes begin with these."""
+
+_POSTGRES = {
+    "25006": _READ_ONLY,
+    "28": _REFUSED,
+    "3D000": ("does not exist", "create it (createdb), or correct the name in [store] database"),
+    "42501": ("denies this user a right", "make this user the owner of the database, or grant what is missing"),
+    "53100": _FULL,
+    "53300": ("has too many connections", "wait, or raise max_connections on the server"),
+    "55P03": _BUSY,
+    "57P": _UNREACHABLE,
+    "08": _UNREACHABLE,
+}
+"""By SQLSTATE or its beginning."""
+
+_OTHER = ("gave an unexpected answer", "check that nothing but reconciler alters it; else restore it from a backup")
+_SECRET_KEYS = ("password", "sslpassword", "passfile")
+
+
+def redacted(url: URL) -> str:
+    """Return the URL without its password, for messages."""
+    return url.update_query_dict({key: "***" for key in _SECRET_KEYS if key in url.query}).render_as_string(
+        hide_password=True
+    )
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Raise ``StoreError``, with the remedy and without the password, for any error of the driver inside."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _store_error(url, error.orig or error) from error
+    except (sqlite3.Error, psycopg.Error) as error:
+        raise _store_error(url, error) from error
+
+
+def _store_error(url: URL, error: BaseException) -> StoreError:
+    what, advice = _remedy(error)
+    detail = " ".join(str(error).split())
+    secrets = [url.password, *(url.query.get(key) for key in _SECRET_KEYS)]
+    for secret in secrets:
+        if isinstance(secret, str) and secret:
+            detail = detail.replace(secret, "***")
+    return StoreError(f"the database {redacted(url)} {what}: {detail}", advice=advice)
+
+
+def _remedy(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, sqlite3.Error):
+        code, remedies = getattr(error, "sqlite_errorname", ""), _SQLITE
+    elif isinstance(error, psycopg.Error):
+        if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
+            return _REFUSED if "authentication failed" in str(error) else _UNREACHABLE
+        code, remedies = error.sqlstate or "", _POSTGRES
+    else:
+        return _OTHER
+    return next((remedy for prefix, remedy in remedies.items() if code.startswith(prefix)), _OTHER)

@@ -1,0 +1,1 @@
+"""Migrations, oldest first by name; each names the one before it."""

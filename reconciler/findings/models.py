@@ -1,0 +1,163 @@
+"""The tables of the findings database, as SQLModel models; ``migrations`` builds the same, and a test compares."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Index, Integer, MetaData, String, Text
+from sqlalchemy.orm import registry
+from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlmodel import Field, SQLModel
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+"""A growing row number; SQLite numbers rows only in a column declared INTEGER."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant in UTC, on every database.
+
+    SQLite has no such type and would drop the zone; there it is ISO 8601 text of one width, which sorts.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return text of 32 characters on SQLite, ``timestamptz`` elsewhere."""
+        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Write UTC; an instant without a zone is refused, for to guess one would move deadlines by hours."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = f"{value.isoformat()} has no time zone"
+            raise ValueError(message)
+        utc = value.astimezone(UTC)
+        return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Read UTC, whatever the zone of the session."""
+        if value is None:
+            return None
+        instant: datetime = datetime.fromisoformat(value) if dialect.name == "sqlite" else value
+        return instant.astimezone(UTC)
+
+
+class Model(SQLModel, registry=registry(metadata=METADATA)):
+    """What the tables share: metadata of their own, apart from anybody else's SQLModel tables."""
+
+
+class RunRow(Model, table=True):
+    """A recorded run. ``number`` orders runs; ``rules`` and ``coverage`` are JSON."""
+
+    __tablename__: ClassVar[str] = "runs"
+
+    number: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(unique=True)
+    estate: str
+    snapshot: str = Field(index=True)
+    as_of: datetime = Field(sa_type=Instant)
+    recorded_at: datetime = Field(sa_type=Instant)
+    digest: str
+    rules: str = Field(sa_type=Text)
+    coverage: str = Field(sa_type=Text)
+    opened: int = 0
+    persisting: int = 0
+    resolved: int = 0
+    reopened: int = 0
+    unverified: int = 0
+
+
+class EvaluationRow(Model, table=True):
+    """What one run's rule did in one source (null: the whole estate), in the evaluation's order.
+
+    ``evaluated`` is false where ``blocked``, a JSON list of what could not be read, is not empty.
+    """
+
+    __tablename__: ClassVar[str] = "evaluations"
+    __table_args__ = (Index(None, "rule_id", "source", "evaluated", "run"),)
+
+    run: int = Field(primary_key=True, foreign_key="runs.number")
+    position: int = Field(primary_key=True)
+    rule_id: str
+    source: str | None
+    population: int = Field(sa_type=BigInteger)
+    violations: int = Field(sa_type=BigInteger)
+    passes: int = Field(sa_type=BigInteger)
+    not_applicable: int = Field(sa_type=BigInteger)
+    not_evaluable: int = Field(sa_type=BigInteger)
+    evaluated: bool
+    blocked: str = Field(sa_type=Text)
+
+
+class FindingRow(Model, table=True):
+    """A finding as it stands. Only what differs is written: a finding seen again unchanged is not touched.
+
+    ``since_run`` is the run that opened or last reopened it. ``last_seen_run`` is null while every run that
+    evaluates its rule and source sees it; it is set to the last that did when the finding is resolved or can
+    no longer be verified. ``content`` is the fingerprint of the last verdict applied.
+    """
+
+    __tablename__: ClassVar[str] = "findings"
+
+    finding_id: str = Field(primary_key=True)
+    rule_id: str = Field(index=True)
+    rule: str
+    rule_version: int
+    verdict: str
+    severity: str
+    source: str | None
+    subject: str = Field(sa_type=Text)
+    person_id: str | None = Field(index=True)
+    reason: str = Field(sa_type=Text)
+    is_open: bool
+    content: str
+    first_seen: datetime = Field(sa_type=Instant)
+    opened_run: int = Field(foreign_key="runs.number")
+    since_run: int = Field(foreign_key="runs.number")
+    last_seen_run: int | None = Field(foreign_key="runs.number")
+    resolved_run: int | None = Field(foreign_key="runs.number")
+    resolved_at: datetime | None = Field(sa_type=Instant)
+    times_reopened: int
+
+
+class ChangeRow(Model, table=True):
+    """One line of a finding's history; rows are added and never altered."""
+
+    __tablename__: ClassVar[str] = "finding_changes"
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
+    finding_id: str = Field(foreign_key="findings.finding_id", index=True)
+    run: int = Field(foreign_key="runs.number")
+    change: str
+    verdict: str
+    severity: str
+    rule_version: int
+    reason: str = Field(sa_type=Text)
+
+
+class DropRow(Model, table=True):
+    """A drop in the rows of a table that a named person accepted, with the reason."""
+
+    __tablename__: ClassVar[str] = "accepted_drops"
+
+    number: int | None = Field(default=None, primary_key=True)
+    source: str
+    table_name: str
+    snapshot: str
+    rows_before: int = Field(sa_type=BigInteger)
+    rows_accepted: int = Field(sa_type=BigInteger)
+    accepted_by: str
+    reason: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
