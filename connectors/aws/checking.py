@@ -1,0 +1,69 @@
+"""Try one cheap call of every kind, to say before a pull which permissions are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from reconciler.sdk.connector import Gap
+from reconciler.sdk.errors import Refused
+
+from .client import IamClient
+
+_ALL = ("accounts", "entitlements", "grants", "credentials")
+_ACCESS = ("entitlements", "grants")
+
+
+def check_account(client: IamClient) -> list[Gap]:
+    """Return a gap per permission that this account's credentials lack, and table that needs it.
+
+    What is asked user by user is tried with the first user only: a policy that tells users apart shows in the pull.
+    Raises ``Refused`` where the credentials themselves are refused.
+    """
+    gaps: list[Gap] = []
+    for tables, call in _calls(client):
+        try:
+            call()
+        except Refused as refused:
+            if not refused.missing_permission:
+                raise
+            subject = f"AWS account {client.account_id}"
+            gaps.extend(Gap(table, subject, refused.message, refused.missing_permission) for table in tables)
+    return gaps
+
+
+def _calls(client: IamClient) -> Iterator[tuple[Sequence[str], Callable[[], Any]]]:
+    """Yield each call with the tables that cannot be read whole without it."""
+    first: list[str] = []
+
+    def users() -> None:
+        first.extend(str(user["UserName"]) for user in client.users(None).items[:1])
+
+    yield _ALL, users
+    yield _ALL, client.summary
+    yield _ACCESS, lambda: client.roles(None)
+    yield _ACCESS, lambda: client.own_policies(None)
+    yield _ACCESS, lambda: client.details("Group", None)
+    yield ("entitlements",), lambda: _aws_policy(client)
+    for user in first:
+        yield ("accounts",), lambda: client.tags(user)  # noqa: B023 -- called before the next turn
+        for read in (
+            client.login_profile,
+            client.access_keys,
+            client.mfa_devices,
+            client.ssh_keys,
+            client.service_credentials,
+            client.signing_certificates,
+        ):
+            yield ("accounts", "credentials"), lambda: read(user)  # noqa: B023 -- called before the next turn
+        yield ("credentials",), lambda: _last_used(client, user)  # noqa: B023 -- called before the next turn
+
+
+def _aws_policy(client: IamClient) -> None:
+    for policy in client.attached_aws_policies(None).items[:1]:
+        client.policy_document(str(policy["Arn"]), str(policy["DefaultVersionId"]))
+
+
+def _last_used(client: IamClient, user: str) -> None:
+    for key in client.access_keys(user)[:1]:
+        client.access_key_last_used(str(key["AccessKeyId"]))

@@ -1,0 +1,372 @@
+"""The AWS source: which call fills which table, and what must agree before a table counts as read whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
+from reconciler.sdk.errors import Refused, SourceError
+from reconciler.sdk.records import Record
+
+from . import access, connector
+from .checking import check_account
+from .client import Answer, Connection, IamClient, Item
+from .details import UserDetail, read_user
+from .settings import Settings
+from .tally import Tally
+
+VERSION = "1"
+T = TypeVar("T")
+
+REPORTS: Mapping[str, frozenset[str]] = {
+    "accounts": frozenset(
+        [
+            "source",
+            "account_id",
+            "login",
+            "display_name",
+            "email",
+            "employee_id",
+            "kind",
+            "raw_status",
+            "status",
+            "can_sign_in",
+            "created_at",
+            "last_sign_in_at",
+            "last_sign_in_basis",
+            "owner_ref",
+            "mfa_enrolled",
+            "attributes",
+        ]
+    ),
+    "entitlements": frozenset(
+        [
+            "source",
+            "entitlement_id",
+            "kind",
+            "name",
+            "description",
+            "privileged",
+            "environment",
+            "owner_ref",
+            "membership",
+        ]
+    ),
+    "grants": frozenset(["source", "principal_kind", "principal_id", "entitlement_id", "assignment", "condition"]),
+    "credentials": frozenset(
+        [
+            "source",
+            "credential_id",
+            "account_id",
+            "kind",
+            "status",
+            "created_at",
+            "expires_at",
+            "rotated_at",
+            "last_used_at",
+            "last_used_basis",
+        ]
+    ),
+}
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "entitlements": ("LocalManagedPolicy", "AWSManagedPolicy", "Group", "Role", "User"),
+    "grants": ("Group", "Role", "User"),
+}
+_COUNTERS = {"LocalManagedPolicy": "Policies", "Group": "Groups", "Role": "Roles", "User": "Users"}
+"""Section of the authorization details -> IAM's own counter of the same things."""
+
+
+class AwsSource:
+    """Read AWS IAM; one partition per AWS account."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.version = VERSION
+        self.endpoint = settings.endpoint_url or "https://iam.amazonaws.com"
+        self.reports = REPORTS
+        self._settings = settings
+        self._connection = Connection(settings)
+        self._pool = ThreadPoolExecutor(settings.parallel_calls, thread_name_prefix=f"aws-{name}")
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._details: dict[str, dict[str, UserDetail]] = {}
+        self._directories: dict[str, access.Directory] = {}
+        self._privileged: dict[str, dict[str, bool | None]] = {}
+
+    async def check(self) -> Sequence[Gap]:
+        """Try one cheap call of every kind in every account; gaps name the permissions that are missing.
+
+        Raises ``SourceError`` where the credentials open no account at all.
+        """
+        found: list[Gap] = []
+        failures: list[SourceError] = []
+        partitions = await self.partitions("accounts", _NoParents())
+        for partition in partitions:
+            try:
+                client = await self._run(self._connection.iam, partition.name)
+                found.extend(await self._run(check_account, client))
+            except SourceError as error:
+                failures.append(error)
+                found.extend(_account_gaps(partition.name, error))
+        if failures and len(failures) == len(partitions):
+            raise failures[0]
+        wanted = self._settings.tables
+        return [gap for gap in found if wanted is None or gap.table in wanted]
+
+    async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
+        """Return one partition per AWS account; its name is the account id."""
+        del table, parents
+        if self._settings.accounts:
+            return [Partition(entry.account_id) for entry in self._settings.accounts]
+        account_id, _ = await self._run(self._connection.caller)
+        return [Partition(account_id)]
+
+    async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
+        """Read one page of ``table`` of one AWS account."""
+        client = await self._run(self._connection.iam, partition.name)
+        if cursor is None:
+            self._tallies[table, partition.name] = Tally()
+        if table == "accounts":
+            return await self._accounts(client, cursor)
+        if table == "credentials":
+            return await self._credentials(client, cursor)
+        return await self._sections(table, client, cursor)
+
+    async def close(self) -> None:
+        """Close every connection and forget what was kept; safe to call twice."""
+        self._pool.shutdown(wait=True)
+        self._connection.close()
+        self._details.clear()
+        self._directories.clear()
+
+    async def _accounts(self, client: IamClient, cursor: Cursor | None) -> Page:
+        answer = await self._run(client.users, cursor)
+        details = await self._users(client, answer)
+        if self._settings.tables is None or "credentials" in self._settings.tables:
+            kept = self._details.setdefault(client.account_id, {})
+            kept.update({str(one.user["UserId"]): one for one in details})
+        label = self._label(client.account_id)
+        rows: list[Record] = [
+            connector.account_row(self.name, client.account_id, label, detail, self._settings) for detail in details
+        ]
+        total = None
+        if answer.marker is None:
+            summary = await self._run(client.summary)
+            total = summary.get("Users")
+            if self._settings.include_root:
+                rows.append(connector.root_row(self.name, client.account_id, label, summary))
+                total = None if total is None else total + 1
+        self._tallies["accounts", client.account_id].add(cursor, answer.marker, {})
+        names = {str(one.user.get(key)) for one in details for key in ("UserName", "UserId", "Arn")}
+        return Page(
+            rows,
+            next=answer.marker,
+            gaps=connector.account_gaps(details),
+            total=total,
+            canaries=frozenset(self._settings.canaries) & names,
+        )
+
+    async def _credentials(self, client: IamClient, cursor: Cursor | None) -> Page:
+        answer = await self._run(client.users, cursor)
+        kept = self._details.get(client.account_id, {})
+        fresh = [user for user in answer.items if str(user["UserId"]) not in kept]
+        read = await self._users(client, Answer(fresh, None))
+        details = [kept.pop(str(user["UserId"])) for user in answer.items if str(user["UserId"]) in kept] + read
+        rows: list[Record] = [row for detail in details for row in connector.credential_rows(self.name, detail)]
+        gaps = connector.credential_gaps(details)
+        totals = self._tallies["credentials", client.account_id].add(
+            cursor, answer.marker, {"rows": len(rows), "User": len(answer.items)}
+        )
+        total = None
+        if answer.marker is None:
+            total, short = await self._vouch("credentials", client, totals, ("User",))
+            gaps += short
+        return Page(rows, next=answer.marker, gaps=gaps, total=total)
+
+    async def _sections(self, table: str, client: IamClient, cursor: Cursor | None) -> Page:
+        """Read one page of one section of the account; the sections follow one another in one chain."""
+        sections = _SECTIONS[table]
+        if cursor is None:
+            await self._directory(client.account_id, anew=True)
+            if table == "entitlements":
+                self._privileged[client.account_id] = {}
+        section, _, marker = (cursor or sections[0]).partition(" ")
+        if section == "AWSManagedPolicy":
+            answer = await self._run(client.attached_aws_policies, marker or None)
+        else:
+            answer = await self._run(client.details, cast("Any", section), marker or None)
+        rows, gaps = await self._mapped(table, section, client, answer)
+        following = f"{section} {answer.marker}" if answer.marker else None
+        if following is None and section != sections[-1]:
+            following = sections[sections.index(section) + 1]
+        counts = {"rows": len(rows), section: len(answer.items)}
+        totals = self._tallies[table, client.account_id].add(cursor, following, counts)
+        total = None
+        if following is None:
+            total, short = await self._vouch(table, client, totals, sections)
+            gaps = [*gaps, *short]
+        return Page(rows, next=following, gaps=gaps, total=total)
+
+    async def _mapped(
+        self, table: str, section: str, client: IamClient, answer: Answer
+    ) -> tuple[Sequence[Record], Sequence[Gap]]:
+        """Map one page of one section to rows of ``table``."""
+        where = self._where(client.account_id)
+        directory = await self._directory(client.account_id)
+        rows: list[Record] = []
+        gaps: list[Gap] = []
+        if table == "entitlements":
+            for row, problems in await self._entitlements(section, client, answer, where, directory):
+                rows.extend(row)
+                gaps.extend(problems)
+            return rows, gaps
+        holder = cast("access.Holder", section)
+        for item in answer.items:
+            rows.extend(access.holder_grants(where, holder, item, directory))
+            if holder == "Role":
+                trusted, problems = await self._trusts(where, item)
+                rows.extend(trusted)
+                gaps.extend(problems)
+        return rows, gaps
+
+    async def _entitlements(
+        self, section: str, client: IamClient, answer: Answer, where: access.Where, directory: access.Directory
+    ) -> list[tuple[Sequence[Record], Sequence[Gap]]]:
+        privileged = self._privileged[client.account_id]
+        found: list[tuple[Sequence[Record], Sequence[Gap]]] = []
+        if section == "LocalManagedPolicy":
+            for item in answer.items:
+                row, gaps = access.own_policy(where, item, directory)
+                privileged[str(item["Arn"])] = row.privileged
+                found.append(([row], gaps))
+        elif section == "AWSManagedPolicy":
+            read = await asyncio.gather(*(self._document(client, item) for item in answer.items))
+            for item, (document, refused) in zip(answer.items, read, strict=True):
+                row, gaps = access.aws_policy(where, item, document)
+                privileged[str(item["Arn"])] = row.privileged
+                found.append(([row], [*gaps, *refused] if row.privileged is None else gaps))
+        else:
+            found += [
+                access.holder_rows(where, cast("access.Holder", section), item, privileged) for item in answer.items
+            ]
+        return found
+
+    async def _document(self, client: IamClient, item: Item) -> tuple[Any, list[Gap]]:
+        """Read an AWS managed policy; a refusal leaves unknown whether it is privileged, and says so."""
+        arn = str(item["Arn"])
+        try:
+            return await self._run(client.policy_document, arn, str(item["DefaultVersionId"])), []
+        except Refused as refused:
+            if not refused.missing_permission:
+                raise
+            return None, [Gap("entitlements", arn, refused.message, refused.missing_permission)]
+
+    async def _trusts(self, where: access.Where, role: Item) -> tuple[Sequence[Record], Sequence[Gap]]:
+        """Return who may assume a role, looking into the other accounts of this source that it names."""
+        try:
+            named = access.trusted_accounts(role)
+        except ValueError as error:
+            return [], [Gap("grants", str(role.get("Arn")), f"the trust policy could not be understood: {error}")]
+        ours = {entry.account_id for entry in self._settings.accounts} | {where.account_id}
+        unread: list[str] = []
+        directories: dict[str, access.Directory] = {}
+        for account_id in sorted(named & ours):
+            try:
+                directories[account_id] = await self._directory(account_id)
+            except Refused:
+                unread.append(account_id)
+        return access.trust_grants(where, role, directories, unread)
+
+    async def _directory(self, account_id: str, *, anew: bool = False) -> access.Directory:
+        """Return the ids of an account's objects; bounded by IAM's quotas, a few megabytes at most."""
+        if anew or account_id not in self._directories:
+            client = await self._run(self._connection.iam, account_id)
+            self._directories[account_id] = await self._run(read_directory, client)
+        return self._directories[account_id]
+
+    async def _users(self, client: IamClient, answer: Answer) -> list[UserDetail]:
+        return list(await asyncio.gather(*(self._run(read_user, client, user) for user in answer.items)))
+
+    async def _vouch(
+        self, table: str, client: IamClient, totals: Counter[str], sections: Sequence[str]
+    ) -> tuple[int | None, list[Gap]]:
+        """Return the number of rows read where IAM's own counters agree that nothing is missing, else gaps.
+
+        More than IAM counts is no loss: its counters follow new objects with a delay.
+        """
+        summary = await self._run(client.summary)
+        gaps: list[Gap] = []
+        for section in sections:
+            counter = _COUNTERS.get(section)
+            counted = None if counter is None else summary.get(counter)
+            if counter is not None and (counted is None or totals[section] < counted):
+                gaps.append(
+                    Gap(
+                        table,
+                        f"{counter} of AWS account {client.account_id}",
+                        _short(counter, counted, totals[section]),
+                    )
+                )
+        return (None if gaps else totals["rows"]), gaps
+
+    def _where(self, account_id: str) -> access.Where:
+        entry = next((one for one in self._settings.accounts if one.account_id == account_id), None)
+        return access.Where(self.name, account_id, entry.environment if entry else None, self._settings)
+
+    def _label(self, account_id: str) -> str | None:
+        return next((one.name for one in self._settings.accounts if one.account_id == account_id), None)
+
+    async def _run(self, call: Callable[..., T], *args: Any) -> T:
+        """Run a blocking call in this source's own threads: no more at once than ``parallel_calls``."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args))
+
+
+def read_directory(client: IamClient) -> access.Directory:
+    """Read the ids of everything that grants refer to by name or ARN."""
+    directory = access.Directory()
+    for user in _every(client.users):
+        directory.users[str(user["Arn"])] = str(user["UserId"])
+    for role in _every(client.roles):
+        directory.roles[str(role["Arn"])] = directory.role_names[str(role["RoleName"])] = str(role["RoleId"])
+    for group in _every(lambda marker: client.details("Group", marker)):
+        directory.groups[str(group["GroupName"])] = str(group["GroupId"])
+    for policy in _every(client.own_policies):
+        directory.policies[str(policy["Arn"])] = str(policy["PolicyId"])
+    return directory
+
+
+def _every(read: Callable[[str | None], Answer]) -> Sequence[Item]:
+    """Read a list to its end; a marker that comes twice is refused."""
+    tally = Tally()
+    items: list[Item] = []
+    marker: str | None = None
+    while True:
+        answer = read(marker)
+        tally.add(marker, answer.marker, {})
+        items.extend(answer.items)
+        if answer.marker is None:
+            return items
+        marker = answer.marker
+
+
+def _short(counter: str, counted: int | None, read: int) -> str:
+    if counted is None:
+        return f"GetAccountSummary does not count {counter}: nothing says whether all were read"
+    return f"IAM counts {counted} {counter.lower()} and {read} were read"
+
+
+def _account_gaps(account_id: str, error: SourceError) -> list[Gap]:
+    permission = error.missing_permission if isinstance(error, Refused) else ""
+    return [Gap(table, f"AWS account {account_id}", error.message, permission) for table in REPORTS]
+
+
+class _NoParents:
+    """No rows yet: a check looks before anything is read."""
+
+    def values(self, table: str, column: str) -> Any:
+        """Yield nothing."""
+        del table, column
+        return iter(())
