@@ -1,1 +1,8 @@
-"""Read every source page by page into a snapshot, and know exactly what was not read."""
+"""The page loop with its guards, coverage, canaries, the mass-change stop, and sealing."""
+
+from reconciler.collect.mass_change import Acceptance, Limits
+from reconciler.collect.night import pull
+from reconciler.collect.outcome import Progress
+from reconciler.collect.source import Pull
+
+__all__ = ["Acceptance", "Limits", "Progress", "Pull", "pull"]

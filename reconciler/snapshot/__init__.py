@@ -1,1 +1,5 @@
-"""Sealed, immutable pulls: Parquet files and the manifest that vouches for them."""
+"""Parquet in and out, the manifest, and the store of sealed snapshots."""
+
+from reconciler.snapshot.store import Snapshot, SnapshotStore
+
+__all__ = ["Snapshot", "SnapshotStore"]

@@ -44,9 +44,8 @@ class Strict:
         self.table = table
         self.schema = table.schema
         self._names = self.schema.names
-        # The source column is the same in every row of an identity table; the key of a row is the rest.
-        self._owned = "source" in self._names and table.group == "identity"
-        self._keys = [i for i, c in enumerate(table.columns) if c.key and not (self._owned and c.name == "source")]
+        self._owned = table.group == "identity"
+        self._keys = [self._names.index(name) for name in key_columns(table)]
 
     def batch(self, rows: Sequence[Record], *, first: int) -> tuple[pa.RecordBatch, list[int]]:
         """Return ``rows`` as a record batch, and a 64-bit hash of each row's key, good within this process.
@@ -115,6 +114,11 @@ class Strict:
     def _refuse(self, column: Column | None, row: int, what: str) -> NoReturn:
         place = f"{self.table.name}.{column.name}" if column else self.table.name
         raise Misbehaved(f"{self.source}: {place} {what} (row {row} of the partition)", advice=_ADVICE)
+
+
+def key_columns(table: Table) -> tuple[str, ...]:
+    """Name the columns that tell rows of one source apart: the key, without the source's own name."""
+    return tuple(name for name in table.key if not (table.group == "identity" and name == "source"))
 
 
 def _first(values: Sequence[Any], wrong: Callable[[Any], bool]) -> int:

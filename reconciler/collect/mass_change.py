@@ -1,0 +1,146 @@
+"""The mass-change stop: a table that shrank too much is held until a named person accepts the drop.
+
+A broken filter, a narrowed right or an emptied file looks exactly like a mass departure, and every page of it
+may be in order. A drop is held where it passes both limits, count and percent: percent alone would stop a
+large table too late and a small one every night. Below the small population the count alone would let nearly
+everything go, so there the loss of more than half (and at least three rows) is held. The loss of all rows is
+always held. Growth is not: what is new is judged by the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.collect.outcome import Part, TableOutcome
+from reconciler.sdk.connector import Gap, Partition, Status
+from reconciler.snapshot.store import SnapshotStore
+
+_SMALL_LOSS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a table may lose unasked: up to ``drop_count`` rows or up to ``drop_percent`` of them.
+
+    The defaults meet without a step: at twice ``drop_count`` rows, half of them is ``drop_count``.
+    """
+
+    drop_count: int = 50
+    drop_percent: float = 10.0
+    small_population: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A named person's word that a table of a source has ``rows`` rows now, and why."""
+
+    source: str
+    table: str
+    rows: int
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The number of rows to measure against, and in words where it is from."""
+
+    rows: int
+    origin: str
+
+
+@dataclass(slots=True)
+class History:
+    """What earlier pulls of the estate found."""
+
+    baselines: dict[tuple[str, str], Baseline] = field(default_factory=dict)
+    """(source, table) -> rows when it was last COMPLETE, or accepted since."""
+    reports: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Source -> the tables and columns that it reported in the newest snapshot that has it."""
+
+
+def too_much(before: int, now: int, limits: Limits) -> bool:
+    """Decide whether going from ``before`` rows to ``now`` is a drop that a person has to look at."""
+    drop = before - now
+    if drop <= 0:
+        return False
+    if now == 0:
+        return True
+    if before < limits.small_population and drop >= _SMALL_LOSS and drop * 2 > before:
+        return True
+    return drop > limits.drop_count and drop * 100 > limits.drop_percent * before
+
+
+def history(store: SnapshotStore, estate: str, sources: Iterable[str], accepted: Sequence[Acceptance]) -> History:
+    """Look up, newest first, when each table of ``sources`` was last COMPLETE in this estate.
+
+    Raises ``StoreError`` for a snapshot whose manifest is damaged: to pass it over would measure against an
+    older one, or against nothing.
+    """
+    found = History()
+    wanted = set(sources)
+    open_pairs: set[tuple[str, str]] = set()
+    for snapshot_id in store.ids():
+        if not wanted and not open_pairs:
+            break
+        snapshot = store.open(snapshot_id)
+        if snapshot.manifest.estate != estate:
+            continue
+        for source in snapshot.manifest.sources:
+            if source.name in wanted:
+                wanted.discard(source.name)
+                found.reports[source.name] = source.reports
+                open_pairs |= {(source.name, table) for table in source.reports}
+        for pair in sorted(open_pairs):
+            if snapshot.status(*pair) is Status.COMPLETE:
+                open_pairs.discard(pair)
+                sealed_at = snapshot.manifest.sealed_at
+                later = [a for a in accepted if (a.source, a.table) == pair and a.at > sealed_at]
+                last = max(later, key=lambda acceptance: acceptance.at, default=None)
+                found.baselines[pair] = (
+                    Baseline(last.rows, f"as accepted by {last.by} on {last.at:%Y-%m-%d}")
+                    if last
+                    else Baseline(snapshot.rows(*pair), f"in snapshot {snapshot_id}")
+                )
+    return found
+
+
+def hold(
+    source: str,
+    outcomes: dict[str, TableOutcome],
+    past: History,
+    limits: Limits,
+    *,
+    snapshot_id: str,
+    selected: Sequence[str] | None,
+) -> None:
+    """Add a gap to each COMPLETE table of ``source`` that shrank too much, and one for each that vanished.
+
+    A table that the source reported before and does not report now (its file is gone) is added to
+    ``outcomes`` as PARTIAL. ``selected`` are the tables that the configuration names, None for all: a table
+    left out there was left out by a person.
+    """
+    for (owner, table), baseline in past.baselines.items():
+        if owner != source:
+            continue
+        outcome = outcomes.get(table)
+        if outcome is None and (selected is None or table in selected) and baseline.rows > 0:
+            gap = _gap(source, table, baseline, "the source does not report this table any more", snapshot_id)
+            outcomes[table] = TableOutcome(
+                table, past.reports[source][table], [Part(Partition(), closed=True, gaps={gap: None})]
+            )
+        elif outcome and outcome.status is Status.COMPLETE and too_much(baseline.rows, outcome.rows, limits):
+            gap = _gap(source, table, baseline, f"{outcome.rows} rows now", snapshot_id)
+            outcome.add_gap(gap.reason)
+
+
+def _gap(source: str, table: str, baseline: Baseline, now: str, snapshot_id: str) -> Gap:
+    return Gap(
+        table,
+        "",
+        f"held by the mass-change stop: {baseline.rows} rows {baseline.origin}, {now}. If that is right, accept it: "
+        f"reconciler sources accept {source} {table} --snapshot {snapshot_id} --by NAME --reason TEXT",
+    )
