@@ -1,0 +1,238 @@
+"""The one model behind every format: what was seen, what was not, and the findings grouped by cause."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from reconciler.errors import ConfigurationError
+from reconciler.estate.results import SEVERITIES, Finding, Outcome, RuleInfo, Run, Scope, Severity, State
+from reconciler.report.seen import CoverageView, view
+from reconciler.report.wording import sentences
+
+Standing = Literal["new", "reopened", "persisting", "unverified", "resolved"]
+"""What a reader is told of a finding: its state, or that the last run could not verify the state."""
+
+STANDINGS: tuple[Standing, ...] = ("new", "reopened", "persisting", "unverified", "resolved")
+"""In the order in which a reader wants them."""
+
+_SEEN: dict[State, Standing] = {
+    State.NEW: "new",
+    State.REOPENED: "reopened",
+    State.PERSISTING: "persisting",
+    State.RESOLVED: "resolved",
+}
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """Violations of one severity by standing; ``resolved`` counts only those that this run resolved."""
+
+    severity: Severity
+    new: int
+    reopened: int
+    persisting: int
+    unverified: int
+    resolved: int
+
+    @property
+    def open(self) -> int:
+        """Violations that stand, verified or not."""
+        return self.new + self.reopened + self.persisting + self.unverified
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings of one cause: a rule in a source.
+
+    ``rule`` is None where the rule was not part of this run, ``scope`` None where the run has no figures for
+    it. ``columns`` are the identity columns to show: without the source, which the group already names.
+    """
+
+    rule_id: str
+    rule: RuleInfo | None
+    source: str | None
+    severity: Severity
+    scope: Scope | None
+    columns: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def title(self) -> str:
+        """The rule's title, or its name where the rule is no longer known."""
+        return self.rule.title if self.rule else self.findings[0].rule
+
+    @property
+    def standings(self) -> dict[Standing, int]:
+        """How many findings there are of each standing that occurs, in reading order."""
+        counted = Counter(standing(finding) for finding in self.findings)
+        return {each: counted[each] for each in STANDINGS if counted[each]}
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule in one scope, for the list of what was checked."""
+
+    rule: RuleInfo
+    scope: Scope
+
+
+class ReportModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a report says; every format writes this and nothing else."""
+
+    run: Run
+    time_zone: str
+    sentences: tuple[str, ...]
+    """The verdict in plain words, the weightiest first; never claims more than was seen."""
+    coverage: CoverageView
+    tallies: tuple[Tally, ...]
+    """One a severity, worst first."""
+    violations: tuple[Group, ...]
+    not_evaluable: tuple[Group, ...]
+    resolved: tuple[Group, ...]
+    """Groups of findings that this or an earlier run resolved."""
+    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...]
+    """All findings: violations, then not evaluable, then resolved, each worst first."""
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
+        return " ".join(self.sentences)
+
+    def local(self, instant: datetime) -> datetime:
+        """Return the instant in the estate's time zone."""
+        return instant.astimezone(ZoneInfo(self.time_zone))
+
+    def resolved_by_this_run(self, finding: Finding) -> bool:
+        """Tell whether it was this run that resolved the finding."""
+        return _resolved_by(finding, self.run)
+
+
+def standing(finding: Finding) -> Standing:
+    """Return what a reader is told of the finding."""
+    if finding.state is not State.RESOLVED and not finding.verified:
+        return "unverified"
+    return _SEEN[finding.state]
+
+
+def pass_rate(scope: Scope) -> float | None:
+    """Return passes as a share of what was evaluated, 0 to 1; None where nothing was."""
+    evaluated = scope.passes + scope.violations
+    return scope.passes / evaluated if evaluated else None
+
+
+def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportModel:
+    """Arrange a run and its findings, resolved ones included, for reading.
+
+    Args:
+        run: The recorded run with its rules, scopes and coverage.
+        findings: Findings as they stand after that run, in any order.
+        time_zone: IANA name of the zone in which instants are shown.
+
+    Raises:
+        ConfigurationError: The time zone is not known.
+    """
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
+        raise ConfigurationError(
+            f"unknown time zone {time_zone!r}", advice="Write an IANA name such as Europe/Amsterdam in [estate]."
+        ) from problem
+    seen = view(run)
+    gone = [finding for finding in findings if finding.state is State.RESOLVED]
+    standing_ones = [finding for finding in findings if finding.state is not State.RESOLVED]
+    violations = [finding for finding in standing_ones if finding.verdict is Outcome.VIOLATION]
+    unknown = [finding for finding in standing_ones if finding.verdict is not Outcome.VIOLATION]
+    sections = [_groups(part, run) for part in (violations, unknown, gone)]
+    tallies = _tallies(violations, (f for f in gone if f.verdict is Outcome.VIOLATION and _resolved_by(f, run)))
+    return ReportModel(
+        run=run,
+        time_zone=time_zone,
+        sentences=sentences(_counts(tallies, len(unknown)), seen),
+        coverage=seen,
+        tallies=tallies,
+        violations=sections[0],
+        not_evaluable=sections[1],
+        resolved=sections[2],
+        checks=tuple(Check(rule=rule, scope=scope) for rule in _ranked(run.rules) for scope in _scopes(rule, run)),
+        findings=tuple(finding for section in sections for group in section for finding in group.findings),
+    )
+
+
+def _resolved_by(finding: Finding, run: Run) -> bool:
+    return finding.state is State.RESOLVED and finding.resolved_at in {run.as_of, run.recorded_at}
+
+
+def _ranked(rules: Iterable[RuleInfo]) -> list[RuleInfo]:
+    return sorted(rules, key=lambda rule: (SEVERITIES.index(rule.severity), rule.rule_id))
+
+
+def _scopes(rule: RuleInfo, run: Run) -> list[Scope]:
+    return sorted(run.scopes.get(rule.rule_id, ()), key=lambda scope: scope.source or "")
+
+
+def _tallies(violations: Iterable[Finding], gone: Iterable[Finding]) -> tuple[Tally, ...]:
+    counted = Counter((finding.severity, standing(finding)) for part in (violations, gone) for finding in part)
+    return tuple(
+        Tally(severity=severity, **{each: counted[severity, each] for each in STANDINGS}) for severity in _worst_first()
+    )
+
+
+def _worst_first() -> tuple[Severity, ...]:
+    return ("critical", "high", "medium", "low")
+
+
+def _counts(tallies: Sequence[Tally], unknown: int) -> Mapping[str, int]:
+    totals = {each: sum(getattr(tally, each) for tally in tallies) for each in (*STANDINGS, "open")}
+    return totals | {tally.severity: tally.open for tally in tallies} | {"not_evaluable": unknown}
+
+
+def _groups(findings: Iterable[Finding], run: Run) -> tuple[Group, ...]:
+    rules = {rule.rule_id: rule for rule in run.rules}
+    causes: dict[tuple[str, str | None], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        causes[finding.rule_id, finding.source].append(finding)
+    groups = [
+        Group(
+            rule_id=rule_id,
+            rule=rules.get(rule_id),
+            source=source,
+            severity=min((finding.severity for finding in members), key=SEVERITIES.index),
+            scope=_scope_of(run.scopes.get(rule_id, ()), source),
+            columns=tuple(name for name in _identity(members) if name != "source" or source is None),
+            findings=tuple(sorted(members, key=_reading_order)),
+        )
+        for (rule_id, source), members in causes.items()
+    ]
+    return tuple(
+        sorted(
+            groups,
+            key=lambda group: (
+                SEVERITIES.index(group.severity),
+                -len(group.findings),
+                group.rule_id,
+                group.source or "",
+            ),
+        )
+    )
+
+
+def _identity(findings: Iterable[Finding]) -> dict[str, None]:
+    return {name: None for finding in findings for name in finding.subject}
+
+
+def _scope_of(scopes: Iterable[Scope], source: str | None) -> Scope | None:
+    by_source = {scope.source: scope for scope in scopes}
+    return by_source.get(source, by_source.get(None))
+
+
+def _reading_order(finding: Finding) -> tuple[int, int, list[str], str]:
+    return (
+        STANDINGS.index(standing(finding)),
+        SEVERITIES.index(finding.severity),
+        [value or "" for value in finding.subject.values()],
+        finding.finding_id,
+    )
