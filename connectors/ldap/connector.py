@@ -1,0 +1,319 @@
+"""Entries to rows: accounts, entitlements, credentials. Pure: no network, no clock."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fnmatch
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from cryptography import x509
+
+from reconciler.sdk.connector import Gap
+from reconciler.sdk.errors import Misbehaved, Refused
+from reconciler.sdk.records import Account, AccountKind, Credential, CredentialStatus, Entitlement
+
+from .dn import first_value, normalise
+from .profiles import ACTIVE_DIRECTORY, Profile
+from .settings import Settings, TextColumn
+from .status import COMPUTED, PASSWORD_EXPIRED, TRUST, State
+from .values import NEVER, Entry, file_time, generalized_time, guid
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+_PEOPLE = frozenset(("person", "organizationalperson", "inetorgperson"))
+_MANAGED = frozenset(("msds-managedserviceaccount", "msds-groupmanagedserviceaccount"))
+_CERTIFICATES = ("userCertificate;binary", "userCertificate")
+_NO_EXPIRY_389 = "20380119031407Z"
+"""What 389 Directory Server writes where a password never expires."""
+_WELL_KNOWN = {
+    "S-1-1-0": "Everyone",
+    "S-1-5-4": "Interactive",
+    "S-1-5-7": "Anonymous Logon",
+    "S-1-5-9": "Enterprise Domain Controllers",
+    "S-1-5-11": "Authenticated Users",
+    "S-1-5-17": "IUSR",
+}
+
+
+@dataclass(slots=True)
+class Mapper:
+    """Turns the entries of one directory into rows; ``gaps`` collects what an entry holds that cannot be read."""
+
+    source: str
+    profile: Profile
+    settings: Settings
+    server_time: datetime | None = None
+    gaps: list[Gap] = field(default_factory=list)
+
+    def take_gaps(self) -> list[Gap]:
+        """Return the gaps since the last call."""
+        taken, self.gaps = self.gaps, []
+        return taken
+
+    def identifier(self, entry: Entry) -> str:
+        """Return the immutable id; raises where the server does not show it: no row could be keyed."""
+        return identifier(entry, self.profile)
+
+    def account(self, entry: Entry) -> Account:
+        """Make the row of an account."""
+        state = self._attempt("accounts", entry, self._state, entry) or State(None, None, None)
+        last, basis = self._last_sign_in(entry)
+        return Account(
+            source=self.source,
+            account_id=self.identifier(entry),
+            login=self._text(entry, "login"),
+            display_name=self._text(entry, "display_name"),
+            email=self._text(entry, "email"),
+            employee_id=self._text(entry, "employee_id"),
+            manager_ref=self._text(entry, "manager_ref"),
+            owner_ref=self._text(entry, "owner_ref"),
+            department=self._text(entry, "department"),
+            company=self._text(entry, "company"),
+            title=self._text(entry, "title"),
+            kind=_kind(entry, self.profile),
+            raw_status=state.raw,
+            status=state.status,
+            can_sign_in=state.can_sign_in,
+            expires_at=state.expires_at,
+            created_at=self._time("accounts", entry, self.profile.created),
+            last_sign_in_at=last,
+            last_sign_in_basis=basis,
+            password_changed_at=self._first_time("accounts", entry, self.profile.password_changed),
+            attributes=self._allowed(entry),
+        )
+
+    def entitlement(self, entry: Entry) -> Entitlement:
+        """Make the row of a group."""
+        name = entry.text("cn") or first_value(entry.dn, "cn") or entry.dn
+        known = _WELL_KNOWN.get(name)
+        dynamic = entry.raw("memberURL") or "foreignsecurityprincipal" in entry.classes()
+        return Entitlement(
+            source=self.source,
+            entitlement_id=self.identifier(entry),
+            kind="group",
+            name=f"{known} ({name})" if known else name,
+            description=entry.text("description"),
+            privileged=self._privileged(entry, name),
+            owner_ref=entry.text(*self.profile.owner),
+            membership="dynamic" if dynamic else "assigned",
+        )
+
+    def credentials(self, entry: Entry) -> Iterator[Credential]:
+        """Make the rows of an account's password, SSH keys and certificates; the secrets themselves are never read."""
+        account = self.identifier(entry)
+        yield Credential(
+            source=self.source,
+            credential_id=f"{account}:password",
+            account_id=account,
+            kind="password",
+            status=self._attempt("credentials", entry, self._password_status, entry),
+            rotated_at=self._first_time("credentials", entry, self.profile.password_changed),
+            expires_at=self._first_time("credentials", entry, [self.profile.password_expires]),
+        )
+        seen = set()
+        for credential in (*self._ssh_keys(account, entry), *self._certificates(account, entry)):
+            if credential.credential_id not in seen:
+                seen.add(credential.credential_id)
+                yield credential
+
+    def account_attributes(self) -> tuple[str, ...]:
+        """Name the attributes to ask for to fill ``account``."""
+        mine = self.profile
+        texts = [name for column, names in mine.texts.items() for name in self._names(column, names)]
+        times = [mine.created, *(name for name, _ in mine.last_sign_in), *mine.password_changed]
+        return _unique(
+            [mine.id_attribute, "objectClass", *texts, *times, *mine.state_attributes, *self.settings.attributes]
+        )
+
+    def entitlement_attributes(self) -> tuple[str, ...]:
+        """Name the attributes to ask for to fill ``entitlement``."""
+        extra = ["adminCount"] if self.profile is ACTIVE_DIRECTORY else []
+        return _unique(
+            [self.profile.id_attribute, "objectClass", "cn", "description", "memberURL", *self.profile.owner, *extra]
+        )
+
+    def credential_attributes(self) -> tuple[str, ...]:
+        """Name the attributes to ask for to fill ``credentials``."""
+        mine = self.profile
+        extra = [COMPUTED] if mine is ACTIVE_DIRECTORY else []
+        times = [name for name in (*mine.password_changed, mine.password_expires) if name]
+        return _unique([mine.id_attribute, *times, *extra, "sshPublicKey", *_CERTIFICATES])
+
+    def _names(self, column: TextColumn, names: Sequence[str]) -> Sequence[str]:
+        override = self.settings.map.get(column)
+        return (override,) if override else names
+
+    def _text(self, entry: Entry, column: TextColumn) -> str | None:
+        names = self._names(column, self.profile.texts[column])
+        if column == "login":
+            for name in names:
+                # Of several values the one in the DN is the name; order means nothing in LDAP.
+                named = first_value(entry.dn, name) if len(entry.raw(name)) > 1 else None
+                if named:
+                    return named
+        return entry.text(*names)
+
+    def _state(self, entry: Entry) -> State:
+        return self.profile.state(entry, self.server_time)
+
+    def _last_sign_in(self, entry: Entry) -> tuple[datetime | None, str | None]:
+        found = [
+            (instant, basis)
+            for name, basis in self.profile.last_sign_in
+            if (instant := self._time("accounts", entry, name)) is not None
+        ]
+        return max(found) if found else (None, None)
+
+    def _first_time(self, table: str, entry: Entry, names: Sequence[str]) -> datetime | None:
+        found = (self._time(table, entry, name) for name in names if name)
+        return next((instant for instant in found if instant is not None), None)
+
+    def _time(self, table: str, entry: Entry, name: str) -> datetime | None:
+        return self._attempt(table, entry, _instant, entry.text(name))
+
+    def _attempt(self, table: str, entry: Entry, read: Callable[[V], T | None], value: V) -> T | None:
+        """Read a value; one that breaks its own syntax is a gap, for None would say that there is none."""
+        try:
+            return read(value)
+        except ValueError as error:
+            self.gaps.append(Gap(table, entry.dn, f"a value cannot be read: {error}"))
+            return None
+
+    def _password_status(self, entry: Entry) -> CredentialStatus | None:
+        computed = entry.number(COMPUTED) if self.profile is ACTIVE_DIRECTORY else None
+        if computed is None:
+            return None
+        return "expired" if computed & PASSWORD_EXPIRED else "active"
+
+    def _privileged(self, entry: Entry, name: str) -> bool | None:
+        """Return True where the configuration or adminCount says so; None otherwise, for nobody said no."""
+        texts = (name.casefold(), normalise(entry.dn))
+        for pattern in self.settings.privileged_groups:
+            if any(fnmatch.fnmatchcase(text, wanted) for text in texts for wanted in _patterns(pattern)):
+                return True
+        return True if entry.text("adminCount") == "1" else None
+
+    def _allowed(self, entry: Entry) -> str | None:
+        if not self.settings.attributes:
+            return None
+        found = {name: entry.texts(name) for name in self.settings.attributes if entry.raw(name)}
+        return json.dumps(found, ensure_ascii=False, sort_keys=True)
+
+    def _ssh_keys(self, account: str, entry: Entry) -> Iterator[Credential]:
+        for line in entry.texts("sshPublicKey"):
+            print_ = self._attempt("credentials", entry, _fingerprint, line)
+            if print_ is not None:
+                yield Credential(
+                    source=self.source,
+                    credential_id=f"{account}:ssh_key:SHA256:{print_}",
+                    account_id=account,
+                    kind="ssh_key",
+                )
+
+    def _certificates(self, account: str, entry: Entry) -> Iterator[Credential]:
+        for raw in [value for name in _CERTIFICATES for value in entry.raw(name)]:
+            certificate = self._attempt("credentials", entry, _certificate, raw)
+            if certificate is not None:
+                yield Credential(
+                    source=self.source,
+                    credential_id=f"{account}:certificate:{certificate.serial_number:x}:{_digest(raw)}",
+                    account_id=account,
+                    kind="certificate",
+                    created_at=certificate.not_valid_before_utc,
+                    expires_at=certificate.not_valid_after_utc,
+                )
+
+
+def identifier(entry: Entry, profile: Profile) -> str:
+    """Return the entry's immutable id as text; raises ``Refused`` where it is not shown."""
+    raw = entry.raw(profile.id_attribute)
+    if not raw:
+        raise Refused(
+            f"{entry.dn} comes without {profile.id_attribute}: no row of it could be told from another",
+            advice=f"Let the reader read {profile.id_attribute}; or set profile, if this is another kind of directory.",
+            missing_permission=f"read access to {profile.id_attribute}",
+        )
+    if profile is not ACTIVE_DIRECTORY:
+        return raw[0].decode(errors="backslashreplace").lower()
+    try:
+        return guid(raw[0])
+    except ValueError as error:
+        raise Misbehaved(f"the objectGUID of {entry.dn} is not 16 octets") from error
+
+
+def reports(profile: Profile | None, settings: Settings) -> Mapping[str, frozenset[str]]:
+    """Return table -> columns that ``profile`` can fill; None is any profile (before it is known)."""
+    accounts = {
+        "source", "account_id", "kind", "raw_status", "status", "can_sign_in", "created_at", "last_sign_in_at",
+        "last_sign_in_basis", "password_changed_at", "expires_at", *ACTIVE_DIRECTORY.texts,
+    }  # fmt: skip
+    if settings.attributes:
+        accounts.add("attributes")
+    groups = {"source", "entitlement_id", "kind", "name", "description", "owner_ref", "membership"}
+    if settings.privileged_groups or profile in (None, ACTIVE_DIRECTORY):
+        groups.add("privileged")
+    credentials = {"source", "credential_id", "account_id", "kind", "created_at", "expires_at", "rotated_at"}
+    if profile in (None, ACTIVE_DIRECTORY):
+        credentials.add("status")
+    grants = {"source", "principal_kind", "principal_id", "entitlement_id", "assignment"}
+    return {
+        "accounts": frozenset(accounts),
+        "entitlements": frozenset(groups),
+        "grants": frozenset(grants),
+        "credentials": frozenset(credentials),
+    }
+
+
+def _kind(entry: Entry, profile: Profile) -> AccountKind | None:
+    """Tell a service account where the directory does; a person's entry may be anybody's: unknown."""
+    classes = entry.classes()
+    if profile is ACTIVE_DIRECTORY:
+        trust = any(value.isdigit() and int(value) & TRUST for value in entry.texts("userAccountControl"))
+        return "service" if classes & _MANAGED or trust else None
+    return "service" if "simplesecurityobject" in classes and not classes & _PEOPLE else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    """Read a time in either notation: Generalized Time ends in a zone, a file time is digits only."""
+    if text is None or text == _NO_EXPIRY_389:
+        return None
+    if text.lstrip("-").isdigit():
+        number = int(text)
+        return None if number >= NEVER else file_time(number)
+    return generalized_time(text)
+
+
+def _patterns(pattern: str) -> tuple[str, str]:
+    return pattern.casefold(), normalise(pattern)
+
+
+def _fingerprint(line: str) -> str:
+    words = [word for word in line.split() if word.startswith("AAAA")]
+    try:
+        blob = base64.b64decode(words[0], validate=True)
+    except (IndexError, binascii.Error) as error:
+        message = "sshPublicKey is no OpenSSH public key"
+        raise ValueError(message) from error
+    return base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def _certificate(raw: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(raw)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple({name.lower(): name for name in names if name}.values())

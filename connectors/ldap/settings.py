@@ -1,0 +1,182 @@
+"""Settings of an LDAP source."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from reconciler.sdk.secrets import SecretRef
+from reconciler.sdk.settings import SourceSettings
+
+from .dn import normalise, under
+
+TextColumn = Literal[
+    "login",
+    "display_name",
+    "email",
+    "employee_id",
+    "manager_ref",
+    "owner_ref",
+    "department",
+    "company",
+    "title",
+]
+"""Account columns that ``map`` may fill from another attribute."""
+
+_SECRET = frozenset(
+    ("userpassword", "unicodepwd", "sambantpassword", "sambalmpassword", "krbprincipalkey", "pwdhistory", "dbcspwd")
+)
+
+
+def _dn(text: str) -> str:
+    if not text or "=" not in text.partition(",")[0]:
+        message = f"{text!r} is no distinguished name; write for example dc=example,dc=org"
+        raise ValueError(message)
+    return text
+
+
+def _filter(text: str) -> str:
+    if not text.startswith("(") or not text.endswith(")") or text.count("(") != text.count(")"):
+        message = f"{text!r} is no LDAP filter; write for example (objectClass=person)"
+        raise ValueError(message)
+    return text
+
+
+Dn = Annotated[str, AfterValidator(_dn)]
+Filter = Annotated[str, AfterValidator(_filter)]
+
+
+class Settings(SourceSettings):
+    """Where the directory is, as whom to read it, and what in it is an account or a group."""
+
+    url: Annotated[str, Field(description="ldap://host:port or ldaps://host:port.")]
+    bind_dn: Annotated[
+        str | None, Field(description="Whom to sign in as: a DN, or user@domain for AD; left out: anonymous.")
+    ] = None
+    bind_password: Annotated[SecretRef | None, Field(description="env:NAME or file:/path of the password.")] = None
+    base_dn: Annotated[Dn | list[Dn], Field(description="Subtree to read, or several that do not overlap.")]
+    profile: Annotated[
+        Literal["auto", "openldap", "ad", "389ds"],
+        Field(description="Attribute profile; auto asks the server's root entry."),
+    ] = "auto"
+    start_tls: Annotated[bool, Field(description="Upgrade ldap:// by StartTLS before signing in.")] = False
+    ca_file: Annotated[
+        str | None, Field(description="PEM file of the CAs to trust; left out: the system's. Relative to the config.")
+    ] = None
+    allow_plaintext: Annotated[
+        bool, Field(description="Send the password over unencrypted ldap:// to another host; not needed on loopback.")
+    ] = False
+    user_filter: Annotated[Filter | None, Field(description="What is an account; left out: the profile's.")] = None
+    group_filter: Annotated[Filter | None, Field(description="What is an entitlement; left out: the profile's.")] = None
+    page_size: Annotated[int, Field(ge=1, le=10_000, description="Entries per page.")] = 500
+    timeout_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds to wait for a connection or an answer.")
+    ] = 30.0
+    map: Annotated[
+        dict[TextColumn, str],
+        Field(default_factory=dict, description='Account column = LDAP attribute, such as employee_id = "uidNumber".'),
+    ]
+    attributes: Annotated[
+        list[str],
+        Field(
+            default_factory=list, description="LDAP attributes to keep in accounts.attributes; nothing else is kept."
+        ),
+    ]
+    privileged_groups: Annotated[
+        list[str],
+        Field(
+            default_factory=list,
+            description="Names or DNs of groups with administrative power; * and ? match any text.",
+        ),
+    ]
+    leave_out: Annotated[
+        list[Dn],
+        Field(
+            default_factory=list,
+            description="Subtrees knowingly not read: members and referrals that lie there are no gap.",
+        ),
+    ]
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The base DNs, in the order configured."""
+        return (self.base_dn,) if isinstance(self.base_dn, str) else tuple(self.base_dn)
+
+    @property
+    def host(self) -> str:
+        """The host to connect to."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port to connect to: 389 for ldap, 636 for ldaps where the URL names none."""
+        return urlsplit(self.url).port or (636 if self.ldaps else 389)
+
+    @property
+    def ldaps(self) -> bool:
+        """Whether the connection starts with TLS."""
+        return urlsplit(self.url).scheme == "ldaps"
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            message = f"{url!r} is no URL: {error}"
+            raise ValueError(message) from error
+        if parts.scheme not in {"ldap", "ldaps"}:
+            message = f"{url!r} must start with ldap:// or ldaps://"
+            raise ValueError(message)
+        if not parts.hostname or parts.path.strip("/") or parts.query or parts.username or port == 0:
+            message = f"{url!r} must be scheme, host and port only, such as ldaps://ldap.example.org:636"
+            raise ValueError(message)
+        return url
+
+    @field_validator("attributes")
+    @classmethod
+    def _check_attributes(cls, names: list[str]) -> list[str]:
+        secret = sorted(name for name in names if name.lower().partition(";")[0] in _SECRET)
+        if secret:
+            message = f"{', '.join(secret)} holds a secret and is never read"
+            raise ValueError(message)
+        return names
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Settings:
+        if (self.bind_dn is None) != (self.bind_password is None):
+            message = "bind_dn and bind_password go together; leave out both to read anonymously"
+            raise ValueError(message)
+        if self.start_tls and self.ldaps:
+            message = "start_tls is for ldap://; ldaps:// is encrypted from the start"
+            raise ValueError(message)
+        encrypted = self.ldaps or self.start_tls
+        if self.bind_dn and not (encrypted or self.allow_plaintext or _is_loopback(self.host)):
+            message = (
+                f"the password would travel unencrypted to {self.host}; use ldaps://, start_tls = true, "
+                "or allow_plaintext = true if the network itself is trusted"
+            )
+            raise ValueError(message)
+        self._check_bases()
+        return self
+
+    def _check_bases(self) -> None:
+        known = [normalise(base) for base in self.bases]
+        if not known:
+            message = "base_dn is empty: name at least one subtree to read"
+            raise ValueError(message)
+        for at, base in enumerate(known):
+            if any(under(base, other) for position, other in enumerate(known) if position != at):
+                message = f"base_dn {self.bases[at]!r} lies under another base_dn: its entries would be read twice"
+                raise ValueError(message)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"

@@ -1,0 +1,246 @@
+"""The LDAP source: page chains over one directory, each on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
+from reconciler.sdk.errors import Refused, Unreachable
+from reconciler.sdk.records import Record
+
+from .client import PAGED_RESULTS, Client, Missing, Search, tls_context
+from .connector import Mapper, reports
+from .dn import normalise, under
+from .grants import GrantChain
+from .principals import Index, Resolver, build
+from .profiles import PROFILES, Profile, detect, server_time
+from .settings import Settings
+from .values import Entry
+
+TABLES = ("accounts", "entitlements", "grants", "credentials")
+_WITHOUT_PEOPLE = ("dc=domaindnszones,", "dc=forestdnszones,", "cn=configuration,")
+"""Partitions of Active Directory that every domain refers to and that hold no account and no group."""
+
+
+@dataclass(slots=True)
+class _Chain:
+    """A page chain under way: a generator of pages, and how many were handed out."""
+
+    client: Client
+    pages: Iterator[Page]
+    given: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def step(self) -> Page:
+        """Read one page; the connection closes with the last one and with any error."""
+        with self.lock:
+            try:
+                page = next(self.pages)
+            except BaseException:
+                self.client.close()
+                raise
+            self.given += 1
+            if page.next is None:
+                self.client.close()
+            return page
+
+    def close(self) -> None:
+        """Close the connection once the page under way is read."""
+        with self.lock:
+            self.client.close()
+
+
+class LdapSource:
+    """Reads one directory; see ``reconciler.sdk.connector.Source`` for the contract."""
+
+    version = "1"
+
+    def __init__(self, name: str, settings: Settings, base: Path) -> None:
+        self.name = name
+        self.endpoint = f"{'ldaps' if settings.ldaps else 'ldap'}://{settings.host}:{settings.port}"
+        self._settings = settings
+        self._ca_file = None if settings.ca_file is None else base / settings.ca_file
+        self._profile: Profile | None = PROFILES.get(settings.profile)
+        self.reports: Mapping[str, frozenset[str]] = reports(self._profile, settings)
+        """Before the first connection with ``profile = "auto"``: what any profile could fill."""
+        self._canaries = {normalise(dn): dn for dn in settings.canaries}
+        self._chains: dict[tuple[str, str], _Chain] = {}
+        self._index: Index | None = None
+        self._index_used: set[str] = set()
+        self._index_lock = threading.Lock()
+
+    async def check(self) -> Sequence[Gap]:
+        """Sign in and look for what these credentials cannot see: base DNs, accounts, ids, canaries."""
+        return await asyncio.to_thread(self._check)
+
+    async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
+        """Name one partition a base DN."""
+        del parents
+        return [Partition(base) for base in self._settings.bases] if table in TABLES else []
+
+    async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
+        """Read the next page of a chain; ``cursor`` None starts it anew, on a new connection.
+
+        A chain lives and dies with its connection, so its errors ask for a restart, and so does a cursor
+        of a chain that is not open any more.
+        """
+        key = (table, partition.name)
+        if cursor is None:
+            stale = self._chains.pop(key, None)
+            if stale is not None:
+                await asyncio.to_thread(stale.close)
+            self._chains[key] = await asyncio.to_thread(self._open, table, partition.name)
+        chain = self._chains.get(key)
+        if chain is None or cursor not in {None, str(chain.given)}:
+            raise Unreachable(f"the page chain of {table} below {partition.name} is not open any more", restart=True)
+        try:
+            page = await asyncio.to_thread(chain.step)
+        except Exception:
+            self._chains.pop(key, None)
+            raise
+        if page.next is None:
+            self._chains.pop(key, None)
+        return page
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        while self._chains:
+            _, chain = self._chains.popitem()
+            await asyncio.to_thread(chain.close)
+
+    def _connect(self) -> tuple[Client, Mapper]:
+        client = Client(self._settings, tls_context(self._ca_file))
+        try:
+            root = client.root()
+            profile = self._profile or detect(root)
+            self._profile, self.reports = profile, reports(profile, self._settings)
+            return client, Mapper(self.name, profile, self._settings, server_time(root))
+        except BaseException:
+            client.close()
+            raise
+
+    def _open(self, table: str, base: str) -> _Chain:
+        client, mapper = self._connect()
+        try:
+            pages = (
+                self._grants(client, mapper, base) if table == "grants" else self._entries(client, mapper, table, base)
+            )
+        except BaseException:
+            client.close()
+            raise
+        return _Chain(client, pages)
+
+    def _entries(self, client: Client, mapper: Mapper, table: str, base: str) -> Iterator[Page]:
+        """Yield the pages of a table whose rows come each from one entry."""
+        search = self._search(mapper, table, base)
+        for given, answer in enumerate(client.pages(search), start=1):
+            rows: list[Record] = []
+            for entry in answer.entries:
+                rows.extend(_rows(mapper, table, entry))
+            yield Page(
+                rows=rows,
+                next=None if answer.cookie is None else str(given),
+                gaps=[*mapper.take_gaps(), *self._referred(table, answer.referrals)],
+                canaries=self._met(entry.dn for entry in answer.entries),
+            )
+
+    def _search(self, mapper: Mapper, table: str, base: str) -> Search:
+        settings, profile = self._settings, mapper.profile
+        accounts = settings.user_filter or profile.accounts
+        condition, attributes = {
+            "accounts": (accounts, mapper.account_attributes()),
+            "entitlements": (settings.group_filter or profile.groups, mapper.entitlement_attributes()),
+            "credentials": (accounts, mapper.credential_attributes()),
+        }[table]
+        return Search(base, condition, attributes, settings.page_size)
+
+    def _grants(self, client: Client, mapper: Mapper, base: str) -> Iterator[Page]:
+        """Yield the pages of grants; the index of principals is read first."""
+        index = self._principals(client, mapper.profile, base)
+        resolver = Resolver(client, mapper.profile, self._settings, index)
+        chain = GrantChain(client, mapper, resolver, base, frozenset(self._canaries))
+        for given, batch in enumerate(chain.batches(), start=1):
+            yield Page(
+                rows=batch.rows,
+                next=None if batch.last else str(given),
+                gaps=[*batch.gaps, *mapper.take_gaps(), *self._referred("grants", batch.referrals)],
+                canaries=frozenset(self._canaries[key] for key in batch.met),
+            )
+
+    def _principals(self, client: Client, profile: Profile, base: str) -> Index:
+        """Return the index; a base DN that is read again gets a fresh one."""
+        with self._index_lock:
+            if self._index is None or base in self._index_used:
+                self._index = None
+                self._index = build(client, profile, self._settings)
+                self._index_used = set()
+            self._index_used.add(base)
+            return self._index
+
+    def _referred(self, table: str, urls: Iterable[str]) -> list[Gap]:
+        left_out = [normalise(dn) for dn in self._settings.leave_out]
+        gaps = []
+        for url in urls:
+            dn = normalise(unquote(url.partition("://")[2].partition("/")[2].partition("?")[0]))
+            if not dn.startswith(_WITHOUT_PEOPLE) and not any(dn and under(dn, subtree) for subtree in left_out):
+                gaps.append(
+                    Gap(table, url, "lies on another server, to which the directory refers; read it as a source too")
+                )
+        return gaps
+
+    def _met(self, dns: Iterable[str]) -> frozenset[str]:
+        if not self._canaries:
+            return frozenset()
+        return frozenset(self._canaries[key] for key in map(normalise, dns) if key in self._canaries)
+
+    def _check(self) -> list[Gap]:
+        client, mapper = self._connect()
+        try:
+            gaps = list(self._check_paging(client))
+            for base in self._settings.bases:
+                gaps += self._check_base(client, mapper, base)
+            for dn in self._settings.canaries:
+                found = client.entry(dn, ("1.1",))
+                if isinstance(found, Missing):
+                    gaps.append(Gap("accounts", dn, f"the canary {found.reason}", found.permission))
+            return gaps
+        finally:
+            client.close()
+
+    def _check_paging(self, client: Client) -> Iterator[Gap]:
+        controls = client.root().texts("supportedControl")
+        if controls and PAGED_RESULTS not in controls:
+            for table in TABLES:
+                yield Gap(table, "", "the server does not offer paged results: no read of it can be told to be whole")
+
+    def _check_base(self, client: Client, mapper: Mapper, base: str) -> Iterator[Gap]:
+        found = client.entry(base, ("1.1",))
+        if isinstance(found, Missing) and not found.denied:
+            for table in TABLES:
+                yield Gap(table, base, f"this base_dn {found.reason}", f"read access to {base}")
+            return
+        condition = self._settings.user_filter or mapper.profile.accounts
+        try:
+            first = client.page(Search(base, condition, (mapper.profile.id_attribute,), 1), None)
+            for entry in first.entries:
+                mapper.identifier(entry)
+        except Refused as refusal:
+            for table in TABLES:
+                yield Gap(table, base, refusal.message, refusal.missing_permission)
+            return
+        if not first.entries:
+            yield Gap("accounts", base, "no account is to be seen here", f"read access to the accounts below {base}")
+
+
+def _rows(mapper: Mapper, table: str, entry: Entry) -> Iterator[Record]:
+    if table == "accounts":
+        yield mapper.account(entry)
+    elif table == "entitlements":
+        yield mapper.entitlement(entry)
+    else:
+        yield from mapper.credentials(entry)

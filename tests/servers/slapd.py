@@ -1,0 +1,198 @@
+"""A real OpenLDAP server on loopback, private to one test: ldap with StartTLS, and ldaps."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from tests.servers.certificates import Authority
+
+SUFFIX = "dc=acme,dc=test"
+READER, READER_PASSWORD = f"cn=reader,{SUFFIX}", "reader-pw"
+LIMITED, LIMITED_PASSWORD = f"cn=limited,{SUFFIX}", "limited-pw"
+VEILED, VEILED_PASSWORD = f"cn=veiled,{SUFFIX}", "veiled-pw"
+Entries = Mapping[str, Mapping[str, Sequence[str | bytes]]]
+
+_SCHEMA = """\
+attributetype ( 1.3.6.1.4.1.24552.500.1.1.1.13 NAME 'sshPublicKey' EQUALITY octetStringMatch \
+SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
+objectclass ( 1.3.6.1.4.1.24552.500.1.1.2.0 NAME 'ldapPublicKey' SUP top AUXILIARY MAY ( sshPublicKey $ uid ) )
+objectclass ( 1.3.6.1.4.1.99999.1 NAME 'groupOfMembers' SUP top STRUCTURAL MUST cn \
+MAY ( member $ description $ owner ) )
+"""
+_CONFIG = """\
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/nis.schema
+include /etc/ldap/schema/dyngroup.schema
+{schema}
+modulepath /usr/lib/ldap
+moduleload back_mdb
+moduleload ppolicy
+pidfile {folder}/slapd.pid
+argsfile {folder}/slapd.args
+TLSCACertificateFile {tls}/ca.pem
+TLSCertificateFile {tls}/server.pem
+TLSCertificateKeyFile {tls}/server.key
+sizelimit 500
+database mdb
+suffix "{suffix}"
+rootdn "cn=admin,{suffix}"
+rootpw admin-pw
+directory {folder}/data
+maxsize 268435456
+index objectClass eq
+limits dn.exact="{reader}" size=unlimited size.prtotal=unlimited time=unlimited
+limits dn.exact="{veiled}" size=unlimited size.prtotal=unlimited time=unlimited
+limits dn.exact="{limited}" size=100 size.prtotal=100
+access to attrs=userPassword by anonymous auth by * none
+access to dn.subtree="ou=secret,{suffix}" by dn.exact="{veiled}" none by dn.exact="{reader}" read by * none
+{access}
+access to * by dn.exact="{reader}" read by dn.exact="{veiled}" read by dn.exact="{limited}" read
+  by anonymous auth by * none
+overlay ppolicy
+"""
+
+
+class Slapd:
+    """slapd over ``entries`` below ``dc=acme,dc=test``, as a context manager.
+
+    The suffix entry and three readers are added: READER sees all, LIMITED stops at 100 entries, VEILED
+    does not see ``ou=secret``. ``access`` are further access lines of slapd.conf, applied before the rule for
+    everything. ``kill`` and ``start`` again keep ports and data.
+    """
+
+    def __init__(self, folder: Path, entries: Entries, *, access: str = "") -> None:
+        self.folder = folder
+        self.port, self.tls_port = _free_port(), _free_port()
+        self.authority = Authority("Test CA")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._program = shutil.which("slapd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+        if self._program is None:
+            message = "slapd is missing: apt-get install slapd"
+            raise RuntimeError(message)
+        (folder / "data").mkdir(parents=True)
+        self.authority.write(folder / "tls", names=["localhost"], addresses=["127.0.0.1"])
+        self._write_config(access)
+        self._load({**_own_entries(), **entries})
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """``ldap://127.0.0.1:PORT``."""
+        return f"ldap://127.0.0.1:{self.port}"
+
+    @property
+    def ldaps_url(self) -> str:
+        """``ldaps://127.0.0.1:PORT``."""
+        return f"ldaps://127.0.0.1:{self.tls_port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """The CA that signed the server's certificate (localhost, 127.0.0.1)."""
+        return self.folder / "tls" / "ca.pem"
+
+    def start(self) -> None:
+        """Start the server and wait until it accepts connections."""
+        listen = f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.tls_port}"
+        log = (self.folder / "slapd.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [str(self._program), "-h", listen, "-f", str(self.folder / "slapd.conf"), "-d", "0"],
+                stdout=log,
+                stderr=log,
+            )
+        for port in (self.port, self.tls_port):
+            self._await(port)
+
+    def stop(self) -> None:
+        """Ask the server to end and wait for it; safe to call twice."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+    def kill(self) -> None:
+        """End the server without warning, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+            self._process = None
+
+    def _await(self, port: int) -> None:
+        for _ in range(300):
+            if self._process is not None and self._process.poll() is not None:
+                message = f"slapd ended: {(self.folder / 'slapd.log').read_text()}"
+                raise RuntimeError(message)
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        message = f"slapd does not listen on {port}"
+        raise RuntimeError(message)
+
+    def _write_config(self, access: str) -> None:
+        config = _CONFIG.format(
+            schema=_SCHEMA,
+            folder=self.folder,
+            tls=self.folder / "tls",
+            suffix=SUFFIX,
+            reader=READER,
+            limited=LIMITED,
+            veiled=VEILED,
+            access=access,
+        )
+        (self.folder / "slapd.conf").write_text(config)
+
+    def _load(self, entries: Entries) -> None:
+        ldif = self.folder / "seed.ldif"
+        ldif.write_text("".join(_ldif(dn, attributes) for dn, attributes in entries.items()))
+        done = subprocess.run(
+            ["/usr/sbin/slapadd", "-q", "-f", str(self.folder / "slapd.conf"), "-l", str(ldif)],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            message = f"slapadd failed: {done.stderr.decode()}"
+            raise RuntimeError(message)
+
+
+def _own_entries() -> dict[str, dict[str, Sequence[str | bytes]]]:
+    entries: dict[str, dict[str, Sequence[str | bytes]]] = {
+        SUFFIX: {"objectClass": ["dcObject", "organization"], "dc": ["acme"], "o": ["acme"]}
+    }
+    for dn, password in ((READER, READER_PASSWORD), (LIMITED, LIMITED_PASSWORD), (VEILED, VEILED_PASSWORD)):
+        name = dn.partition(",")[0].partition("=")[2]
+        classes = ["organizationalRole", "simpleSecurityObject"]
+        entries[dn] = {"objectClass": classes, "cn": [name], "userPassword": [password]}
+    return entries
+
+
+def _ldif(dn: str, attributes: Mapping[str, Sequence[str | bytes]]) -> str:
+    lines = [f"dn:: {base64.b64encode(dn.encode()).decode()}"]
+    for name, values in attributes.items():
+        for value in values:
+            raw = value.encode() if isinstance(value, str) else value
+            lines.append(f"{name}:: {base64.b64encode(raw).decode()}")
+    return "\n".join(lines) + "\n\n"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
