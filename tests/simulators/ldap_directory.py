@@ -172,9 +172,14 @@ class Directory:
         found = {tuple(part for part in key if part.startswith("dc=")) or key[:1] for key in self._entries}
         return sorted(",".join(reversed(parts)) for parts in found)
 
-    def holds(self, key: Key) -> bool:
-        """Say whether ``key`` is an entry, or a place above entries (a glue entry)."""
-        return key in self._entries or any(other[: len(key)] == key for other in self._entries)
+    def matched(self, key: Key, hidden: Sequence[Key]) -> str | None:
+        """Return the DN of the deepest visible entry above ``key``; None where ``key`` itself can be searched."""
+        seen = [veil for veil in hidden if key[: len(veil)] == veil]
+        if not seen and (key in self._entries or any(other[: len(key)] == key for other in self._entries)):
+            return None
+        top = min((len(veil) for veil in seen), default=len(key)) - 1
+        above = (self._entries.get(key[:depth]) for depth in range(top, 0, -1))
+        return next((entry.dn for entry in above if entry is not None), "")
 
     def search(self, base: Key, scope: int, condition: Tlv, hidden: Iterable[Key]) -> list[Entry]:
         """Return the entries in scope (0 base, 1 one level, 2 subtree) that match, without hidden subtrees."""
@@ -216,6 +221,9 @@ def _asserted(tag: int, parts: Sequence[Tlv], entry: Entry) -> bool:
         pattern = re.compile("".join(pieces), re.DOTALL)
         return any(pattern.fullmatch(_fold(value)) for value in values)
     asked = parts[1].content
+    if parts[0].text().lower() == "objectcategory" and b"=" not in asked:
+        # Active Directory stores a DN here and takes the class's short name in filters.
+        return any(_fold(value).startswith(f"cn={_fold(asked)},") for value in values)
     if tag in {0xA5, 0xA6}:
         sign = 1 if tag == 0xA5 else -1
         return any(_order(value, asked) * sign >= 0 for value in values)

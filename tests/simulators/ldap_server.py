@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from reconciler.clock import now
 from tests.simulators import ber
 from tests.simulators.ldap_directory import Directory, Entries, Entry, Key, Profile, Values, key_of
 
@@ -52,7 +53,9 @@ class Faults:
     no_paging: bool = False
     """Refuse the paging control (unavailableCriticalExtension) and do not announce it."""
     repeat_cookie: bool = False
-    """Hand out the same cookie for ever and never end the chain."""
+    """Hand out the same cookie for ever: page after page, then empty ones."""
+    repeat_page: bool = False
+    """Send the first page for ever, with a new cookie each time."""
     empty_results: bool = False
     """Answer success and no entries to every search below the root DSE, as some servers do without rights."""
     referrals: Sequence[str] = ()
@@ -258,18 +261,19 @@ class LdapServer:
             chain = _Chain(self._found(search, base))
         return self._send_page(number, search, chain, session, connection)
 
-    def _refusal(self, search: _Search, base: Key, session: _Session) -> tuple[int, str] | None:
+    def _refusal(self, search: _Search, base: Key, session: _Session) -> tuple[int, str, str] | None:
+        """Return the result code, text and matched DN of a search that is not carried out."""
         if not session.bound and not self._anonymous:
             if self._profile == "ad":
-                return OPERATIONS, "000004DC: LdapErr: DSID-0C090A5C, comment: a successful bind must be completed"
-            return NO_ACCESS, ""
+                return OPERATIONS, "000004DC: LdapErr: DSID-0C090A5C, comment: a successful bind must be completed", ""
+            return NO_ACCESS, "", ""
         if search.page_size is not None and self.faults.no_paging:
-            return UNAVAILABLE_CRITICAL, "critical control unavailable in context"
+            return UNAVAILABLE_CRITICAL, "critical control unavailable in context", ""
         if any(base[: len(key)] == key for key in map(key_of, self.faults.refused)):
-            return NO_ACCESS, "no read access"
-        if any(base[: len(key)] == key for key in map(key_of, self.faults.hidden)) or not self.directory.holds(base):
-            return NO_SUCH_OBJECT, ""
-        return None
+            return NO_ACCESS, "no read access", ""
+        hidden = [key_of(dn) for dn in self.faults.hidden]
+        matched = self.directory.matched(base, hidden)
+        return None if matched is None else (NO_SUCH_OBJECT, "", matched)
 
     def _found(self, search: _Search, base: Key) -> list[Entry]:
         if self.faults.empty_results:
@@ -307,7 +311,9 @@ class LdapServer:
     def _take_page(self, search: _Search, chain: _Chain) -> tuple[list[Entry], int]:
         faults, waiting = self.faults, len(chain.left)
         size = min(search.page_size or waiting, faults.max_page or waiting)
-        page, chain.left = chain.left[:size], chain.left[size:]
+        page = chain.left[:size]
+        if not faults.repeat_page:
+            chain.left = chain.left[size:]
         if faults.code_on_page and faults.code_on_page[0] == chain.pages:
             return page, faults.code_on_page[1]
         if search.page_size is None and chain.left:
@@ -362,6 +368,7 @@ class LdapServer:
         }
         if self._profile == "ad" and contexts:
             root["defaultNamingContext"] = contexts[:1]
+            root["currentTime"] = [now().strftime("%Y%m%d%H%M%S.0Z")]
         return root | self._root_extra
 
 
@@ -396,8 +403,8 @@ def _message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
     return ber.tlv(ber.SEQUENCE, ber.integer(number), operation, controls)
 
 
-def _result(tag: int, code: int, text: str) -> bytes:
-    return ber.tlv(tag, ber.integer(code, ber.ENUMERATED), ber.octets(""), ber.octets(text))
+def _result(tag: int, code: int, text: str, matched: str = "") -> bytes:
+    return ber.tlv(tag, ber.integer(code, ber.ENUMERATED), ber.octets(matched), ber.octets(text))
 
 
 def _entry(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
