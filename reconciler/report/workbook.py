@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from typing import BinaryIO
 
 from xlsxwriter.format import Format  # type: ignore[import-untyped]  # xlsxwriter ships no types
 from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]  # xlsxwriter ships no types
@@ -51,11 +51,13 @@ _WIDE = {"reason": 90, "gaps": 80, "why": 60, "remedy": 60, "known_gaps": 60, "n
 _MIDDLE = {"finding_id": 28, "first_seen": 22, "last_seen": 22, "resolved_at": 22, "rule": 26, "canaries": 30}
 
 
-def to_xlsx(model: ReportModel, target: BinaryIO, *, row_limit: int = ROW_LIMIT) -> None:
-    """Write the workbook into an open file. Every text is a text cell, neutralised besides.
+def to_xlsx(model: ReportModel, *, row_limit: int = ROW_LIMIT) -> bytes:
+    """Write the report as a workbook. Every text is a text cell, neutralised besides.
 
     Findings beyond ``row_limit`` go on in further sheets, ``Findings 2`` and so on.
     """
+    # In memory first: xlsxwriter leaves its archive half open where the disk fills up under it.
+    target = io.BytesIO()
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with Workbook(target, options) as book:
         # Without this the file would hold the present time and differ from itself when written again.
@@ -70,6 +72,7 @@ def to_xlsx(model: ReportModel, target: BinaryIO, *, row_limit: int = ROW_LIMIT)
         sheets.table("Coverage", _COVERAGE, (read_row(read) for read in model.coverage.reads))
         rules = list(rule_rows(model))
         sheets.table("Rules", list(dict.fromkeys(name for row in rules for name in row)) or ["rule_id"], rules)
+    return target.getvalue()
 
 
 class _Sheets:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from xlsxwriter.exceptions import XlsxWriterException  # type: ignore[import-untyped]  # xlsxwriter ships no types
 
@@ -19,11 +19,11 @@ from reconciler.report.workbook import to_xlsx
 
 Format = Literal["html", "xlsx", "csv", "json"]
 
-_WRITERS: dict[Format, Callable[[ReportModel, BinaryIO], object]] = {
-    "html": lambda model, target: target.writelines(to_html(model)),
-    "xlsx": to_xlsx,
-    "csv": lambda model, target: target.write(to_csv(model)),
-    "json": lambda model, target: target.write(to_json(model)),
+_PIECES: dict[Format, Callable[[ReportModel], Iterable[bytes]]] = {
+    "html": to_html,
+    "xlsx": lambda model: [to_xlsx(model)],
+    "csv": lambda model: [to_csv(model)],
+    "json": lambda model: [to_json(model)],
 }
 
 
@@ -38,7 +38,7 @@ def write(model: ReportModel, fmt: Format, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with draft.open("xb") as target:
-                _WRITERS[fmt](model, target)
+                target.writelines(_PIECES[fmt](model))
                 target.flush()
                 os.fsync(target.fileno())
             draft.replace(path)
