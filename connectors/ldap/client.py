@@ -109,6 +109,8 @@ class Client:
 
     def __init__(self, settings: Settings, context: ssl.SSLContext) -> None:
         self._settings = settings
+        self._context = context
+        self._second: Client | None = None
         self._where = f"{settings.host}:{settings.port}"
         password = reveal(settings.bind_password) if settings.bind_password else None
         server = ldap3.Server(
@@ -142,6 +144,9 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
+        second, self._second = self._second, None
+        if second is not None:
+            second.close()
         try:
             self._connection.unbind()
         except (ldap3_errors.LDAPException, OSError):
@@ -149,6 +154,15 @@ class Client:
         finally:
             if self._connection.socket is not None:
                 self._connection.socket.close()
+
+    def beside(self) -> Client:
+        """Return a second connection, opened at first use and closed with this one.
+
+        OpenLDAP keeps one paged search a connection: another one in between kills the first one's cookie.
+        """
+        if self._second is None:
+            self._second = Client(self._settings, self._context)
+        return self._second
 
     def root(self) -> Entry:
         """Read the server's root entry (RFC 4512, 5.1); empty where the server hides it."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from reconciler.sdk.connector import Gap
+from reconciler.sdk.errors import Refused
 from reconciler.sdk.records import Assignment, Grant
 
 from .client import Client, Search
 from .connector import Mapper
-from .dn import normalise, under
+from .dn import normalise
 from .principals import Holder, Resolver, group_number
 from .profiles import ACTIVE_DIRECTORY
 from .settings import Settings
@@ -147,25 +148,18 @@ class GrantChain:
     def _dynamic_members(self, entry: Entry) -> Iterator[str]:
         """Yield the DNs that a groupOfURLs selects, by its own search URL; what cannot be followed is a gap."""
         for url in entry.texts("memberURL"):
-            search = self._url_search(url)
+            search = _url_search(url, self._settings.page_size)
             if search is None:
                 self._tell(Gap("grants", entry.dn, f"its members are those of {url}, which cannot be followed"))
                 continue
-            for answer in self._client.pages(search):
-                for referral in answer.referrals:
-                    self._tell(Gap("grants", entry.dn, f"some of its members lie on another server: {referral}"))
-                yield from (found.dn for found in answer.entries)
-
-    def _url_search(self, url: str) -> Search | None:
-        """Read ``ldap:///base?attributes?scope?filter``; None for another host, attributes or extensions."""
-        scheme, _, rest = url.partition(":///")
-        parts = [unquote(part) for part in rest.split("?")]
-        base, attributes, scope, condition, *extensions = [*parts, *[""] * (4 - len(parts))]
-        if scheme.lower() != "ldap" or attributes or extensions or scope.lower() not in _SCOPES:
-            return None
-        if not any(under(normalise(base), normalise(known)) for known in self._settings.bases):
-            return None
-        return Search(base, condition or "(objectClass=*)", ("1.1",), self._settings.page_size, _SCOPES[scope.lower()])
+            try:
+                for answer in self._client.beside().pages(search):
+                    for referral in answer.referrals:
+                        self._tell(Gap("grants", entry.dn, f"some of its members lie on another server: {referral}"))
+                    yield from (found.dn for found in answer.entries)
+            except Refused as refusal:
+                reason = f"its members are those of {url}, and {refusal.message}"
+                self._tell(Gap("grants", entry.dn, reason, refusal.missing_permission))
 
     def _primary_groups(self) -> Iterator[Batch]:
         """Yield the rows of primary groups: the account names them, and they do not list it."""
@@ -200,6 +194,16 @@ class GrantChain:
         if key not in self._told:
             self._told.add(key)
             self._batch.gaps.append(gap)
+
+
+def _url_search(url: str, page_size: int) -> Search | None:
+    """Read ``ldap:///base?attributes?scope?filter``; None for another host, attributes, extensions, other scopes."""
+    scheme, _, rest = url.partition(":///")
+    parts = [unquote(part) for part in rest.split("?")]
+    base, attributes, scope, condition, *extensions = [*parts, *[""] * (4 - len(parts))]
+    if scheme.lower() != "ldap" or not base or attributes or extensions or scope.lower() not in _SCOPES:
+        return None
+    return Search(base, condition or "(objectClass=*)", ("1.1",), page_size, _SCOPES[scope.lower()])
 
 
 def _range(entry: Entry) -> tuple[list[str], int | None] | None:

@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ldap3.utils.conv import escape_filter_chars
+
 from reconciler.sdk.connector import Gap
+from reconciler.sdk.errors import Refused
 from reconciler.sdk.records import PrincipalKind
 
 from .client import Client, Missing, Search
@@ -110,8 +113,11 @@ class Resolver:
     account and no group (a contact, a placeholder), may not exist any more, or may lie where we cannot see.
     """
 
-    def __init__(self, client: Client, profile: Profile, settings: Settings, index: Index) -> None:
+    def __init__(
+        self, client: Client, profile: Profile, settings: Settings, index: Index, contexts: Sequence[str]
+    ) -> None:
         self._client = client
+        self._contexts = contexts
         self._profile = profile
         self._settings = settings
         self._index = index
@@ -136,15 +142,36 @@ class Resolver:
         return self._looked[mark]
 
     def by_login(self, login: str) -> Holder | Gap | None:
-        """Return whom a memberUid names; None where no entry of the directory has this uid."""
-        packed = self._index.logins.get(digest(login.casefold()))
+        """Return whom a memberUid names; None where no entry that this reader can see has the uid."""
+        mark = digest(login.casefold())
+        packed = self._index.logins.get(mark)
+        if packed:
+            return unpack(packed)
         if packed == b"":
             return _gap(login, "more than one account has this uid")
-        return unpack(packed) if packed else None
+        if mark not in self._looked:
+            self._looked[mark] = self._look_for(login)
+        return self._looked[mark]
 
     def by_number(self, number: str) -> list[str]:
         """Return the groups that carry this number."""
         return self._index.numbers.get(number, [])
+
+    def _look_for(self, login: str) -> Gap | None:
+        """Look for a uid in the whole server: an account outside every base DN must not pass for nobody."""
+        if not self._contexts:
+            return _gap(login, "is in no base_dn, and the server does not say what else it holds")
+        condition = f"(uid={escape_filter_chars(login)})"
+        for context in self._contexts:
+            try:
+                found = self._client.beside().page(Search(context, condition, ("1.1",), 10), None)
+            except Refused as refusal:
+                return _gap(login, f"is in no base_dn, and {refusal.message}", refusal.missing_permission)
+            for entry in found.entries:
+                key = normalise(entry.dn)
+                if not any(under(key, known) for known in (*self._bases, *self._left_out)):
+                    return _gap(login, "is outside every base_dn", f"base_dn that holds {entry.dn}")
+        return None
 
     def _look(self, dn: str, key: str) -> Holder | Gap | None:
         if any(under(key, subtree) for subtree in self._left_out):

@@ -162,7 +162,7 @@ class LdapSource:
     def _grants(self, client: Client, mapper: Mapper, base: str) -> Iterator[Page]:
         """Yield the pages of grants; the index of principals is read first."""
         index = self._principals(client, mapper.profile, base)
-        resolver = Resolver(client, mapper.profile, self._settings, index)
+        resolver = Resolver(client, mapper.profile, self._settings, index, client.root().texts("namingContexts"))
         chain = GrantChain(client, mapper, resolver, base, frozenset(self._canaries))
         for given, batch in enumerate(chain.batches(), start=1):
             yield Page(

@@ -250,6 +250,8 @@ class LdapServer:
         refusal = self._refusal(search, base, session)
         if refusal is not None:
             return connection.sendall(_message(number, _result(0x65, *refusal)))
+        if search.page_size is not None and not search.cookie and self._profile == "openldap":
+            session.chains.clear()  # OpenLDAP keeps one paged search a connection
         if search.page_size is None:
             chain = _Chain(self._found(search, base))
         elif search.cookie:
