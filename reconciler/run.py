@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,15 +62,9 @@ def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.
     ]
 
 
-@contextmanager
-def open_findings(settings: Settings) -> Iterator[FindingStore]:
+def open_findings(settings: Settings) -> FindingStore:
     """Open the database: an empty one is set up, an older one is refused."""
-    store = FindingStore(settings.database_url)
-    try:
-        store.open()
-        yield store
-    finally:
-        store.close()
+    return FindingStore.open(settings.database_url)
 
 
 def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | SourceError]:
@@ -99,7 +92,7 @@ def pull(
     """Read every source into a sealed snapshot; what could not be read stands in its coverage."""
     limits = settings.config.limits
     accepted = [
-        collect.Acceptance(source=d.source, table=d.table, rows=d.rows, at=d.at, by=d.by, reason=d.reason)
+        collect.Acceptance(d.source, d.table_name, d.rows_accepted, d.at, d.accepted_by, d.reason)
         for d in store.accepted_drops()
     ]
     return asyncio.run(
@@ -153,14 +146,34 @@ def write_reports(
 def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[collect.Progress], None]) -> Night:
     """Do the whole night: rules, database, pull, verdicts, findings, reports."""
     rules = load_rules(settings)
-    with open_findings(settings) as store:
-        unsealed = SnapshotStore(settings.snapshots).unsealed()
-        snapshot = pull(settings, store, as_of=as_of or clock.now(), progress=progress)
-        evaluation = evaluate(settings, snapshot, rules, as_of=snapshot.as_of)
-        run = record(settings, store, snapshot, evaluation)
-        findings = store.findings()
-        reports = write_reports(settings, run, findings, settings.config.report.formats)
+    store = open_findings(settings)
+    unsealed = SnapshotStore(settings.snapshots).unsealed()
+    snapshot = pull(settings, store, as_of=as_of or clock.now(), progress=progress)
+    evaluation = evaluate(settings, snapshot, rules, as_of=snapshot.as_of)
+    run = record(settings, store, snapshot, evaluation)
+    findings = store.findings()
+    reports = write_reports(settings, run, findings, settings.config.report.formats)
     return Night(snapshot, evaluation, run, findings, reports, unsealed)
+
+
+def accept_drop(settings: Settings, *, source: str, table: str, snapshot: str, by: str, reason: str) -> tuple[int, int]:
+    """Keep a named person's acceptance that a held table shrank; return its rows before and now.
+
+    ``snapshot`` is the sealed pull that was held. Raises ``ConfigurationError`` where nothing is held there.
+    """
+    snapshots = SnapshotStore(settings.snapshots)
+    before, now = collect.held_drop(snapshots, snapshots.open(snapshot), source, table)
+    open_findings(settings).accept_drop(
+        source=source,
+        table_name=table,
+        snapshot=snapshot,
+        rows_before=before,
+        rows_accepted=now,
+        accepted_by=by,
+        reason=reason,
+        at=clock.now(),
+    )
+    return before, now
 
 
 def exit_code(coverage: Sequence[Coverage], violations: Sequence[str], fail_on: str) -> int:

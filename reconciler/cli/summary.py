@@ -17,61 +17,89 @@ from reconciler.snapshot import Snapshot
 _SHOWN = 12
 
 
-def of_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], unsealed: Sequence[Path], code: int) -> Any:
-    """Return a recorded run as one JSON object."""
-    return {
-        "run_id": run.run_id,
-        "estate": run.estate,
-        "snapshot": run.snapshot,
-        "as_of": run.as_of,
-        "digest": run.digest,
-        "new": run.new,
-        "persisting": run.persisting,
-        "resolved": run.resolved,
-        "reopened": run.reopened,
-        "open": dict(Counter(f.severity for f in _open(findings))),
-        "not_evaluable": sum(f.verdict == Outcome.NOT_EVALUABLE for f in findings if f.state != State.RESOLVED),
-        "coverage": run.coverage,
-        "blocked": _blocked(run.scopes),
-        "unsealed": [str(path) for path in unsealed],
-        "reports": [str(path) for path in reports],
-        "exit_code": code,
-    }
+def recorded(
+    run: Run,
+    findings: Sequence[Finding],
+    reports: Sequence[Path],
+    unsealed: Sequence[Path],
+    code: int,
+    *,
+    machine: bool,
+) -> int:
+    """Say what a recorded run found; return its exit code."""
+    if not machine:
+        _show_run(run, findings, reports, unsealed)
+        return code
+    standing = [f for f in findings if f.state != State.RESOLVED]
+    output.emit(
+        {
+            "run_id": run.run_id,
+            "estate": run.estate,
+            "snapshot": run.snapshot,
+            "as_of": run.as_of,
+            "digest": run.digest,
+            "new": run.new,
+            "persisting": run.persisting,
+            "resolved": run.resolved,
+            "reopened": run.reopened,
+            "unverified": run.unverified,
+            "open": dict(Counter(f.severity for f in standing if f.verdict == Outcome.VIOLATION)),
+            "not_evaluable": sum(f.verdict == Outcome.NOT_EVALUABLE for f in standing),
+            "coverage": run.coverage,
+            "blocked": _blocked(run.scopes),
+            "unsealed": [str(path) for path in unsealed],
+            "reports": [str(path) for path in reports],
+            "exit_code": code,
+        }
+    )
+    return code
 
 
-def of_pull(snapshot: Snapshot, unsealed: Sequence[Path], code: int) -> Any:
-    """Return a sealed pull as one JSON object."""
-    return {
-        "snapshot": snapshot.snapshot_id,
-        "folder": str(snapshot.folder),
-        "as_of": snapshot.as_of,
-        "coverage": snapshot.coverage(),
-        "unsealed": [str(path) for path in unsealed],
-        "exit_code": code,
-    }
+def pulled(snapshot: Snapshot, unsealed: Sequence[Path], code: int, *, machine: bool) -> int:
+    """Say what a pull read; return its exit code."""
+    if not machine:
+        _show_pull(snapshot, unsealed)
+        return code
+    output.emit(
+        {
+            "snapshot": snapshot.snapshot_id,
+            "folder": str(snapshot.folder),
+            "as_of": snapshot.as_of,
+            "coverage": snapshot.coverage(),
+            "unsealed": [str(path) for path in unsealed],
+            "exit_code": code,
+        }
+    )
+    return code
 
 
-def of_replay(evaluation: Evaluation, recorded: Run | None, code: int) -> Any:
-    """Return a replay as one JSON object: its verdicts, and whether they are those on record."""
-    return {
-        "snapshot": evaluation.snapshot,
-        "as_of": evaluation.as_of,
-        "digest": evaluation.digest,
-        "recorded_digest": recorded.digest if recorded else None,
-        "same_as_recorded": recorded.digest == evaluation.digest if recorded else None,
-        "rules": [{"rule_id": r.rule.rule_id, "scopes": r.scopes} for r in evaluation.results],
-        "verdicts": [verdict for result in evaluation.results for verdict in result.verdicts],
-        "exit_code": code,
-    }
+def replayed(evaluation: Evaluation, record: Run | None, code: int, *, machine: bool) -> int:
+    """Say what a replay found and whether it is what is on record; return its exit code."""
+    if not machine:
+        _show_replay(evaluation, record)
+        return code
+    output.emit(
+        {
+            "snapshot": evaluation.snapshot,
+            "as_of": evaluation.as_of,
+            "digest": evaluation.digest,
+            "recorded_digest": record.digest if record else None,
+            "same_as_recorded": record.digest == evaluation.digest if record else None,
+            "rules": [{"rule_id": r.rule.rule_id, "scopes": r.scopes} for r in evaluation.results],
+            "verdicts": [verdict for result in evaluation.results for verdict in result.verdicts],
+            "exit_code": code,
+        }
+    )
+    return code
 
 
-def show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], unsealed: Sequence[Path]) -> None:
+def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], unsealed: Sequence[Path]) -> None:
     """Print a recorded run: first what could not be seen, then what differs."""
     click.secho(f"{run.estate}, as of {run.as_of:%Y-%m-%d %H:%M} UTC", bold=True)
     click.echo(f"run {run.run_id}, snapshot {run.snapshot}")
     click.echo()
     _show_unsealed(unsealed)
-    show_coverage(run.coverage)
+    _show_coverage(run.coverage)
     _show_blocked(run.scopes)
     click.echo()
     rows = []
@@ -89,7 +117,7 @@ def show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], uns
         click.echo(f"Report: {path}")
 
 
-def show_pull(snapshot: Snapshot, unsealed: Sequence[Path]) -> None:
+def _show_pull(snapshot: Snapshot, unsealed: Sequence[Path]) -> None:
     """Print a sealed pull, table by table."""
     _show_unsealed(unsealed)
     rows = [
@@ -98,11 +126,11 @@ def show_pull(snapshot: Snapshot, unsealed: Sequence[Path]) -> None:
     ]
     output.table(("source", "table", "part", "status", "rows"), rows)
     click.echo()
-    show_coverage(snapshot.coverage())
+    _show_coverage(snapshot.coverage())
     click.echo(f"Snapshot {snapshot.snapshot_id} sealed in {snapshot.folder}")
 
 
-def show_replay(evaluation: Evaluation, recorded: Run | None) -> None:
+def _show_replay(evaluation: Evaluation, recorded: Run | None) -> None:
     """Print a replay: figures per rule, and whether the verdicts are those on record."""
     rows = []
     for result in evaluation.results:
@@ -135,7 +163,7 @@ def show_replay(evaluation: Evaluation, recorded: Run | None) -> None:
         )
 
 
-def show_coverage(coverage: Sequence[Coverage]) -> None:
+def _show_coverage(coverage: Sequence[Coverage]) -> None:
     """Print one calm line where all was read whole, else every gap."""
     missing = [part for part in coverage if part.status != "COMPLETE"]
     sources = {part.source for part in coverage}
@@ -182,7 +210,3 @@ def _show_unsealed(unsealed: Sequence[Path]) -> None:
         click.secho(
             f"Ignored {path}: a pull that never ended; remove the folder when you have looked at it.", fg="yellow"
         )
-
-
-def _open(findings: Sequence[Finding]) -> list[Finding]:
-    return [f for f in findings if f.state != State.RESOLVED and f.verdict == Outcome.VIOLATION]

@@ -24,10 +24,7 @@ def upgrade(settings: Settings) -> None:
     from reconciler.findings import FindingStore
 
     store = FindingStore(settings.database_url)
-    try:
-        before = store.schema_version()
-        store.upgrade()
-        after = store.schema_version()
-    finally:
-        store.close()
+    before = store.schema_version()
+    store.upgrade()
+    after = store.schema_version()
     click.echo(f"already at {after}" if before == after else f"upgraded from {before or 'empty'} to {after}")

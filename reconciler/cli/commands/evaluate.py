@@ -34,22 +34,13 @@ def command(
     if chosen is None:
         raise ConfigurationError(f"no sealed snapshot in {settings.snapshots}", advice="Run `reconciler pull` first.")
     rules = run.load_rules(settings)
-    with run.open_findings(settings) as store:
-        with output.working("evaluating"):
-            evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of)
-        if dry_run:
-            code = run.exit_code(chosen.coverage(), run.violations(evaluation), fail_on)
-            recorded = store.run_of_snapshot(chosen.snapshot_id)
-            if machine:
-                output.emit(summary.of_replay(evaluation, recorded, code))
-            else:
-                summary.show_replay(evaluation, recorded)
-            return code
-        recorded = run.record(settings, store, chosen, evaluation)
-        findings = store.findings()
+    store = run.open_findings(settings)
+    with output.working("evaluating"):
+        evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of)
+    if dry_run:
+        code = run.exit_code(chosen.coverage(), run.violations(evaluation), fail_on)
+        return summary.replayed(evaluation, store.run_of_snapshot(chosen.snapshot_id), code, machine=machine)
+    recorded = run.record(settings, store, chosen, evaluation)
+    findings = store.findings()
     code = run.exit_code(recorded.coverage, run.open_violations(findings), fail_on)
-    if machine:
-        output.emit(summary.of_run(recorded, findings, (), (), code))
-    else:
-        summary.show_run(recorded, findings, (), ())
-    return code
+    return summary.recorded(recorded, findings, (), (), code, machine=machine)

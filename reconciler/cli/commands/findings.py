@@ -9,10 +9,12 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
+    from reconciler.estate.results import Outcome, Severity, State
     from reconciler.settings import Settings
 
 STATES = ("new", "persisting", "resolved", "reopened")
 SEVERITIES = ("critical", "high", "medium", "low")
+VERDICTS = ("violation", "not_evaluable")
 
 
 @click.group()
@@ -22,23 +24,23 @@ def command() -> None:
 
 @command.command(name="list")
 @options.config
-@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only these states; repeatable.")
+@click.option("--state", type=click.Choice(STATES), help="Only this state.")
 @click.option("--open", "open_only", is_flag=True, help="Leave out what is resolved.")
-@click.option("--rule", "rules", multiple=True, metavar="ID", help="Only this rule; repeatable.")
-@click.option("--severity", "severities", multiple=True, type=click.Choice(SEVERITIES), help="Only these; repeatable.")
-@click.option("--source", "sources", multiple=True, help="Only this source; repeatable.")
-@click.option("--person", "persons", multiple=True, metavar="PERSON_ID", help="Only this person; repeatable.")
-@click.option("--verdict", type=click.Choice(("violation", "not_evaluable")), help="Only this verdict.")
+@click.option("--rule", metavar="ID", help="Only this rule, by id or name.")
+@click.option("--severity", type=click.Choice(SEVERITIES), help="Only this severity.")
+@click.option("--source", help="Only this source.")
+@click.option("--person", metavar="PERSON_ID", help="Only this person.")
+@click.option("--verdict", type=click.Choice(VERDICTS), help="Only this verdict.")
 @options.as_json
 def list_findings(
     settings: Settings,
     *,
-    states: tuple[str, ...],
-    rules: tuple[str, ...],
-    severities: tuple[str, ...],
-    sources: tuple[str, ...],
-    persons: tuple[str, ...],
-    verdict: str | None,
+    state: State | None,
+    rule: str | None,
+    severity: Severity | None,
+    source: str | None,
+    person: str | None,
+    verdict: Outcome | None,
     open_only: bool,
     machine: bool,
 ) -> None:
@@ -50,16 +52,15 @@ def list_findings(
     from reconciler import run
     from reconciler.cli import output
 
-    with run.open_findings(settings) as store:
-        found = store.findings(
-            states=states,
-            rules=rules,
-            severities=severities,
-            sources=sources,
-            persons=persons,
-            verdict=verdict,
-            open_only=open_only,
-        )
+    found = run.open_findings(settings).findings(
+        state=state,
+        rule=rule,
+        severity=severity,
+        source=source,
+        person=person,
+        verdict=verdict,
+        open_only=open_only,
+    )
     if machine:
         output.emit(found)
         return
@@ -91,8 +92,7 @@ def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
     from reconciler import run
     from reconciler.cli import output
 
-    with run.open_findings(settings) as store:
-        finding, history = store.show(finding_id)
+    finding, history = run.open_findings(settings).show(finding_id)
     if machine:
         output.emit({"finding": finding, "history": history})
         return

@@ -26,13 +26,9 @@ def command(settings: Settings, as_of: datetime | None, *, machine: bool) -> int
     from reconciler.cli import output, summary
     from reconciler.snapshot import SnapshotStore
 
-    with run.open_findings(settings) as store:
-        unsealed = SnapshotStore(settings.snapshots).unsealed()
-        with output.pulling() as progress:
-            snapshot = run.pull(settings, store, as_of=as_of or clock.now(), progress=progress)
+    store = run.open_findings(settings)
+    unsealed = SnapshotStore(settings.snapshots).unsealed()
+    with output.pulling() as progress:
+        snapshot = run.pull(settings, store, as_of=as_of or clock.now(), progress=progress)
     code = run.exit_code(snapshot.coverage(), (), "never")
-    if machine:
-        output.emit(summary.of_pull(snapshot, unsealed, code))
-    else:
-        summary.show_pull(snapshot, unsealed)
-    return code
+    return summary.pulled(snapshot, unsealed, code, machine=machine)

@@ -30,11 +30,11 @@ def command(settings: Settings, fmt: str | None, output: Path | None) -> None:
     if fmt is None and ending and ending not in FORMATS:
         raise ConfigurationError(f"{output}: no report format .{ending}", advice=f"Use one of: {', '.join(FORMATS)}.")
     chosen = cast("Literal['html', 'xlsx', 'csv', 'json']", fmt or ending or "html")
-    with run.open_findings(settings) as store:
-        last = store.last_run()
-        if last is None:
-            raise ConfigurationError("no run is recorded yet", advice="Do `reconciler run` first.")
-        findings = store.findings()
+    store = run.open_findings(settings)
+    last = store.last_run()
+    if last is None:
+        raise ConfigurationError("no run is recorded yet", advice="Do `reconciler run` first.")
+    findings = store.findings()
     if output is None:
         (path,) = run.write_reports(settings, last, findings, [chosen])
     else:

@@ -39,11 +39,7 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
     with output.pulling() as progress:
         night = run.night(settings, as_of=as_of, progress=progress)
     code = run.exit_code(night.run.coverage, run.open_violations(night.findings), fail_on)
-    if machine:
-        output.emit(summary.of_run(night.run, night.findings, night.reports, night.unsealed, code))
-    else:
-        summary.show_run(night.run, night.findings, night.reports, night.unsealed)
-    return code
+    return summary.recorded(night.run, night.findings, night.reports, night.unsealed, code, machine=machine)
 
 
 def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str, *, machine: bool) -> int:
@@ -54,11 +50,6 @@ def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str,
     snapshot = SnapshotStore(settings.snapshots).open(name)
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, snapshot, run.load_rules(settings), as_of=as_of or snapshot.as_of)
-    with run.open_findings(settings) as store:
-        recorded = store.run_of_snapshot(snapshot.snapshot_id)
+    recorded = run.open_findings(settings).run_of_snapshot(snapshot.snapshot_id)
     code = run.exit_code(snapshot.coverage(), run.violations(evaluation), fail_on)
-    if machine:
-        output.emit(summary.of_replay(evaluation, recorded, code))
-    else:
-        summary.show_replay(evaluation, recorded)
-    return code
+    return summary.replayed(evaluation, recorded, code, machine=machine)

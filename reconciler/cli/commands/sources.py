@@ -25,21 +25,21 @@ def list_sources(settings: Settings, *, machine: bool) -> None:
     from reconciler import run
     from reconciler.cli import output
 
+    headings = ("source", "connector", "version", "endpoint", "tables")
     rows = [
-        {
-            "source": pull.source.name,
-            "connector": pull.connector,
-            "version": pull.source.version,
-            "endpoint": pull.source.endpoint,
-            "tables": [t for t in pull.source.reports if pull.settings.tables is None or t in pull.settings.tables],
-        }
+        (
+            pull.source.name,
+            pull.connector,
+            pull.source.version,
+            pull.source.endpoint,
+            ", ".join(t for t in pull.source.reports if pull.settings.tables is None or t in pull.settings.tables),
+        )
         for pull in run.open_sources(settings)
     ]
     if machine:
-        output.emit(rows)
-        return
-    cells = [(r["source"], r["connector"], r["version"], r["endpoint"], ", ".join(r["tables"])) for r in rows]
-    output.table(("source", "connector", "version", "endpoint", "tables"), cells)
+        output.emit([{**dict(zip(headings, row, strict=True)), "tables": row[-1].split(", ")} for row in rows])
+    else:
+        output.table(headings, rows)
 
 
 @command.command()
@@ -89,5 +89,6 @@ def accept(settings: Settings, *, source: str, table: str, snapshot: str, by: st
     """Accept that TABLE of SOURCE shrank past its limit; the next run takes the new count as its measure."""
     from reconciler import run
 
-    dropped = run.accept_drop(settings, source=source, table=table, snapshot=snapshot, by=by, reason=reason)
-    click.echo(f"{source} {table}: {dropped} rows accepted by {by}. The next run measures against them.")
+    before, now = run.accept_drop(settings, source=source, table=table, snapshot=snapshot, by=by, reason=reason)
+    click.echo(f"{source} {table}: the drop from {before:,} to {now:,} rows is accepted by {by}.")
+    click.echo("The next run measures against the new count.")

@@ -1,0 +1,33 @@
+"""What a person accepts when a table was held: the rows before and the rows now, read from the sealed snapshots."""
+
+from __future__ import annotations
+
+from reconciler.errors import ConfigurationError
+from reconciler.sdk.connector import Status
+from reconciler.snapshot.store import Snapshot, SnapshotStore
+
+HELD = "held by the mass-change stop"
+
+
+def held_drop(store: SnapshotStore, snapshot: Snapshot, source: str, table: str) -> tuple[int, int]:
+    """Return the table's rows when it was last COMPLETE before ``snapshot``, and in ``snapshot``.
+
+    Raises ``ConfigurationError`` where ``snapshot`` does not hold the table: there is nothing to accept.
+    """
+    parts = [entry for entry in snapshot.manifest.coverage if (entry.source, entry.table) == (source, table)]
+    held = {(e.source, e.table) for e in snapshot.manifest.coverage for gap in e.gaps if gap.reason.startswith(HELD)}
+    if (source, table) not in held:
+        known = ", ".join(f"{s} {t}" for s, t in sorted(held)) or "none"
+        raise ConfigurationError(
+            f"{source} {table} is not held in snapshot {snapshot.snapshot_id}",
+            advice=f"Held there: {known}. A drop that was not held needs no acceptance.",
+        )
+    for snapshot_id in store.ids():
+        if snapshot_id < snapshot.snapshot_id:
+            earlier = store.open(snapshot_id)
+            if earlier.status(source, table) is Status.COMPLETE:
+                return earlier.rows(source, table), sum(part.rows for part in parts)
+    raise ConfigurationError(
+        f"no snapshot before {snapshot.snapshot_id} holds {source} {table} whole",
+        advice="Keep the snapshot that the drop is measured against, or accept an earlier drop first.",
+    )
