@@ -9,13 +9,13 @@ always held. Growth is not: what is new is judged by the rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.collect.outcome import Part, TableOutcome
 from reconciler.sdk.connector import Gap, Partition, Status
-from reconciler.snapshot.store import SnapshotStore
+from reconciler.snapshot.store import Snapshot, SnapshotStore
 
 _SMALL_LOSS = 3
 
@@ -52,14 +52,46 @@ class Baseline:
     origin: str
 
 
-@dataclass(slots=True)
 class History:
-    """What earlier pulls of the estate found."""
+    """What earlier pulls of the estate found, looked up newest first and no further back than is needed."""
 
-    baselines: dict[tuple[str, str], Baseline] = field(default_factory=dict)
-    """(source, table) -> rows when it was last COMPLETE, or accepted since."""
-    reports: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
-    """Source -> the tables and columns that it reported in the newest snapshot that has it."""
+    def __init__(self, store: SnapshotStore, estate: str, accepted: Sequence[Acceptance]) -> None:
+        self._estate = estate
+        self._accepted = accepted
+        self._opened: list[Snapshot] = []
+        self._older = (store.open(snapshot_id) for snapshot_id in store.ids())
+
+    def reports(self, source: str) -> dict[str, tuple[str, ...]]:
+        """Return the tables and columns of ``source`` in the newest snapshot that has it; empty: it is new."""
+        for snapshot in self._snapshots():
+            for entry in snapshot.manifest.sources:
+                if entry.name == source:
+                    return entry.reports
+        return {}
+
+    def baseline(self, source: str, table: str) -> Baseline | None:
+        """Return the rows when the table was last COMPLETE, or as accepted since; None: never."""
+        for snapshot in self._snapshots():
+            if snapshot.status(source, table) is Status.COMPLETE:
+                sealed_at = snapshot.manifest.sealed_at
+                later = [a for a in self._accepted if (a.source, a.table) == (source, table) and a.at > sealed_at]
+                if not later:
+                    return Baseline(snapshot.rows(source, table), f"in snapshot {snapshot.snapshot_id}")
+                last = max(later, key=lambda acceptance: acceptance.at)
+                return Baseline(last.rows, f"as accepted by {last.by} on {last.at:%Y-%m-%d}")
+        return None
+
+    def _snapshots(self) -> Iterator[Snapshot]:
+        """Yield the estate's snapshots, newest first, each opened once.
+
+        Raises ``StoreError`` at one that is damaged: to pass it over would measure against an older one, or
+        against nothing.
+        """
+        yield from tuple(self._opened)
+        for snapshot in self._older:
+            if snapshot.manifest.estate == self._estate:
+                self._opened.append(snapshot)
+                yield snapshot
 
 
 def too_much(before: int, now: int, limits: Limits) -> bool:
@@ -72,40 +104,6 @@ def too_much(before: int, now: int, limits: Limits) -> bool:
     if before < limits.small_population and drop >= _SMALL_LOSS and drop * 2 > before:
         return True
     return drop > limits.drop_count and drop * 100 > limits.drop_percent * before
-
-
-def history(store: SnapshotStore, estate: str, sources: Iterable[str], accepted: Sequence[Acceptance]) -> History:
-    """Look up, newest first, when each table of ``sources`` was last COMPLETE in this estate.
-
-    Raises ``StoreError`` for a snapshot whose manifest is damaged: to pass it over would measure against an
-    older one, or against nothing.
-    """
-    found = History()
-    wanted = set(sources)
-    open_pairs: set[tuple[str, str]] = set()
-    for snapshot_id in store.ids():
-        if not wanted and not open_pairs:
-            break
-        snapshot = store.open(snapshot_id)
-        if snapshot.manifest.estate != estate:
-            continue
-        for source in snapshot.manifest.sources:
-            if source.name in wanted:
-                wanted.discard(source.name)
-                found.reports[source.name] = source.reports
-                open_pairs |= {(source.name, table) for table in source.reports}
-        for pair in sorted(open_pairs):
-            if snapshot.status(*pair) is Status.COMPLETE:
-                open_pairs.discard(pair)
-                sealed_at = snapshot.manifest.sealed_at
-                later = [a for a in accepted if (a.source, a.table) == pair and a.at > sealed_at]
-                last = max(later, key=lambda acceptance: acceptance.at, default=None)
-                found.baselines[pair] = (
-                    Baseline(last.rows, f"as accepted by {last.by} on {last.at:%Y-%m-%d}")
-                    if last
-                    else Baseline(snapshot.rows(*pair), f"in snapshot {snapshot_id}")
-                )
-    return found
 
 
 def hold(
@@ -123,15 +121,15 @@ def hold(
     ``outcomes`` as PARTIAL. ``selected`` are the tables that the configuration names, None for all: a table
     left out there was left out by a person.
     """
-    for (owner, table), baseline in past.baselines.items():
-        if owner != source:
-            continue
+    before = past.reports(source)
+    for table in dict.fromkeys([*outcomes, *before]):
+        baseline = past.baseline(source, table)
         outcome = outcomes.get(table)
+        if baseline is None:
+            continue
         if outcome is None and (selected is None or table in selected) and baseline.rows > 0:
             gap = _gap(source, table, baseline, "the source does not report this table any more", snapshot_id)
-            outcomes[table] = TableOutcome(
-                table, past.reports[source][table], [Part(Partition(), closed=True, gaps={gap: None})]
-            )
+            outcomes[table] = TableOutcome(table, before[table], [Part(Partition(), closed=True, gaps={gap: None})])
         elif outcome and outcome.status is Status.COMPLETE and too_much(baseline.rows, outcome.rows, limits):
             gap = _gap(source, table, baseline, f"{outcome.rows} rows now", snapshot_id)
             outcome.add_gap(gap.reason)

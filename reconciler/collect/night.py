@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from reconciler import clock
-from reconciler.collect.mass_change import Acceptance, History, Limits, history, hold
+from reconciler.collect.mass_change import Acceptance, History, Limits, hold
 from reconciler.collect.outcome import Progress
 from reconciler.collect.patience import Sleep
 from reconciler.collect.source import Pull, SourceReading
@@ -41,12 +41,13 @@ async def pull(
         raise ConfigurationError(
             f"two sources have one name: {', '.join(sorted(names))}", advice="Give each source a name of its own."
         )
-    past = history(store, estate, names, accepted)
+    past = History(store, estate, accepted)
+    before = {name: past.reports(name) for name in names}
+    for name, reports in before.items():
+        for table in reports:
+            past.baseline(name, table)  # a damaged snapshot is better found now than after hours of reading
     writer = store.create(estate=estate, as_of=as_of, started_at=clock.now())
-    readings = [
-        SourceReading(one, writer, before=past.reports.get(one.source.name, {}), report=report, sleep=sleep)
-        for one in pulls
-    ]
+    readings = [SourceReading(one, writer, before=before[one.source.name], report=report, sleep=sleep) for one in pulls]
     try:
         async with asyncio.TaskGroup() as group:
             for reading in readings:

@@ -55,7 +55,7 @@ class Strict:
         """
         if set(map(type, rows)) != {self.table.record}:
             at = next(i for i, row in enumerate(rows) if type(row) is not self.table.record)
-            self._refuse(None, first + at, f"is a {_kind(rows[at])}, not a {self.table.record.__name__} row")
+            self._refuse(None, first + at, f"holds a {_kind(rows[at])}, where a row of {self.table.name} is due")
         columns: list[tuple[Any, ...]] = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
         arrays = [
             self._array(column, values, first) for column, values in zip(self.table.columns, columns, strict=True)
@@ -65,43 +65,57 @@ class Strict:
 
     def _array(self, column: Column, values: tuple[Any, ...], first: int) -> pa.Array[Any]:
         field = column.arrow
-        unknown = values.count(None)
-        if unknown == len(values) and not column.key:
+        if values[0] is None and not column.key and values.count(None) == len(values):
             return cast("pa.Array[Any]", pa.nulls(len(values), field.type))
-        self._check(column, values, first)
+        if column.values or (self._owned and column.name == "source"):
+            found = self._check_values(column, values, first)
+            if len(found) == 1:
+                return cast("pa.Array[Any]", pa.repeat(pa.scalar(found.pop(), type=field.type), len(values)))
+        else:
+            self._check_kinds(column, values, first)
         try:
             return cast("pa.Array[Any]", pa.array(values, type=field.type))
         except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError) as error:
             at = min(_first(values, lambda value: _inconvertible(value, field.type)), len(values) - 1)
             self._refuse(column, first + at, f"holds a {_kind(values[at])} that cannot be kept ({_brief(error)})")
 
-    def _check(self, column: Column, values: tuple[Any, ...], first: int) -> None:
-        strange = set(map(type, values)) - _PLAIN[column.type] - {_NONE}
+    def _check_values(self, column: Column, values: tuple[Any, ...], first: int) -> set[Any]:
+        """Check a column that may hold a few texts only, and return those that it holds."""
+        allowed = set(column.values or (self.source,)) | (set() if column.key else {None})
+        try:
+            found = set(values)
+        except TypeError:
+            found = {Ellipsis}
+        if not found <= allowed:
+            at = _first(values, lambda value: not (value is None or isinstance(value, str)) or value not in allowed)
+            self._check_kinds(column, values[: at + 1], first)
+            text = redact(repr(values[at]))[:_SHOWN]
+            self._refuse(
+                column, first + at, f"holds {text}, which is none of {', '.join(column.values or [self.source])}"
+            )
+        return found
+
+    def _check_kinds(self, column: Column, values: tuple[Any, ...], first: int) -> None:
+        """Check that a column holds values of its own kind only, and a key column neither null nor empty text."""
+        kinds = set(map(type, values))
+        strange = kinds - _PLAIN[column.type] - {_NONE}
         # A text of a subclass, such as a StrEnum's member, is still that text; nothing else may be a subclass.
         if column.type is str:
             strange = {kind for kind in strange if not issubclass(kind, str)}
         if strange:
             at = _first(values, lambda value: type(value) in strange)
             self._refuse(column, first + at, f"holds a {_kind(values[at])}, where {column.type_name} is due")
-        if column.key and (None in values or "" in values):
+        if column.key and (_NONE in kinds or "" in values):
             at = _first(values, lambda value: value is None or value == "")
-            self._refuse(
-                column, first + at, f"is {'null' if values[at] is None else 'empty'}, and it is part of the key"
-            )
-        if column.values and not set(values) <= {*column.values, None}:
-            at = _first(values, lambda value: value is not None and value not in column.values)
-            text = redact(repr(values[at]))[:_SHOWN]
-            self._refuse(column, first + at, f"holds {text}, which is none of {', '.join(column.values)}")
+            what = "null" if values[at] is None else "empty"
+            self._refuse(column, first + at, f"is {what}, and it is part of the key")
         if column.type is datetime:
             self._check_zones(column, values, first)
         elif column.type == list[str]:
-            kinds = set(map(type, chain.from_iterable(value for value in values if value is not None)))
-            if not kinds <= {str}:
+            inner = set(map(type, chain.from_iterable(value for value in values if value is not None)))
+            if not inner <= {str}:
                 at = _first(values, lambda value: value is not None and any(type(v) is not str for v in value))
                 self._refuse(column, first + at, "holds a list with something other than text in it")
-        if self._owned and column.name == "source" and set(values) != {self.source}:
-            at = _first(values, lambda value: value != self.source)
-            self._refuse(column, first + at, f"names another source than {self.source!r}")
 
     def _check_zones(self, column: Column, values: tuple[Any, ...], first: int) -> None:
         zones = set(map(attrgetter("tzinfo"), filter(None, values)))

@@ -101,6 +101,12 @@ def measure(part: str, accounts: int, grants: int, folder: Path) -> dict[str, fl
     return result
 
 
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Measure and print; 1 where the pull holds too much memory."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,24 +118,24 @@ def main() -> int:
     if asked.part:
         snapshot = PARTS[asked.part](asked.accounts, asked.grants, asked.folder)
         used = resource.getrusage(resource.RUSAGE_SELF)
-        print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024, "snapshot": snapshot}))
+        say(json.dumps({"cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024, "snapshot": snapshot}))
         return 0
     rows = asked.accounts + asked.grants + source(asked.accounts, asked.grants).sizes["entitlements"]
     with tempfile.TemporaryDirectory() as spare:
         folder = asked.folder or Path(spare) / "snapshots"
         figures = {part: measure(part, asked.accounts, asked.grants, Path(spare)) for part in ("rows", "plain")}
         figures["product"] = measure("product", asked.accounts, asked.grants, folder)
-        for part, figure in figures.items():
-            cpu = float(figure["cpu"])
-            print(f"{part:8} {rows / cpu:>12,.0f} rows per CPU-second  {cpu:7.1f} CPU s  {figure['mib']:6.0f} MiB peak")
         cpu = {part: float(figure["cpu"]) for part, figure in figures.items()}
+        for part, figure in figures.items():
+            speed = rows / cpu[part]
+            say(f"{part:8} {speed:>12,.0f} rows per CPU-second  {cpu[part]:7.1f} CPU s  {figure['mib']:6.0f} MiB peak")
         making = cpu["rows"]
-        print(f"pull / plain write, rows made in both: {cpu['product'] / cpu['plain']:.2f}")
-        print(f"pull / plain write, without making the rows: {(cpu['product'] - making) / (cpu['plain'] - making):.2f}")
+        say(f"pull / plain write, rows made in both: {cpu['product'] / cpu['plain']:.2f}")
+        say(f"pull / plain write, without making the rows: {(cpu['product'] - making) / (cpu['plain'] - making):.2f}")
         if asked.folder:
-            print(f"snapshot {figures['product']['snapshot']} in {folder}")
+            say(f"snapshot {figures['product']['snapshot']} in {folder}")
     if float(figures["product"]["mib"]) >= MOST_MIB:
-        print(f"the pull held {figures['product']['mib']:.0f} MiB, more than {MOST_MIB}")
+        say(f"the pull held {figures['product']['mib']:.0f} MiB, more than {MOST_MIB}")
         return 1
     return 0
 
