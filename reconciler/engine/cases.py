@@ -1,0 +1,109 @@
+"""Run the cases that rules carry: typed tables in, exactly the rows named out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import duckdb
+
+from reconciler.engine.lint import LINT_SECONDS, wrapped
+from reconciler.engine.rule import Case, Rule
+from reconciler.engine.sandbox import RuleFailed, Sandbox
+from reconciler.estate.tables import tables
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """How one case went; ``detail`` says in words what differed, empty where it passed. ``at`` is file:line."""
+
+    rule_id: str
+    rule: str
+    name: str
+    at: str
+    passed: bool
+    detail: str
+
+
+def run_cases(rules: Iterable[Rule]) -> list[CaseResult]:
+    """Run every case of every rule, each over tables of its own, with the parameters' defaults or the case's."""
+    with closing(Sandbox()) as sandbox:
+        sandbox.create_all()
+        sandbox.lock()
+        return [_run(sandbox, rule, case) for rule in rules for case in rule.cases]
+
+
+def _run(sandbox: Sandbox, rule: Rule, case: Case) -> CaseResult:
+    try:
+        rows = _rows(sandbox, rule, case)
+    except (RuleFailed, duckdb.Error) as error:
+        differences = [f"it failed: {error}"]
+    else:
+        differences = list(_compare(rule, rows, case.expect))
+    detail = "\n".join(f"{case.at}: {difference}" for difference in differences)
+    return CaseResult(rule.info.rule_id, rule.name, case.name, case.at, not differences, detail)
+
+
+def _rows(sandbox: Sandbox, rule: Rule, case: Case) -> list[dict[str, Any]]:
+    for name in rule.reads:
+        sandbox.connection.execute(f'DELETE FROM "{name}"')
+        for row in case.given.get(name, ()):
+            columns = ", ".join(f'"{column}"' for column in row)
+            marks = ", ".join("?" for _ in row)
+            sandbox.connection.execute(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', list(row.values()))  # noqa: S608  # names were checked against the estate
+    sandbox.zones(case.time_zone, _zones(case))
+    params = {name: replace(p, value=case.params.get(name, p.default)) for name, p in rule.params.items()}
+    values = replace(rule, params=params).values(case.as_of)
+    columns = ", ".join(_text(name) for name in rule.output)
+    sandbox.run(f"SELECT {columns} FROM {wrapped(rule.sql)} ORDER BY ALL", values, LINT_SECONDS, before=1)
+    return [dict(zip(rule.output, row, strict=True)) for row in sandbox.connection.fetchall()]
+
+
+def _text(name: str) -> str:
+    return f'CAST("{name}" AS VARCHAR) AS "{name}"'
+
+
+def _zones(case: Case) -> set[str]:
+    """Return the zones that the case's rows name."""
+    rows = (row for name, given in case.given.items() if tables()[name].column("time_zone") for row in given)
+    return {row["time_zone"] for row in rows if "time_zone" in row}
+
+
+def _compare(rule: Rule, rows: Sequence[dict[str, Any]], expect: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    identity = rule.info.identity
+    wanted = {tuple(_plain(row[name]) for name in identity): row for row in expect}
+    seen = set()
+    for row in rows:
+        subject = tuple(row[name] for name in identity)
+        shown = ", ".join(f"{name}={value}" for name, value in zip(identity, subject, strict=True))
+        if subject in seen:
+            yield f"{shown} was emitted twice; a subject has one verdict"
+        if row["reason"] is None:
+            yield f"{shown} has no reason; a value it is made of is null: use concat() or coalesce()"
+        seen.add(subject)
+        expected = wanted.get(subject)
+        if expected is None:
+            yield f"{shown} was not expected: {row['verdict']}, {row['reason']}"
+            continue
+        for name, value in expected.items():
+            if name not in row:
+                yield f"{shown}: expect names {name!r}, which the rule does not select"
+            elif _plain(value) != row[name]:
+                yield f"{shown}: {name} is {row[name]!r}, not {_plain(value)!r}"
+    for subject in wanted.keys() - seen:
+        shown = ", ".join(f"{name}={value}" for name, value in zip(identity, subject, strict=True))
+        yield f"{shown} was expected: {wanted[subject]['verdict']}"
+
+
+def _plain(value: object) -> str | None:
+    """Return a TOML value as DuckDB writes it when cast to text."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

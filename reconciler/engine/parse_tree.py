@@ -1,0 +1,230 @@
+"""Read a rule's SQL as DuckDB's own parser reads it, and refuse whatever is not on the list.
+
+The tree comes from ``json_serialize_sql``: what is judged here is what would run, so comments, quoting and
+Unicode look-alikes hide nothing. The list names what is allowed; a construct of tomorrow's DuckDB is refused
+until somebody adds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from reconciler.engine.functions import CLOCKS, FUNCTIONS, UNORDERED
+
+_NODES = {
+    "SELECT_NODE",
+    "SET_OPERATION_NODE",
+    "BASE_TABLE",
+    "JOIN",
+    "SUBQUERY",
+    "EMPTY",
+    "EXPRESSION_LIST",
+    "ORDER_MODIFIER",
+    "DISTINCT_MODIFIER",
+    "ORDER_DEFAULT",
+    "ASCENDING",
+    "DESCENDING",
+}
+_EXPRESSIONS = {
+    "BETWEEN",
+    "CASE",
+    "CAST",
+    "COLUMN_REF",
+    "COMPARISON",
+    "CONJUNCTION",
+    "CONSTANT",
+    "FUNCTION",
+    "LAMBDA",
+    "OPERATOR",
+    "PARAMETER",
+    "SUBQUERY",
+    "TYPE",
+    "WINDOW",
+}
+_JOINS = {"REGULAR", "CROSS", "DEPENDENT"}
+_REFUSED_KEYS = {
+    "sample": "a sample of rows",
+    "at_clause": "a table's older version",
+}
+_WORDS = {
+    "TABLE_FUNCTION": "a table function",
+    "SHOW_REF": "SHOW, DESCRIBE or SUMMARIZE",
+    "LIMIT_MODIFIER": "LIMIT",
+    "LIMIT_PERCENT_MODIFIER": "LIMIT",
+    "RECURSIVE_CTE_NODE": "a recursive query",
+    "STAR": "* for columns",
+    "COLLATE": "COLLATE",
+    "PIVOT": "PIVOT",
+}
+_ADVICE = {
+    "TABLE_FUNCTION": "Read the tables of the estate only; files, settings and other queries are out of reach.",
+    "SHOW_REF": "Select from the tables of the estate.",
+    "LIMIT_MODIFIER": "Judge every row of the population.",
+    "LIMIT_PERCENT_MODIFIER": "Judge every row of the population.",
+    "RECURSIVE_CTE_NODE": "Nested groups are closed already: read effective_access.",
+    "STAR": "Name the columns, so that it can be checked which ones the rule depends on.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in the SQL that is refused; ``offset`` counts bytes, None where the parser does not say."""
+
+    offset: int | None
+    message: str
+    advice: str
+
+
+@dataclass(slots=True)
+class Query:
+    """What a rule's SQL refers to, and what in it is refused."""
+
+    tables: dict[str, int] = field(default_factory=dict)
+    """Table -> offset of its first mention; the query's own WITH names are not tables."""
+    columns: set[str] = field(default_factory=set)
+    """Every part of every column reference: a superset of the columns read."""
+    params: dict[str, int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def read_query(connection: duckdb.DuckDBPyConnection, sql: str, known: Mapping[str, object]) -> Query:
+    """Parse ``sql`` (nothing is bound or run) and walk its tree; ``known`` are the tables of the estate."""
+    query = Query()
+    row = connection.execute(
+        "select json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)", [sql]
+    ).fetchone()
+    tree = json.loads(row[0]) if row else {"error": True, "error_message": "the parser gave nothing"}
+    if tree["error"]:
+        position = tree.get("position")
+        refused = tree.get("error_type") == "not implemented"
+        query.faults.append(
+            Fault(
+                int(position) if position is not None else None,
+                f"{_verb(sql)} is not a SELECT" if refused else f"SQL: {tree['error_message']}",
+                "A rule is one SELECT; it changes, attaches, loads and copies nothing."
+                if refused
+                else "Correct the SQL (DuckDB's dialect).",
+            )
+        )
+        return query
+    statements = tree["statements"]
+    if len(statements) != 1:
+        query.faults.append(
+            Fault(None, f"{len(statements)} statements", "A rule is one SELECT; remove what follows the semicolon.")
+        )
+    for statement in statements:
+        _Walk(query, known).visit(statement, frozenset())
+    return query
+
+
+def _verb(sql: str) -> str:
+    words = [word for word in sql.split() if not word.startswith("--")]
+    return words[0].upper() if words else "an empty file"
+
+
+class _Walk:
+    def __init__(self, query: Query, known: Mapping[str, object]) -> None:
+        self.query = query
+        self.known = known
+
+    def visit(self, node: Any, names: frozenset[str]) -> None:
+        """Check one node and what is below it; ``names`` are the WITH names in sight."""
+        if isinstance(node, list):
+            for item in node:
+                self.visit(item, names)
+        elif isinstance(node, dict):
+            below = self._node(node, names)
+            for key, value in node.items():
+                if key in _REFUSED_KEYS:
+                    self._refuse(node, _REFUSED_KEYS[key], "Judge every row as the snapshot holds it.")
+                elif key not in {"cte_map", "literal"}:
+                    self.visit(value, below)
+
+    def _node(self, node: dict[str, Any], names: frozenset[str]) -> frozenset[str]:
+        kind = node.get("class", node.get("type"))
+        if "class" in node:
+            self._expression(node, str(kind))
+        elif isinstance(kind, str):
+            if kind not in _NODES:
+                self._refuse(node, f"{_WORDS.get(kind, kind)}{_called(node)}", _ADVICE.get(kind, "Use plain SELECTs."))
+            if kind == "BASE_TABLE":
+                self._table(node, names)
+            if kind == "JOIN" and node.get("ref_type", "REGULAR") not in _JOINS:
+                self._refuse(node, f"a {node['ref_type']} join", "Join with ON or USING.")
+        return self._with(node, names)
+
+    def _with(self, node: dict[str, Any], names: frozenset[str]) -> frozenset[str]:
+        for entry in node.get("cte_map", {}).get("map", []):
+            name = str(entry["key"]).lower()
+            if name in self.known:
+                self._refuse(node, f"WITH names a query {name!r} like a table of the estate", "Give it another name.")
+            self.visit(entry["value"], names)
+            names |= {name}
+        return names
+
+    def _table(self, node: dict[str, Any], names: frozenset[str]) -> None:
+        path = node.get("qualified_name", {}).get("path", [])
+        name = str(node.get("table_name", ""))
+        if len(path) == 1 and name.lower() in names:
+            return
+        if len(path) != 1 or name.lower() not in self.known:
+            self._refuse(
+                node,
+                f"unknown table {'.'.join(map(str, path)) or name!r}",
+                f"Read one of: {', '.join(self.known)}.",
+            )
+            return
+        self.query.tables.setdefault(name.lower(), node.get("query_location", 0))
+
+    def _expression(self, node: dict[str, Any], kind: str) -> None:
+        if kind not in _EXPRESSIONS:
+            self._refuse(node, _WORDS.get(kind, kind), _ADVICE.get(kind, "Use plain expressions."))
+        elif kind == "COLUMN_REF":
+            self.query.columns.update(str(part).lower() for part in node["column_names"])
+        elif kind == "PARAMETER":
+            self.query.params.setdefault(str(node.get("identifier", "")), node.get("query_location", 0))
+        elif kind in {"FUNCTION", "WINDOW"}:
+            self._function(node)
+
+    def _function(self, node: dict[str, Any]) -> None:
+        path = [str(part) for part in node.get("qualified_name", {}).get("path", [])]
+        name = str(node.get("function_name", "")).lower()
+        if name in CLOCKS:
+            self._refuse(node, f"{name}() asks the clock", "Use $as_of, so that a replay gives the same verdicts.")
+        elif len(path) > 1 or name not in FUNCTIONS:
+            self._refuse(
+                node,
+                f"function {'.'.join(path) or name}() is not allowed",
+                "Use one of the functions listed in reconciler/engine/functions.py.",
+            )
+        elif name in UNORDERED and not node.get("order_bys", {}).get("orders"):
+            self._refuse(
+                node, f"{name}() without an order", "Write ORDER BY inside it, so that every run gives the same text."
+            )
+
+    def _refuse(self, node: dict[str, Any], message: str, advice: str) -> None:
+        offset = node.get("query_location")
+        self.query.faults.append(
+            Fault(offset if offset is not None else next(_offsets(node), None), f"{message} is refused", advice)
+        )
+
+
+def _called(node: dict[str, Any]) -> str:
+    name = node.get("function", {}).get("function_name")
+    return f" ({name})" if name else ""
+
+
+def _offsets(node: Any) -> Iterator[int]:
+    if isinstance(node, dict):
+        if "query_location" in node:
+            yield node["query_location"]
+        for value in node.values():
+            yield from _offsets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _offsets(value)

@@ -1,0 +1,144 @@
+"""What a rule is: its two files as one value, and what can be wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import ConfigurationError
+from reconciler.estate.results import RuleInfo
+
+AS_OF = "as_of"
+"""The parameter every rule is given: the instant it judges."""
+
+PARAM_TYPES = ("duration", "integer", "number", "text", "boolean", "list of text", "date")
+
+_DURATION = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One fault of a rule: ``at`` is ``file:line``."""
+
+    at: str
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.message}. {self.advice}"
+
+
+class RuleError(ConfigurationError):
+    """Rules that cannot be loaded, or one that broke its contract while running; ``problems`` names each."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "\n".join(str(problem) for problem in self.problems),
+            advice="Correct the rules named above; `reconciler rules lint` checks them without reading any source.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a rule: its type, its default, and the value in force (they differ where configured)."""
+
+    name: str
+    type: str
+    default: object
+    value: object
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An example that a rule carries: tables in, every row the rule emits out."""
+
+    number: int
+    name: str
+    at: str
+    as_of: datetime
+    time_zone: str
+    params: Mapping[str, object]
+    given: Mapping[str, Sequence[Mapping[str, Any]]]
+    expect: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that passed every check.
+
+    ``reads`` names the estate tables in its SQL; those in ``optional`` count as empty where no source reports
+    them. ``needs`` are the (table, column) pairs without which nothing can be judged. ``columns`` are the
+    columns that must be loaded for it, by table; ``output`` those it selects; ``asked`` the parameters its SQL names.
+    """
+
+    info: RuleInfo
+    sql: str
+    sql_path: Path
+    toml_path: Path
+    reads: tuple[str, ...]
+    optional: tuple[str, ...]
+    needs: tuple[tuple[str, str], ...]
+    params: Mapping[str, Param]
+    cases: tuple[Case, ...]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    output: tuple[str, ...] = ()
+    asked: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Folder and file name: ``leaver/leaver_keeps_account``."""
+        return self.info.name
+
+    def values(self, as_of: datetime) -> dict[str, object]:
+        """Return the value of every parameter that the SQL names."""
+        values: dict[str, object] = {AS_OF: as_of} | {name: param.value for name, param in self.params.items()}
+        return {name: value for name, value in values.items() if name in self.asked}
+
+    def configured(self, values: Mapping[str, object]) -> Rule:
+        """Return the rule with other values for some of its parameters; ``ValueError`` says what is wrong."""
+        params = dict(self.params)
+        for name, raw in values.items():
+            if name not in params:
+                message = f"rule {self.info.rule_id} has no parameter {name!r}; it has: {', '.join(params) or 'none'}"
+                raise ValueError(message)
+            params[name] = replace(params[name], value=parse_value(params[name].type, raw))
+        return replace(self, params=params)
+
+
+def parse_value(kind: str, raw: object) -> object:
+    """Check a parameter's value against its type; a duration becomes a ``timedelta``. Raises ``ValueError``."""
+    match kind, raw:
+        case "duration", str():
+            return parse_duration(raw)
+        case "duration", timedelta():
+            return raw
+        case ("integer", bool()) | ("number", bool()):
+            pass
+        case ("integer", int()) | ("text", str()) | ("boolean", bool()):
+            return raw
+        case "number", int() | float():
+            return float(raw)
+        case "list of text", list() | tuple() if all(isinstance(item, str) for item in raw):
+            return list(raw)
+        case "date", date() if not isinstance(raw, datetime):
+            return raw
+        case _:
+            pass
+    message = f"{raw!r} is no {kind}"
+    raise ValueError(message)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read an ISO 8601 duration of weeks, days (24 hours each), hours, minutes and seconds."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        message = f"{text!r} is no duration; write for example PT24H or P90D (months and years have no fixed length)"
+        raise ValueError(message)
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)

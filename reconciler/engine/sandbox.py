@@ -1,0 +1,122 @@
+"""A DuckDB connection in which a rule can read the tables it was given and do nothing else.
+
+Why each setting: see Decisions in this folder's README.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from reconciler.estate.tables import Table, tables
+
+_LOCK = (
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET python_enable_replacements = false",
+    "SET python_scan_all_frames = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+
+
+class RuleFailed(Exception):  # noqa: N818  # it is caught where the rule's name is known, and becomes a RuleError
+    """DuckDB refused or ended a rule's SQL; ``line`` is the line in the rule's own text, None where unknown."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+class Sandbox:
+    """A connection of its own, in memory or in a file of ``folder`` (which may spill there, too)."""
+
+    def __init__(self, *, folder: Path | None = None, threads: int = 1, memory_limit_mb: int = 512) -> None:
+        spill = str(folder / "spill") if folder else ""
+        self.connection = duckdb.connect(
+            str(folder / "estate.duckdb") if folder else ":memory:",
+            config={
+                "threads": threads,
+                "memory_limit": f"{memory_limit_mb}MiB",
+                "temp_directory": spill,
+                "preserve_insertion_order": False,
+            },
+        )
+        self.connection.execute("SET TimeZone = 'UTC'")
+
+    def close(self) -> None:
+        """Close the connection and forget its tables."""
+        self.connection.close()
+
+    def lock(self) -> None:
+        """Shut off files, network, extensions and Python's variables, for good."""
+        for statement in _LOCK:
+            self.connection.execute(statement)
+
+    def create(self, table: Table, columns: Iterable[str] | None = None, *, strict: bool = True) -> None:
+        """Make an estate table, empty, with some or all of its columns; not ``strict``: keys may be null."""
+        chosen = set(columns) if columns is not None else {column.name for column in table.columns}
+        lines = ", ".join(
+            f'"{column.name}" {column.sql}' + (" NOT NULL" if strict and column.key else "")
+            for column in table.columns
+            if column.name in chosen
+        )
+        self.connection.execute(f'CREATE TABLE "{table.name}" ({lines})')
+
+    def create_all(self) -> None:
+        """Make every table of the estate, empty, with keys that may be null."""
+        for table in tables().values():
+            self.create(table, strict=False)
+
+    def zones(self, estate_zone: str, named: Iterable[str]) -> None:
+        """Define ``access_deadline`` for the estate's zone and those that the rows name.
+
+        ``access_deadline(ends_on, time_zone, grace)`` is the instant at which the inclusive last day ended in
+        its zone (null: the estate's), plus the grace. Null where the day is null or the zone is unknown: an
+        unknown zone in one row must not end the night.
+        """
+        found = self.connection.execute(
+            "SELECT DISTINCT name FROM pg_timezone_names() WHERE list_contains($named, name)",
+            {"named": [estate_zone, *named]},
+        ).fetchall()
+        known = ", ".join(f"'{name}'" for (name,) in sorted(found))
+        zone = f"coalesce(time_zone, '{estate_zone}')"
+        self.connection.execute(
+            "CREATE OR REPLACE MACRO access_deadline(ends_on, time_zone, grace) AS "
+            f"CASE WHEN {zone} IN ({known}) THEN timezone({zone}, CAST(ends_on + 1 AS TIMESTAMP)) END + grace"
+        )
+
+    def run(self, sql: str, params: Mapping[str, object], seconds: float, *, before: int = 0) -> None:
+        """Run one statement; raise ``RuleFailed`` where DuckDB refuses it or it takes longer than ``seconds``.
+
+        ``before`` counts the lines that stand before the rule's own text in ``sql``.
+        """
+        try:
+            with self._limited(seconds):
+                self.connection.execute(sql, dict(params))
+        except duckdb.InterruptException as error:
+            raise RuleFailed(f"did not end within {seconds:g} seconds and was stopped", None) from error
+        except duckdb.Error as error:
+            text = str(error)
+            found = _LINE.search(text)
+            line = max(int(found[1]) - before, 1) if found else None
+            first = text.split("\n\nLINE")[0].replace("\n\n", " ").replace("\n", " ").strip()
+            raise RuleFailed(first, line) from error
+
+    @contextmanager
+    def _limited(self, seconds: float) -> Iterator[None]:
+        timer = threading.Timer(seconds, self.connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()

@@ -1,0 +1,35 @@
+-- An account that can still be used after its owner's access has ended.
+with owned as (
+  select a.source, a.account_id, a.login, a.status, a.can_sign_in, l.person_id as linked_to,
+         p.person_id, coalesce(p.full_name, p.person_id) as owner, p.ends_on, p.time_zone, p.status as person_status,
+         access_deadline(p.ends_on, p.time_zone, $grace) as deadline,
+         list_contains($ended_statuses, lower(trim(p.status))) as said_to_have_left
+  from accounts a
+  left join links l on l.source = a.source and l.account_id = a.account_id
+  left join people p on p.person_id = l.person_id
+)
+select source, account_id, linked_to as person_id,
+       case
+         when person_id is null then 'not_applicable'
+         when deadline is null or can_sign_in is null then 'not_evaluable'
+         else 'violation'
+       end as verdict,
+       case
+         when linked_to is null then 'linked to nobody'
+         when person_id is null then concat(linked_to, ' is not among the people')
+         when ends_on is null then
+           concat('account ', coalesce(login, account_id), ': ', owner, ' is ', person_status, ', but no last day is known')
+         when deadline is null then
+           concat('account ', coalesce(login, account_id), ': ', owner, ' left on ', strftime(ends_on, '%Y-%m-%d'),
+                  ' in the unknown time zone ', time_zone)
+         when can_sign_in is null then
+           concat(owner, ' left on ', strftime(ends_on, '%Y-%m-%d'), '; whether account ', coalesce(login, account_id),
+                  ' can still sign in is unknown')
+         else
+           concat(owner, ' left on ', strftime(ends_on, '%Y-%m-%d'), '; account ', coalesce(login, account_id),
+                  ' is still ', coalesce(status, 'usable'))
+       end as reason
+from owned
+where person_id is null
+   or (coalesce(can_sign_in, true)
+       and (deadline <= $as_of or (deadline is null and (ends_on is not null or said_to_have_left))))

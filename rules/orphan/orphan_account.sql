@@ -1,0 +1,45 @@
+-- A usable account that is linked to nobody and that no register declares.
+with names as (
+  select source, account_id, lower(trim(account_id)) as name from accounts
+  union
+  select source, account_id, lower(trim(login)) from accounts
+  union
+  select source, account_id, lower(trim(json_extract_string(attributes, '$.dn')))
+  from accounts where json_valid(attributes)
+  union
+  select source, account_id, lower(trim(json_extract_string(attributes, '$.arn')))
+  from accounts where json_valid(attributes)
+),
+registered as (
+  select n.source, n.account_id
+  from special_accounts s
+  join names n on n.source = s.source and n.name = lower(trim(s.account_id))
+  group by n.source, n.account_id
+),
+unlinked as (
+  select a.source, a.account_id, a.login, a.kind, a.status, a.can_sign_in, l.state, l.candidates,
+         r.account_id is not null as registered
+  from accounts a
+  left join links l on l.source = a.source and l.account_id = a.account_id
+  left join registered r on r.source = a.source and r.account_id = a.account_id
+  where l.person_id is null and coalesce(a.can_sign_in, true)
+)
+select source, account_id,
+       case
+         when registered or kind = 'service' then 'not_applicable'
+         when can_sign_in is null then 'not_evaluable'
+         else 'violation'
+       end as verdict,
+       concat(
+         'account ', coalesce(login, account_id), ' is ',
+         coalesce(status, case when can_sign_in then 'usable' else 'of unknown status' end), ' and linked to nobody',
+         case
+           when registered then ', but registered as special'
+           when kind = 'service' then ', and the source declares it a service account'
+           when state = 'ambiguous' then concat('; ambiguous: ', array_to_string(candidates, ', '), ' fit')
+           when state = 'proposed' then concat('; proposed: ', array_to_string(candidates, ', '), ' may fit')
+           else '; no register of special accounts names it'
+         end,
+         case when can_sign_in is null then '; whether it can sign in is unknown' else '' end
+       ) as reason
+from unlinked
