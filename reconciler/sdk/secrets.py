@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote, quote_plus
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -45,16 +48,42 @@ def reveal(reference: SecretRef) -> str:
     else:
         try:
             value = Path(name).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise ConfigurationError(
-                f"cannot read the secret {reference}: {error}",
+                f"cannot read the secret {reference}: {error.strerror}",
                 advice="Create the file, readable by the account that runs reconciler only.",
             ) from error
+        except UnicodeDecodeError:
+            # The error carries the bytes of the file, so it must not travel as a cause.
+            raise ConfigurationError(
+                f"cannot read the secret {reference}: it is not UTF-8 text", advice="Save the file as UTF-8."
+            ) from None
         advice = f"Write the secret into {name}."
     if not value:
         raise ConfigurationError(f"the secret {reference} is missing or empty", advice=advice)
-    hide(value)
-    return value
+    return conceal(value)
 
 
-__all__ = ["SecretRef", "redact", "reveal"]
+def conceal(secret: str) -> str:
+    """Have ``redact`` hide ``secret`` in each form that a message may give it, and return it unchanged.
+
+    These are: as it is, percent-encoded as in a URL, escaped as in JSON and in Python, and in base64. For
+    secrets that no reference names, such as a token that was fetched.
+    """
+    if secret:
+        forms = {
+            secret,
+            quote(secret, safe=""),
+            quote(secret),
+            quote_plus(secret),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            repr(secret)[1:-1],
+            base64.b64encode(secret.encode()).decode(),
+        }
+        for form in forms:
+            hide(form)
+    return secret
+
+
+__all__ = ["SecretRef", "conceal", "redact", "reveal"]

@@ -1,0 +1,466 @@
+"""The one HTTP client of connectors: it answers with JSON that arrived whole, or raises by remedy.
+
+A page that is empty, cut short, not JSON or from somewhere else is never data. What a message says about a
+request is its origin and path: query strings may carry tokens, and so may what a provider echoes, so its own
+words pass through ``redact``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
+
+from reconciler import clock
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
+from reconciler.sdk.secrets import SecretRef, conceal, redact, reveal
+
+Authorize = Callable[[], Awaitable[str]]
+"""Gives the ``Authorization`` header of one request; may fetch or renew a token first."""
+
+Params = Mapping[str, str | int | bool]
+Sleep = Callable[[float], Awaitable[None]]
+ResetHook = Callable[[httpx.Headers], float | None]
+"""Reads the seconds to wait out of a provider's own rate-limit headers; None where they say nothing."""
+
+_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^;,<]+)*)")
+_NEXT = re.compile(r""";\s*rel\s*=\s*"?(?:[^";]*\s)?next(?:\s[^";]*)?"?\s*(?:;|$)""", re.IGNORECASE)
+_UNCLEAN = re.compile(r"[\s\\\x00-\x20]")
+_JSON = re.compile(r"(application|text)/([\w.-]+\+)?json", re.IGNORECASE)
+_BACKOFF = wait_exponential(multiplier=0.5, max=30.0) + wait_random(0.0, 0.5)
+_SHOWN = 300
+_PORTS = {"http": 80, "https": 443}
+_TOKENS = (
+    re.compile(r"(?i)\b((?:bearer|basic|ssws)\s+)[\w.~+/=-]{8,}"),
+    re.compile(r"\b()eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
+    re.compile(
+        r"(?i)((?:\w*token|client_secret|client_assertion|api_?key|passw(?:or)?d|secret|signature|sig|code)"
+        r"[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
+    ),
+)
+_WORDS = ("errorSummary", "error_description", "message", "detail", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may take; times in seconds. No limit can be switched off."""
+
+    connect_seconds: float = 10.0
+    read_seconds: float = 60.0
+    request_seconds: float = 300.0
+    """From the first byte sent to the last byte read, for servers that drip."""
+    max_bytes: int = 64 * 1024 * 1024
+    """Size of one answer, after decompression."""
+    concurrency: int = 8
+    attempts: int = 4
+    retry_seconds: float = 60.0
+    """Between the first try of a request and the start of its last."""
+
+
+class HttpClient:
+    """Ask one origin for JSON, with every limit set."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        authorize: Authorize | None = None,
+        ca_file: Path | None = None,
+        headers: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+        reset: ResetHook | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Make a client; no network yet.
+
+        ``base_url`` ends in the path that relative paths are added to. Raises ``ConfigurationError`` for a URL
+        that holds credentials or a query, one that would send credentials unencrypted to another machine, and
+        for a ``ca_file`` that cannot be read.
+        """
+        self._base = _base(base_url, secret=authorize is not None)
+        self._authorize = authorize
+        self._limits = limits = limits or Limits()
+        self._reset = reset
+        self._sleep = sleep
+        self._slots = asyncio.Semaphore(limits.concurrency)
+        # At INFO httpx logs whole URLs, at DEBUG httpcore logs headers: neither may reach a log.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._client = httpx.AsyncClient(
+            headers={"Accept": "application/json", **(headers or {})},
+            verify=_trust(ca_file),
+            follow_redirects=False,
+            timeout=httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds),
+            limits=httpx.Limits(max_connections=limits.concurrency),
+        )
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what ``Source.endpoint`` should say."""
+        return _origin(self._base)
+
+    async def get_json(
+        self, path_or_url: str, params: Params | None = None, *, expect: type[Any] = dict
+    ) -> tuple[Any, httpx.Headers]:
+        """Return the JSON at ``path_or_url``, of the top-level type ``expect``, and the headers of the answer.
+
+        ``params`` are added to the query that the URL has. Raises ``Throttled`` and ``Unreachable`` once the
+        attempts or seconds are used up, ``Refused`` with the provider's own words, and ``Misbehaved`` for an
+        answer that is not whole JSON of that type, for any redirect, and for a URL of another origin.
+        """
+        url = self._resolve(path_or_url)
+        if params:
+            url = url.copy_merge_params(dict(params))
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(_TryAgainError),
+            wait=self._wait,
+            stop=self._patience(),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        answer: tuple[bytes, httpx.Headers]
+        try:
+            answer = await retrying(self._fetch, url)
+        except _TryAgainError as error:
+            raise error.reason from None
+        body, headers = answer
+        return _parsed(body, expect, _shown(url)), headers
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _resolve(self, path_or_url: str) -> httpx.URL:
+        """Return the absolute URL; the credentials go to the configured origin or nowhere."""
+        if _UNCLEAN.search(path_or_url):
+            raise Misbehaved("a link holds blanks or backslashes", advice="Report this as a defect of the source.")
+        try:
+            url = self._base.join(path_or_url)
+        except httpx.InvalidURL:
+            raise Misbehaved("a link is no URL", advice="Report this as a defect of the source.") from None
+        if _origin(url) != self.origin or url.userinfo:
+            raise Misbehaved(
+                f"a link leads to {_origin(url)}, not to {self.origin}",
+                advice="The credentials would go there too, so it is not followed: check the URL in the configuration "
+                "and any proxy that rewrites links.",
+            )
+        return url
+
+    async def _fetch(self, url: httpx.URL) -> tuple[bytes, httpx.Headers]:
+        """Send one request; raises ``_TryAgainError`` around what may pass."""
+        shown = _shown(url)
+        headers = {} if self._authorize is None else {"Authorization": _header(await self._authorize())}
+        advice = "Check the network, then try again; what was read so far of this page is not used."
+        try:
+            async with (
+                self._slots,
+                asyncio.timeout(self._limits.request_seconds),
+                self._client.stream("GET", url, headers=headers) as response,
+            ):
+                body = await self._body(response, shown)
+        # Causes are left out: their texts and the requests they hold may carry the token or the query.
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise _TryAgainError(Unreachable(f"{shown}: {_name(error)}", advice=advice)) from None
+        except httpx.TransportError as error:
+            if (distrust := _distrust(error)) is not None:
+                raise Refused(
+                    f"{shown}: its certificate is not trusted: {distrust}",
+                    advice="Set ca_file to the certificate of the authority that signed it; checks are never skipped.",
+                ) from None
+            raise _TryAgainError(Unreachable(f"{shown}: {_name(error)}: {_clean(str(error))}", advice=advice)) from None
+        except httpx.DecodingError:
+            raise Misbehaved(f"{shown}: the compression is damaged", advice="Check any proxy on the way.") from None
+        self._judge(response, body, shown)
+        return body, response.headers
+
+    async def _body(self, response: httpx.Response, shown: str) -> bytes:
+        parts = bytearray()
+        async for part in response.aiter_bytes():
+            parts += part
+            if len(parts) > self._limits.max_bytes:
+                raise Misbehaved(
+                    f"{shown}: the answer is larger than {self._limits.max_bytes} bytes",
+                    advice="Ask for smaller pages.",
+                )
+        return bytes(parts)
+
+    def _judge(self, response: httpx.Response, body: bytes, shown: str) -> None:
+        """Raise for every status but 200."""
+        status = response.status_code
+        if status == httpx.codes.OK:
+            _check_type(response.headers.get("content-type", ""), body, shown)
+            return
+        said = f"{shown}: HTTP {status}{_words(body)}"
+        if response.is_redirect:
+            there = response.headers.get("location", "")
+            raise Misbehaved(
+                f"{shown}: HTTP {status}, a redirect to {_place(self._base, there)}",
+                advice="Redirects are not followed, since credentials would go along: configure the final URL.",
+            )
+        wait = self._asked(response.headers)
+        if status == httpx.codes.TOO_MANY_REQUESTS or (status == httpx.codes.SERVICE_UNAVAILABLE and wait is not None):
+            raise _TryAgainError(Throttled(said, advice="Try again later, or lower concurrency.", retry_after=wait))
+        if status in {408, 502, 503, 504}:
+            raise _TryAgainError(Unreachable(said, advice="Try again later."))
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise Unreachable(said, advice="Try again later; where it stays, ask the provider.")
+        if status == httpx.codes.UNAUTHORIZED:
+            raise Refused(said, advice="Check the credentials: they are wrong, expired or revoked.")
+        if status == httpx.codes.FORBIDDEN:
+            raise Refused(said, advice="Grant these credentials the right to read this.")
+        if status >= httpx.codes.BAD_REQUEST:
+            raise Refused(said, advice="Check the URL and what these credentials may read.")
+        raise Misbehaved(said, advice="Only HTTP 200 carries a page.")
+
+    def _asked(self, headers: httpx.Headers) -> float | None:
+        """Return the seconds the provider asks us to wait, None where it does not say."""
+        asked = _retry_after(headers)
+        return self._reset(headers) if asked is None and self._reset is not None else asked
+
+    def _wait(self, state: RetryCallState) -> float:
+        reason = _reason(state)
+        if isinstance(reason, Throttled) and reason.retry_after is not None:
+            return max(0.0, reason.retry_after)
+        return _BACKOFF(state)
+
+    def _patience(self) -> Callable[[RetryCallState], bool]:
+        begun, limits = clock.monotonic(), self._limits
+
+        def used_up(state: RetryCallState) -> bool:
+            # Slept seconds are counted beside the clock's own, so that an injected sleep spends the budget too.
+            spent = max(clock.monotonic() - begun, state.idle_for)
+            return state.attempt_number >= limits.attempts or spent + state.upcoming_sleep > limits.retry_seconds
+
+        return used_up
+
+
+class _TryAgainError(Exception):
+    """Carries an error that may pass to the retry loop, and no further."""
+
+    def __init__(self, reason: Throttled | Unreachable) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+
+
+def bearer(reference: SecretRef, scheme: str = "Bearer") -> Authorize:
+    """Authorize with a token kept at ``reference`` (``env:`` or ``file:``), read anew for each request."""
+
+    async def authorize() -> str:
+        return f"{scheme} {reveal(reference)}"
+
+    return authorize
+
+
+def basic(user: str, reference: SecretRef) -> Authorize:
+    """Authorize with a user and a password kept at ``reference``."""
+
+    async def authorize() -> str:
+        return f"Basic {conceal(base64.b64encode(f'{user}:{reveal(reference)}'.encode()).decode())}"
+
+    return authorize
+
+
+def reset_at(header: str) -> ResetHook:
+    """Read a header that says at which Unix second a limit ends, by the provider's clock where it sends ``Date``."""
+
+    def wait(headers: httpx.Headers) -> float | None:
+        try:
+            ends = datetime.fromtimestamp(int(headers[header]), UTC)
+        except (KeyError, ValueError, OverflowError, OSError):
+            return None
+        return max(0.0, (ends - _their_now(headers)).total_seconds())
+
+    return wait
+
+
+def next_link(headers: httpx.Headers) -> str | None:
+    """Return the target of ``rel="next"`` among all ``Link`` headers, None where there is none."""
+    for target, parameters in _LINK.findall(", ".join(headers.get_list("link"))):
+        if _NEXT.search(parameters):
+            return str(target)
+    return None
+
+
+def _base(text: str, *, secret: bool) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in _PORTS or not url.host or "%" in url.host or url.userinfo or url.query or url.fragment:
+        raise ConfigurationError(
+            f"not the URL of a service: {_origin(url)}",
+            advice="Write for example https://host/path, without user, password and query.",
+        )
+    if secret and url.scheme == "http" and not _loopback(url.host):
+        raise ConfigurationError(
+            f"{_origin(url)} would carry the credentials unencrypted",
+            advice="Use https; http is for this machine only.",
+        )
+    return url.copy_with(path=url.path if url.path.endswith("/") else url.path + "/")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"cannot read the certificates in {ca_file}: {error}", advice="Give a file of PEM certificates."
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _header(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise ConfigurationError(
+            "the credentials hold characters that no HTTP header can carry",
+            advice="Look for a line break or an accented letter in the secret.",
+        )
+    conceal(value.partition(" ")[2])
+    return value
+
+
+def _clean(text: str) -> str:
+    """Return what a provider said on one line, without known secrets and without what looks like one."""
+    text = redact(text)
+    for pattern in _TOKENS:
+        text = pattern.sub(r"\g<1>[redacted]", text)
+    return " ".join(text.split())[:_SHOWN]
+
+
+def _origin(url: httpx.URL) -> str:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    port = url.port or _PORTS.get(url.scheme)
+    return f"{url.scheme}://{host}" + ("" if port in {None, _PORTS.get(url.scheme)} else f":{port}")
+
+
+def _shown(url: httpx.URL) -> str:
+    return redact(f"{_origin(url)}{url.path}")
+
+
+def _place(base: httpx.URL, location: str) -> str:
+    try:
+        return _shown(base.join(location))
+    except httpx.InvalidURL:
+        return "no URL"
+
+
+def _name(error: Exception) -> str:
+    names = {
+        "ConnectTimeout": "no connection in time",
+        "ReadTimeout": "no answer in time",
+        "TimeoutError": "the answer took too long",
+        "ConnectError": "no connection",
+        "RemoteProtocolError": "the answer was cut short or broken",
+        "ReadError": "the connection was reset",
+    }
+    return names.get(type(error).__name__, type(error).__name__)
+
+
+def _distrust(error: BaseException) -> str | None:
+    """Return why a certificate was not trusted, None where the failure was another."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return seen.verify_message
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _reason(state: RetryCallState) -> Throttled | Unreachable | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error.reason if isinstance(error, _TryAgainError) else None
+
+
+def _check_type(content_type: str, body: bytes, shown: str) -> None:
+    """Refuse what does not even claim to be JSON: a log-in page, a proxy's greeting, nothing at all."""
+    if not body.strip():
+        raise Misbehaved(f"{shown}: HTTP 200 with an empty body", advice="An empty answer is not an empty list.")
+    kind = content_type.partition(";")[0].strip()
+    if not _JSON.fullmatch(kind):
+        raise Misbehaved(
+            f"{shown}: HTTP 200 with {_clean(kind)[:80] or 'no content type'} instead of JSON",
+            advice="Check the URL; a log-in page or a proxy may have answered.",
+        )
+
+
+def _parsed(body: bytes, expect: type[Any], shown: str) -> Any:
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Misbehaved(
+            f"{shown}: malformed JSON: {_clean(str(error))}", advice="Ask the provider, or check any proxy."
+        ) from None
+    if not isinstance(found, expect):
+        raise Misbehaved(
+            f"{shown}: the answer is {type(found).__name__} where {expect.__name__} is due",
+            advice="The interface differs from the one this connector knows; check its version.",
+        )
+    return found
+
+
+def _words(body: bytes) -> str:
+    """Return what the provider says went wrong, in brackets, without secrets; empty where it says nothing."""
+    text = ""
+    try:
+        found = msgspec.json.decode(body)
+        inner = found.get("error") if isinstance(found, dict) else None
+        for source in (found, inner):
+            if isinstance(source, dict):
+                text = next((str(source[w]) for w in _WORDS if isinstance(source.get(w), str)), text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = body[:_SHOWN].decode("utf-8", "replace") if not body.lstrip().startswith(b"<") else "an HTML page"
+    clean = _clean(text)
+    return f" ({clean})" if clean else ""
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (_aware(until) - _their_now(headers)).total_seconds())
+
+
+def _their_now(headers: httpx.Headers) -> datetime:
+    """Return the provider's present instant, ours where it does not send one: clocks differ."""
+    try:
+        return _aware(parsedate_to_datetime(headers.get("date", "")))
+    except ValueError:
+        return clock.now()
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
