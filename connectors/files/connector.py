@@ -15,6 +15,7 @@ from .values import Convert, Family, Reading
 Key = tuple[Any, ...]
 
 _EVERY = "*"
+_OWN = "Give each system a source of its own, called as the column says; or leave the column out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,10 @@ class Layout:
                 problems.add(place, error.message, error.remedy, column=field.called)
                 whole = False
                 continue
-            if value is not None:
+            if field.column.name == "source" and self.table in IDENTITY and value not in {None, self.source}:
+                problems.add(place, f"{shown(value)} is not this source, {self.source}", _OWN, column=field.called)
+                whole = False
+            elif value is not None:
                 values[field.column.name] = value
             elif field.column.key:
                 problems.add(place, "empty, and it is part of the key", "Give every row its key.", column=field.called)
