@@ -69,6 +69,7 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """Yield the session of the only writer; all of it is committed at the end, or none of it."""
         with translated(self._url), Session(self._writer) as session, session.begin():
+            session.connection()  # begins now, not with the first statement: from here on no other may write
             if not self.sqlite:
                 session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}s'"))
                 session.execute(select(func.pg_advisory_xact_lock(_WRITER)))

@@ -55,6 +55,15 @@ _POSTGRES = {
 """By SQLSTATE or its beginning."""
 
 _OTHER = ("gave an unexpected answer", "check that nothing but reconciler alters it; else restore it from a backup")
+_SIGN_IN = (
+    ("authentication failed", _REFUSED),
+    ("no password supplied", _REFUSED),
+    ("no pg_hba.conf entry", _REFUSED),
+    ("too many c", _POSTGRES["53300"]),
+    ("permission denied", _POSTGRES["42501"]),
+    ("does not exist", _POSTGRES["3D000"]),
+)
+"""By words: an error while signing in carries no SQLSTATE."""
 _SECRET_KEYS = ("password", "sslpassword", "passfile")
 
 
@@ -91,7 +100,7 @@ def _remedy(error: BaseException) -> tuple[str, str]:
         code, remedies = getattr(error, "sqlite_errorname", ""), _SQLITE
     elif isinstance(error, psycopg.Error):
         if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-            return _REFUSED if "authentication failed" in str(error) else _UNREACHABLE
+            return next((remedy for words, remedy in _SIGN_IN if words in str(error)), _UNREACHABLE)
         code, remedies = error.sqlstate or "", _POSTGRES
     else:
         return _OTHER

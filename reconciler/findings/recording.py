@@ -200,7 +200,7 @@ class _Ledger:
             "verdict": verdict.verdict.value,
             "severity": self._rule.severity,
             "source": verdict.source,
-            "person_id": verdict.person_id,
+            "person_id": verdict.person_id and _storable(verdict.person_id),
             "reason": _storable(verdict.reason),
             "content": move.content,
         }
@@ -238,9 +238,9 @@ class _Ledger:
                 rows.clear()
 
 
-def _storable(reason: str) -> str:
-    """PostgreSQL text holds no NUL; a reason is for reading, so the sign for an unreadable character stands in."""
-    return reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+def _storable(words: str) -> str:
+    """PostgreSQL text holds no NUL; in text that is for reading the sign for an unreadable character stands in."""
+    return words.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _json(value: object) -> str:
