@@ -51,7 +51,7 @@ class Lint:
             name: tuple(c.name for c in tables()[name].columns if c.key or c.name in query.columns)
             for name in query.tables
         }
-        return replace(self.rule, columns=columns, output=tuple(name for name, _ in output))
+        return replace(self.rule, columns=columns, types=dict(output))
 
     def _line(self, offset: int | None) -> int:
         return self.rule.sql.encode()[: offset or 0].count(b"\n") + 1

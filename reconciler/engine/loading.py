@@ -63,7 +63,9 @@ def _read_folder(folder: Path, sandbox: Sandbox, problems: list[Problem]) -> Ite
         sql_path, toml_path = stem.with_suffix(".sql"), stem.with_suffix(".toml")
         if not sql_path.is_file() or not toml_path.is_file():
             here, there = (toml_path, sql_path) if toml_path.is_file() else (sql_path, toml_path)
-            problems.append(Problem(f"{here}:1", f"{there.name} is missing", "A rule is a .sql and a .toml of one name."))
+            problems.append(
+                Problem(f"{here}:1", f"{there.name} is missing", "A rule is a .sql and a .toml of one name.")
+            )
             continue
         try:
             sql = sql_path.read_text(encoding="utf-8")

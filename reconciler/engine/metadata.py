@@ -68,7 +68,9 @@ class MetadataReader:
         optional = self._tables("optional", self._texts("optional"))
         for number, table in enumerate(optional):
             if table not in reads:
-                self.fault(f"optional table {table!r} is not read", "Take it out, or add it to reads.", "optional", number)
+                self.fault(
+                    f"optional table {table!r} is not read", "Take it out, or add it to reads.", "optional", number
+                )
         if texts["population"] and texts["population"] not in tables():
             self.fault(f"unknown table {texts['population']!r}", f"Use one of: {', '.join(tables())}.", "population")
         elif texts["population"] and texts["population"] not in reads:
@@ -190,7 +192,9 @@ class MetadataReader:
         if not isinstance(name, str) or not name.strip():
             self.fault("the case has no name", "Name it by what it shows, as a sentence.", *at)
         if not isinstance(as_of, datetime) or as_of.tzinfo is None:
-            self.fault("as_of is no instant with a zone", "Write for example as_of = 2026-02-02T00:00:00Z.", *at, "as_of")
+            self.fault(
+                "as_of is no instant with a zone", "Write for example as_of = 2026-02-02T00:00:00Z.", *at, "as_of"
+            )
             as_of = datetime.min.replace(tzinfo=UTC)
         if zone not in available_timezones():
             self.fault(f"unknown time zone {zone!r}", "Write an IANA zone such as Europe/Paris.", *at, "time_zone")
@@ -238,7 +242,9 @@ class MetadataReader:
                 known = ", ".join(c.name for c in tables()[table].columns)
                 self.fault(f"{table} has no column {name!r}", f"Use one of: {known}.", *at, name)
             elif not fits(column, value):
-                allowed = f"one of: {', '.join(column.values)}" if column.values else f"a value of type {column.type_name}"
+                allowed = (
+                    f"one of: {', '.join(column.values)}" if column.values else f"a value of type {column.type_name}"
+                )
                 self.fault(f"{table}.{name} cannot be {value!r}", f"Write {allowed}.", *at, name)
 
 

@@ -74,7 +74,7 @@ class Rule:
 
     ``reads`` names the estate tables in its SQL; those in ``optional`` count as empty where no source reports
     them. ``needs`` are the (table, column) pairs without which nothing can be judged. ``columns`` are the
-    columns that must be loaded for it, by table; ``output`` those it selects; ``asked`` the parameters its SQL names.
+    columns that must be loaded for it, by table; ``types`` those it selects, with DuckDB's name of their type; ``asked`` the parameters its SQL names.
     """
 
     info: RuleInfo
@@ -87,8 +87,13 @@ class Rule:
     params: Mapping[str, Param]
     cases: tuple[Case, ...]
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    output: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
+
+    @property
+    def output(self) -> tuple[str, ...]:
+        """The columns that the rule selects, in order."""
+        return tuple(self.types)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,145 @@
+"""Explain a rule to an auditor, and write a new one to start from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from reconciler.engine.rule import Rule
+from reconciler.errors import ConfigurationError
+from reconciler.estate.tables import tables
+
+_WORD = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+
+_SQL = """\
+-- Say in one sentence what fires.
+select a.source, a.account_id,
+       case when a.can_sign_in is null then 'not_evaluable' else 'violation' end as verdict,
+       concat('account ', coalesce(a.login, a.account_id), ' was last used on ',
+              strftime(a.last_sign_in_at, '%Y-%m-%d')) as reason
+from accounts a
+where coalesce(a.can_sign_in, true)
+  and a.last_sign_in_at < $as_of - $idle
+"""
+_TOML = """\
+id = "{rule_id}"
+version = 1
+title = "{title}"
+severity = "medium"
+stage = "governance"
+layer = "enforcement"
+status = "draft"
+why = "Say why it matters, in a sentence an auditor would sign."
+remedy = "Say what to do about it."
+known_gaps = ["An account that was never used, or whose source does not say, is passed."]
+reads = ["accounts"]
+needs = ["accounts.can_sign_in", "accounts.last_sign_in_at"]
+population = "accounts"
+identity = ["source", "account_id"]
+
+[params.idle]
+type = "duration"
+default = "P90D"
+about = "How long an account may go unused."
+
+[[case]]
+name = "an account that went unused for longer fires"
+as_of = 2026-06-01T00:00:00Z
+given.accounts = [{{ source = "s", account_id = "a", login = "ada", can_sign_in = true, last_sign_in_at = 2026-01-01T00:00:00Z }}]
+expect = [{{ source = "s", account_id = "a", verdict = "violation", reason = "account ada was last used on 2026-01-01" }}]
+
+[[case]]
+name = "an account in use stays silent"
+as_of = 2026-06-01T00:00:00Z
+given.accounts = [{{ source = "s", account_id = "a", can_sign_in = true, last_sign_in_at = 2026-05-31T00:00:00Z }}]
+expect = []
+
+[[case]]
+name = "an account of unknown status is not evaluable"
+as_of = 2026-06-01T00:00:00Z
+given.accounts = [{{ source = "s", account_id = "a", last_sign_in_at = 2026-01-01T00:00:00Z }}]
+expect = [{{ source = "s", account_id = "a", verdict = "not_evaluable" }}]
+"""
+
+
+def explain(rule: Rule) -> str:
+    """Return what an auditor asks of a rule, as Markdown: why, when, over what, what it cannot see, its text."""
+    return "\n".join(_explained(rule)) + "\n"
+
+
+def _explained(rule: Rule) -> Iterator[str]:
+    info = rule.info
+    yield f"# {info.rule_id} {info.title}"
+    yield ""
+    yield f"{info.why}"
+    yield ""
+    yield f"Severity {info.severity} · stage {info.stage} · layer {info.layer} · status {info.status} · version {info.version}"
+    yield ""
+    yield f"**Remedy.** {info.remedy}"
+    yield ""
+    yield f"**Judges** every row of `{info.population}`; a subject is told by {', '.join(f'`{c}`' for c in info.identity)}."
+    yield ""
+    yield "**Reads**"
+    yield ""
+    for name in rule.reads:
+        needed = [column for table, column in rule.needs if table == name]
+        notes = ["may be absent"] if name in rule.optional else []
+        notes += [f"needs {', '.join(needed)}"] if needed else []
+        told = "; ".join(notes)
+        yield f"- `{name}`: {tables()[name].doc}{f' ({told})' if notes else ''}"
+    yield ""
+    yield "Where one of these was not read whole, or a source does not report a column that is needed, nothing is judged there."
+    yield ""
+    if rule.params:
+        yield "**Parameters**"
+        yield ""
+        for param in rule.params.values():
+            default = "" if param.value == param.default else f" (default {_shown(param.default)})"
+            yield f"- `{param.name}` = {_shown(param.value)}{default}, {param.type}. {param.about}".rstrip()
+        yield ""
+    yield "**Does not see**"
+    yield ""
+    yield from (f"- {gap}" for gap in info.known_gaps or ("Nothing known.",))
+    yield ""
+    yield "**Cases**"
+    yield ""
+    yield from (f"- {case.name}" for case in rule.cases)
+    yield ""
+    yield "```sql"
+    yield rule.sql.rstrip()
+    yield "```"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, timedelta):
+        hours = value.total_seconds() / 3600
+        return f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} hours"  # noqa: PLR2004  # up to two days people count hours
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def new(folder: Path, family: str, name: str) -> list[Path]:
+    """Write ``family/name.sql`` and ``.toml`` in ``folder``: a draft that lints and passes its cases.
+
+    Raises ``ConfigurationError`` for a name that is none, or files that are already there.
+    """
+    for word in (family, name):
+        if not _WORD.fullmatch(word):
+            raise ConfigurationError(f"{word!r} is no name for a rule", advice="Use lower-case words: idle_account.")
+    stem = folder / family / name
+    paths = [stem.with_suffix(".sql"), stem.with_suffix(".toml")]
+    taken = [path for path in paths if path.exists()]
+    if taken:
+        raise ConfigurationError(f"{taken[0]} is already there", advice="Choose another name, or edit that rule.")
+    rule_id = f"OWN-{family.replace('_', '-')}-{name.replace('_', '-')}".upper()
+    title = name.replace("_", " ").capitalize()
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        paths[0].write_text(_SQL, encoding="utf-8")
+        paths[1].write_text(_TOML.format(rule_id=rule_id, title=title), encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{stem.parent}: {error.strerror}", advice="Choose a folder that can be written."
+        ) from error
+    return paths

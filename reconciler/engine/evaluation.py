@@ -1,0 +1,257 @@
+"""Evaluate rules over a sealed snapshot: verdicts where everything was read, and the reason where it was not."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import duckdb
+import msgspec
+
+from reconciler.engine.lint import wrapped
+from reconciler.engine.rule import Problem, Rule, RuleError
+from reconciler.engine.sandbox import RuleFailed, Sandbox
+from reconciler.engine.scopes import Scoping
+from reconciler.engine.workspace import Options, open_workspace
+from reconciler.errors import StoreError
+from reconciler.estate.results import Evaluation, Outcome, RuleResult, Scope, Verdict
+from reconciler.estate.tables import tables
+from reconciler.snapshot import Snapshot
+
+_BATCH = 10_000
+_EMITTED = tuple(outcome.value for outcome in Outcome)
+
+
+def evaluate(
+    snapshot: Snapshot, rules: Sequence[Rule], *, as_of: datetime, options: Options | None = None
+) -> Evaluation:
+    """Judge a snapshot by the rules; retired ones are left out.
+
+    The same snapshot, rules, parameters and ``as_of`` give the same verdicts and digest for ever. Raises
+    ``RuleError`` where a rule breaks its contract on these rows, ``StoreError`` where the rows cannot be read
+    or the disk has no room to work.
+    """
+    options = options or Options()
+    judged = [rule for rule in rules if rule.info.status != "retired"]
+    with open_workspace(snapshot, judged, options) as workspace:
+        scoping = Scoping(_Read(snapshot), options.matchers, workspace.faults)
+        results = tuple(_Judge(rule, workspace.sandbox, as_of, options).result(scoping) for rule in judged)
+    return Evaluation(
+        snapshot=snapshot.snapshot_id,
+        as_of=as_of.astimezone(UTC),
+        results=results,
+        digest=_digest(judged, results, as_of),
+    )
+
+
+class _Read:
+    """A snapshot as ``Scoping`` asks about it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.sources_of = snapshot.sources_of
+        self.status = snapshot.status
+        self.gaps = snapshot.gaps
+        self._reports = {source.name: source.reports for source in snapshot.manifest.sources}
+
+    def columns_of(self, source: str, table: str) -> Sequence[str]:
+        return self._reports[source].get(table, ())
+
+
+class _Judge:
+    """Runs one rule and counts what it said."""
+
+    def __init__(self, rule: Rule, sandbox: Sandbox, as_of: datetime, options: Options) -> None:
+        self.rule = rule
+        self.sandbox = sandbox
+        self.as_of = as_of
+        self.seconds = options.rule_seconds
+        self.population = tables()[rule.info.population]
+        self.sourced = "source" in rule.output
+
+    def result(self, scoping: Scoping) -> RuleResult:
+        blocked = scoping.scopes(self.rule, self._named())
+        if all(blocked.values()):
+            scopes = tuple(Scope(source=source, blocked=reasons) for source, reasons in blocked.items())
+            return RuleResult(rule=self.rule.info, scopes=scopes)
+        self._run()
+        try:
+            self._hold_to_contract(blocked)
+            open_scopes = [source for source, reasons in blocked.items() if not reasons]
+            self._query("DELETE FROM judged WHERE NOT list_contains($1, coalesce(source, ''))", [_texts(open_scopes)])
+            counts = self._counts()
+            sizes = self._sizes(open_scopes)
+            scopes = tuple(
+                Scope(source=source, blocked=reasons) if reasons else _scope(source, sizes[source], counts)
+                for source, reasons in blocked.items()
+            )
+            return RuleResult(rule=self.rule.info, scopes=scopes, verdicts=tuple(self._verdicts()))
+        finally:
+            self._query("DROP TABLE judged")
+
+    def _named(self) -> list[str]:
+        """Return the sources that a governance population's rows name."""
+        if self.population.group == "identity" or not self.population.column("source"):
+            return []
+        if "source" not in self.rule.columns.get(self.population.name, ()):
+            return []
+        rows = self._query(f'SELECT DISTINCT source FROM "{self.population.name}" WHERE source IS NOT NULL')  # noqa: S608  # a name of the estate
+        return [source for (source,) in rows]
+
+    def _run(self) -> None:
+        """Keep what the rule says in the table ``judged``: identity as i_*, population key as k_*."""
+        info = self.rule.info
+        types = {name: self._type(name) for name in (*info.identity, *self.population.key)}
+        columns = [f'{_text(name, types[name])} AS "i_{name}"' for name in info.identity]
+        columns += [f'{_text(name, types[name])} AS "k_{name}"' for name in self.population.key]
+        columns += ["verdict", "reason", "source" if self.sourced else "CAST(NULL AS VARCHAR) AS source"]
+        columns += ["person_id" if "person_id" in self.rule.output else "CAST(NULL AS VARCHAR) AS person_id"]
+        sql = f"CREATE TEMP TABLE judged AS SELECT {', '.join(columns)} FROM {wrapped(self.rule.sql)}"  # noqa: S608  # a rule that passed every check
+        try:
+            self.sandbox.run(sql, self.rule.values(self.as_of), self.seconds, before=1)
+        except RuleFailed as error:
+            raise self._broken(error.message, "Correct the rule, or give it more memory.", error.line or 1) from error
+
+    def _type(self, name: str) -> str:
+        return self.rule.types.get(name, "VARCHAR")
+
+    def _hold_to_contract(self, blocked: Mapping[str | None, object]) -> None:
+        """Raise ``RuleError`` for a row that no rule may emit."""
+        identity = [f'"i_{name}"' for name in self.rule.info.identity]
+        listed = ", ".join(identity)
+        verdicts = ", ".join(f"'{value}'" for value in _EMITTED)
+        nullable = self.population.group != "identity"
+        required = [name for name in identity if not (nullable and name not in self._key())]
+        nulls = " OR ".join(f"{name} IS NULL" for name in required) or "false"
+        wrong = self._query(
+            f"SELECT {listed}, verdict FROM judged "  # noqa: S608  # checked names
+            f"WHERE verdict IS NULL OR verdict NOT IN ({verdicts}) OR {nulls} ORDER BY ALL LIMIT 1"
+        )
+        if wrong:
+            *subject, verdict = wrong[0]
+            raise self._broken(
+                f"{self._subject(subject)} has the verdict {verdict!r}",
+                f"Identity is never null, and a verdict is one of: {', '.join(_EMITTED)}.",
+            )
+        twice = self._query(f"SELECT {listed} FROM judged GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1")  # noqa: S608  # checked names
+        if twice:
+            raise self._broken(f"{self._subject(twice[0])} is judged twice", "A subject has one verdict: see identity.")
+        for (source,) in self._query("SELECT DISTINCT source FROM judged ORDER BY ALL"):
+            if source not in blocked:
+                raise self._broken(
+                    f"a row names the source {source!r}, which does not report {self.population.name}",
+                    "Take source from the population's own row.",
+                )
+
+    def _key(self) -> set[str]:
+        return {f'"i_{name}"' for name in self.population.key}
+
+    def _subject(self, values: Sequence[object]) -> str:
+        return ", ".join(f"{name} {value}" for name, value in zip(self.rule.info.identity, values, strict=True))
+
+    def _broken(self, message: str, advice: str, line: int = 1) -> RuleError:
+        at = f"{self.rule.sql_path}:{line}"
+        return RuleError([Problem(at, f"{self.rule.info.rule_id}: {message}", advice)])
+
+    def _counts(self) -> dict[str | None, dict[str, int]]:
+        """Return scope -> verdict -> rows, with the members of the population that have a row under "members"."""
+        found: dict[str | None, dict[str, int]] = {}
+        rows = self._query("SELECT source, verdict, count(*) FROM judged GROUP BY ALL")
+        for source, verdict, count in rows:
+            found.setdefault(source, {})[verdict] = count
+        key = ", ".join(f'"k_{name}"' for name in self.population.key)
+        inner = f"SELECT DISTINCT source, {key} FROM judged WHERE verdict <> 'pass'"  # noqa: S608  # names of the estate
+        if set(self.population.key) == set(self.rule.info.identity):
+            inner = "SELECT source FROM judged WHERE verdict <> 'pass'"
+        for source, count in self._query(f"SELECT source, count(*) FROM ({inner}) GROUP BY source"):  # noqa: S608  # built above
+            found[source]["members"] = count
+        return found
+
+    def _sizes(self, scopes: Sequence[str | None]) -> dict[str | None, int]:
+        """Return scope -> rows of the population in it."""
+        name = self.population.name
+        if self.population.group == "identity" or "source" in self.rule.columns[name]:
+            sizes = dict(self._query(f'SELECT source, count(*) FROM "{name}" GROUP BY source'))  # noqa: S608  # a name of the estate
+            if self.population.group == "identity":
+                return {source: sizes.get(source, 0) for source in scopes}
+            # What names no source concerns every one of them.
+            everywhere = sizes.get(None, 0)
+            found = {source: sizes.get(source, 0) + everywhere for source in scopes if source is not None}
+        else:
+            every = self._query(f'SELECT count(*) FROM "{name}"')[0][0]  # noqa: S608  # a name of the estate
+            found = dict.fromkeys((source for source in scopes if source is not None), every)
+            if not found:
+                return {None: every}
+        named = self._query("SELECT count(*) FROM judged WHERE source IS NULL")[0][0]
+        return {**found, None: named}
+
+    def _verdicts(self) -> Iterator[Verdict]:
+        """Yield what is no pass, ordered by subject."""
+        info = self.rule.info
+        listed = ", ".join(f'"i_{name}"' for name in info.identity)
+        outcomes = {outcome.value: outcome for outcome in (Outcome.VIOLATION, Outcome.NOT_EVALUABLE)}
+        found = self.sandbox.connection.execute(
+            f"SELECT verdict, source, person_id, reason, {listed} FROM judged "  # noqa: S608  # checked names
+            f"WHERE verdict IN ('violation', 'not_evaluable') ORDER BY {listed}"
+        )
+        # Names that recur in every row are kept once: a large estate has a million verdicts.
+        while rows := found.fetchmany(_BATCH):
+            for verdict, source, person_id, reason, *subject in rows:
+                yield Verdict(
+                    rule_id=info.rule_id,
+                    verdict=outcomes[verdict],
+                    subject=dict(zip(info.identity, subject, strict=True)),
+                    source=sys.intern(source) if source is not None else None,
+                    person_id=person_id,
+                    reason=reason if reason is not None else info.title,
+                )
+
+    def _query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        try:
+            return self.sandbox.connection.execute(sql, list(params)).fetchall()
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{self.rule.info.rule_id} could not be counted: {error}",
+                advice="Free disk space in the temporary folder, or raise engine.memory_mb.",
+            ) from error
+
+
+def _text(name: str, kind: str) -> str:
+    """Return the expression that writes a value of the subject as text: dates and instants as ISO 8601."""
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"""replace(strftime("{name}", '%Y-%m-%dT%H:%M:%S.%fZ'), '.000000Z', 'Z')"""
+    return f'CAST("{name}" AS VARCHAR)'
+
+
+def _texts(scopes: Sequence[str | None]) -> list[str]:
+    return [source if source is not None else "" for source in scopes]
+
+
+def _scope(source: str | None, size: int, counts: Mapping[str | None, Mapping[str, int]]) -> Scope:
+    found = counts.get(source, {})
+    return Scope(
+        source=source,
+        population=size,
+        violations=found.get(Outcome.VIOLATION, 0),
+        passes=max(size - found.get("members", 0), 0),
+        not_applicable=found.get(Outcome.NOT_APPLICABLE, 0),
+        not_evaluable=found.get(Outcome.NOT_EVALUABLE, 0),
+    )
+
+
+def _digest(rules: Sequence[Rule], results: Sequence[RuleResult], as_of: datetime) -> str:
+    """Return the SHA-256 of rules, parameters, scopes and verdicts in canonical JSON, one line each."""
+    digest = hashlib.sha256()
+
+    def add(value: object) -> None:
+        digest.update(msgspec.json.encode(value, order="sorted") + b"\n")
+
+    add(as_of.astimezone(UTC))
+    for rule, result in zip(rules, results, strict=True):
+        add([rule.info.rule_id, rule.info.version, {name: param.value for name, param in rule.params.items()}])
+        for scope in result.scopes:
+            add(scope)
+        for verdict in result.verdicts:
+            add(verdict)
+    return digest.hexdigest()

@@ -1,0 +1,130 @@
+"""Decide where a rule may be judged: source by source, from what the snapshot read whole.
+
+Nothing here looks at rows. A scope is blocked by whatever the rule depends on and could not be read; a
+blocked scope has no verdicts and no counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from reconciler.engine.rule import Rule
+from reconciler.estate.correlate import MATCHERS
+from reconciler.estate.tables import tables
+from reconciler.sdk.connector import Status
+
+_SHOWN_GAPS = 3
+_BUILT_FROM: dict[str, tuple[str, ...]] = {
+    "links": ("accounts", "people"),
+    "effective_access": ("grants", "entitlements"),
+    "coverage": (),
+}
+
+
+class Coverage(Protocol):
+    """What of a snapshot decides where rules may be judged."""
+
+    def sources_of(self, table: str) -> list[str]:
+        """Name the sources that report a table."""
+        ...
+
+    def columns_of(self, source: str, table: str) -> Sequence[str]:
+        """Name the columns that a source can fill."""
+        ...
+
+    def status(self, source: str, table: str) -> Status:
+        """Say how much of a table was read."""
+        ...
+
+    def gaps(self, source: str, table: str) -> Sequence[str]:
+        """Say in words what was not."""
+        ...
+
+
+class Scoping:
+    """Says per rule and source what blocks it. ``faults`` are tables whose rows contradict one another."""
+
+    def __init__(self, coverage: Coverage, matchers: Sequence[str], faults: Mapping[str, Sequence[str]]) -> None:
+        self.coverage = coverage
+        self.matchers = matchers
+        self.faults = faults
+
+    def scopes(self, rule: Rule, named: Iterable[str] = ()) -> dict[str | None, tuple[str, ...]]:
+        """Return scope -> what blocks it (empty: it may be judged).
+
+        ``named`` are the sources that the rows of a governance population name. The scope None is the whole
+        estate: where no source is in play, and for the rows of a governance population that name none.
+        """
+        identity = self._identity_tables(rule)
+        population = tables()[rule.info.population]
+        reporting = {source for table in identity for source in self.coverage.sources_of(table)}
+        if population.group == "identity":
+            sources = self.coverage.sources_of(population.name)
+            if not sources:
+                return {None: (f"no source reports {population.name}",)}
+        else:
+            sources = sorted(reporting | set(named)) if identity else []
+        governance = tuple(dict.fromkeys(self._governance(rule)))
+        found: dict[str | None, tuple[str, ...]] = {
+            source: tuple(dict.fromkeys((*governance, *self._source(rule, source, identity)))) for source in sources
+        }
+        if population.group != "identity":
+            unread = [f"no source reports {table}" for table in identity if not self.coverage.sources_of(table)]
+            others = [words for source in sources if source in reporting for words in found[source]]
+            found[None] = tuple(dict.fromkeys((*governance, *unread, *others)))
+        return found
+
+    def _reads(self, rule: Rule) -> list[str]:
+        """Return what the rule depends on: the tables it reads, and those that built ones are made of."""
+        return list(dict.fromkeys(name for table in rule.reads for name in _BUILT_FROM.get(table, (table,))))
+
+    def _identity_tables(self, rule: Rule) -> list[str]:
+        return [name for name in self._reads(rule) if tables()[name].group == "identity"]
+
+    def _governance(self, rule: Rule) -> Iterator[str]:
+        for name in self._reads(rule):
+            if tables()[name].group != "governance":
+                continue
+            sources = self.coverage.sources_of(name)
+            if not sources and name not in rule.optional:
+                yield f"no source reports {name}"
+            for source in sources:
+                yield from self._incomplete(source, name)
+                yield from self._missing(rule, source, name)
+            yield from self.faults.get(name, ())
+
+    def _source(self, rule: Rule, source: str, identity: Sequence[str]) -> Iterator[str]:
+        for name in identity:
+            if source not in self.coverage.sources_of(name):
+                yield f"{source} does not report {name}"
+                continue
+            yield from self._incomplete(source, name)
+            yield from self._missing(rule, source, name)
+        if "links" in rule.reads and source in self.coverage.sources_of("accounts") and not self._linkable(source):
+            yield f"accounts of {source} cannot be linked to people: it reports none of the columns that match"
+
+    def _incomplete(self, source: str, table: str) -> Iterator[str]:
+        status = self.coverage.status(source, table)
+        if status != Status.COMPLETE:
+            gaps = list(self.coverage.gaps(source, table))
+            more = [f"and {len(gaps) - _SHOWN_GAPS} more"] if len(gaps) > _SHOWN_GAPS else []
+            told = "; ".join([*gaps[:_SHOWN_GAPS], *more]) or "no reason was given"
+            yield f"{source}: {table} is {status.value}: {told}"
+
+    def _missing(self, rule: Rule, source: str, table: str) -> Iterator[str]:
+        for name, column in rule.needs:
+            if name == table and column not in self.coverage.columns_of(source, table):
+                yield f"{source} does not report {table}.{column}"
+
+    def _linkable(self, source: str) -> bool:
+        people = {
+            column for s in self.coverage.sources_of("people") for column in self.coverage.columns_of(s, "people")
+        }
+        columns = set(self.coverage.columns_of(source, "accounts"))
+        # A personnel number needs no column of its own: person_id is always there.
+        return any(
+            MATCHERS[name].account_column in columns
+            and (name == "employee_id" or MATCHERS[name].person_column in people)
+            for name in self.matchers
+        )

@@ -1,0 +1,169 @@
+"""Load what the rules read from a snapshot into a DuckDB file of its own, build what is built, then lock it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from reconciler.engine.access import build_effective_access
+from reconciler.engine.rule import Rule
+from reconciler.engine.sandbox import Sandbox
+from reconciler.errors import StoreError
+from reconciler.estate import correlate
+from reconciler.estate.tables import Coverage, tables
+from reconciler.snapshot import Snapshot
+
+_DAMAGED = "Run `reconciler evaluate` on another snapshot, or pull again; verify() names an altered file."
+_ODD_BATCH = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to evaluate.
+
+    ``time_zone`` is the estate's IANA zone, for dates that name none; ``matchers`` link accounts to people in
+    order of trust; ``folder`` takes the temporary files (None: the system's folder for these).
+    """
+
+    time_zone: str = "UTC"
+    matchers: Sequence[str] = correlate.DEFAULT
+    plus_addressing: bool = False
+    threads: int = 2
+    memory_limit_mb: int = 2048
+    rule_seconds: float = 3600.0
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A locked sandbox that holds the tables; ``faults`` says which governance tables contradict themselves."""
+
+    sandbox: Sandbox
+    faults: dict[str, tuple[str, ...]]
+
+
+@contextmanager
+def open_workspace(snapshot: Snapshot, rules: Sequence[Rule], options: Options) -> Iterator[Workspace]:
+    """Load the columns that the rules read; the folder is removed at the end, whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="reconciler-", dir=options.folder) as name:
+        sandbox = Sandbox(folder=Path(name), threads=options.threads, memory_limit_mb=options.memory_limit_mb)
+        try:
+            yield _fill(sandbox, snapshot, rules, options)
+        finally:
+            sandbox.close()
+
+
+def _fill(sandbox: Sandbox, snapshot: Snapshot, rules: Sequence[Rule], options: Options) -> Workspace:
+    wanted = _columns(rules)
+    faults: dict[str, tuple[str, ...]] = {}
+    for name, columns in wanted.items():
+        table = tables()[name]
+        if table.group == "built":
+            continue
+        chosen = [column.name for column in table.columns if column.name in columns]
+        sandbox.create(table, chosen)
+        for source in snapshot.sources_of(name):
+            _load(sandbox, snapshot, name, source, chosen)
+        if table.group == "governance":
+            repeated = _repeated(sandbox, snapshot, name)
+            if repeated:
+                faults[name] = repeated
+    sandbox.zones(options.time_zone, _zones(sandbox, wanted))
+    if "links" in wanted:
+        _link(sandbox, options)
+    if "effective_access" in wanted:
+        build_effective_access(sandbox.connection)
+    if "coverage" in wanted:
+        _cover(sandbox, snapshot.coverage())
+    sandbox.lock()
+    return Workspace(sandbox, faults)
+
+
+def _columns(rules: Sequence[Rule]) -> dict[str, set[str]]:
+    """Return table -> columns to load, in estate order, with those that built tables are made of."""
+    wanted: dict[str, set[str]] = {}
+    for rule in rules:
+        for name, columns in rule.columns.items():
+            wanted.setdefault(name, set()).update(columns)
+    if "links" in wanted:
+        for name, needed in correlate.READS.items():
+            wanted.setdefault(name, set()).update(needed)
+    if "effective_access" in wanted:
+        wanted.setdefault("grants", set()).update(tables()["grants"].key)
+        wanted.setdefault("entitlements", set()).update((*tables()["entitlements"].key, "name"))
+    return {name: wanted[name] for name in tables() if name in wanted}
+
+
+def _load(sandbox: Sandbox, snapshot: Snapshot, name: str, source: str, columns: Sequence[str]) -> None:
+    """Insert the sealed rows of one source; the snapshot's writer held each row to its source's name."""
+    files = snapshot.files(name, source)
+    if not files:
+        return
+    listed = ", ".join(f'"{column}"' for column in columns)
+    try:
+        sandbox.connection.execute(
+            f'INSERT INTO "{name}" SELECT {listed} FROM read_parquet($files)',  # noqa: S608  # names of the estate
+            {"files": [str(path) for path in files]},
+        )
+    except duckdb.Error as error:
+        raise StoreError(f"{name} of {source} cannot be read: {error}", advice=_DAMAGED) from error
+
+
+def _repeated(sandbox: Sandbox, snapshot: Snapshot, name: str) -> tuple[str, ...]:
+    """Say which keys of a governance table were given more than once, and by which sources; empty for none."""
+    key = tables()[name].key
+    listed = ", ".join(f'"{column}"' for column in key)
+    twice = sandbox.connection.execute(
+        f'SELECT {listed} FROM "{name}" GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 3'  # noqa: S608  # names of the estate
+    ).fetchall()
+    told = []
+    for values in twice:
+        match = " AND ".join(f'"{column}" = ?' for column in key)
+        givers = [
+            source
+            for source in snapshot.sources_of(name)
+            if (files := [str(path) for path in snapshot.files(name, source)])
+            and sandbox.connection.execute(
+                f"SELECT 1 FROM read_parquet(?) WHERE {match} LIMIT 1",  # noqa: S608  # names of the estate
+                [files, *values],
+            ).fetchone()
+        ]
+        shown = ", ".join(f"{column} {value}" for column, value in zip(key, values, strict=True))
+        told.append(f"{name}: {shown} is given more than once ({', '.join(givers)}); which row counts is unknown")
+    return tuple(told)
+
+
+def _zones(sandbox: Sandbox, wanted: dict[str, set[str]]) -> list[str]:
+    parts = [f'SELECT time_zone FROM "{name}"' for name, columns in wanted.items() if "time_zone" in columns]  # noqa: S608  # names of the estate
+    if not parts:
+        return []
+    rows = sandbox.connection.execute(f"SELECT DISTINCT time_zone FROM ({' UNION ALL '.join(parts)})").fetchall()  # noqa: S608  # built above
+    return [zone for (zone,) in rows if zone is not None]
+
+
+def _link(sandbox: Sandbox, options: Options) -> None:
+    connection = sandbox.connection
+    connection.execute(correlate.ODD_DDL)
+    found = connection.cursor().execute(correlate.odd_values_sql(plus_addressing=options.plus_addressing))
+    while rows := found.fetchmany(_ODD_BATCH):
+        raw = [value for (value,) in rows]
+        emails = [correlate.normal_email(value, plus_addressing=options.plus_addressing) for value in raw]
+        logins = [correlate.normal_login(value) for value in raw]
+        connection.execute("INSERT INTO odd SELECT unnest($1), unnest($2), unnest($3)", [raw, emails, logins])
+    sandbox.create(tables()["links"])
+    connection.execute(f"INSERT INTO links {correlate.links_sql(options.matchers)}")  # noqa: S608  # our own text
+    connection.execute("DROP TABLE odd")
+
+
+def _cover(sandbox: Sandbox, coverage: Sequence[Coverage]) -> None:
+    sandbox.create(tables()["coverage"])
+    for part in coverage:
+        row = [part.source, part.table_name, part.partition, part.status, part.rows, part.provider_count]
+        sandbox.connection.execute(
+            "INSERT INTO coverage VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*row, part.gaps or [], part.canaries or []]
+        )
