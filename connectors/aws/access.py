@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reconciler.sdk.connector import Gap
-from reconciler.sdk.errors import Misbehaved, Unreachable
+from reconciler.sdk.errors import Unreachable
 from reconciler.sdk.records import Entitlement, EntitlementKind, Grant, PrincipalKind
 
 from . import policies
+from .fields import Item, listed, text
 from .settings import Settings
 
-Item = Mapping[str, Any]
 Holder = Literal["Group", "Role", "User"]
 
 _ARN = re.compile(r"arn:aws[\w-]*:(iam|sts)::(\d{12}):(.+)")
@@ -59,7 +59,7 @@ def policy_id(where: Where, arn: str, directory: Directory) -> str:
 def own_policy(where: Where, item: Item, directory: Directory) -> tuple[Entitlement, list[Gap]]:
     """Return a customer managed policy, judged by its default version."""
     versions = [one for one in item.get("PolicyVersionList") or () if one.get("IsDefaultVersion")]
-    arn = _text(item, "Arn")
+    arn = text(item, "Arn")
     return _policy(
         where,
         policy_id(where, arn, directory),
@@ -72,8 +72,8 @@ def own_policy(where: Where, item: Item, directory: Directory) -> tuple[Entitlem
 
 def aws_policy(where: Where, item: Item, document: Any) -> tuple[Entitlement, list[Gap]]:
     """Return an AWS managed policy that is attached here; ``document`` None: it could not be read."""
-    arn = _text(item, "Arn")
-    name = _text(item, "PolicyName")
+    arn = text(item, "Arn")
+    name = text(item, "PolicyName")
     return _policy(
         where, f"{where.account_id}/{arn}", name, arn, description=item.get("Description"), document=document
     )
@@ -86,14 +86,14 @@ def holder_rows(
 
     ``privileged`` says it of managed policies by ARN; a group or role is privileged where a policy it holds is.
     """
-    holder_id = _text(item, f"{holder}Id")
-    name = _text(item, f"{holder}Name")
-    arn = _text(item, "Arn")
+    holder_id = text(item, f"{holder}Id")
+    name = text(item, f"{holder}Name")
+    arn = text(item, "Arn")
     rows: list[Entitlement] = []
     gaps: list[Gap] = []
-    verdicts = [_held(one, privileged, where.settings) for one in _listed(item, "AttachedManagedPolicies")]
-    for inline in _listed(item, _INLINE[holder]):
-        policy = _text(inline, "PolicyName")
+    verdicts = [_held(one, privileged, where.settings) for one in listed(item, "AttachedManagedPolicies")]
+    for inline in listed(item, _INLINE[holder]):
+        policy = text(inline, "PolicyName")
         row, problems = _policy(
             where,
             f"{holder_id}/{policy}",
@@ -133,13 +133,13 @@ def holder_grants(where: Where, holder: Holder, item: Item, directory: Directory
 
     A permissions boundary narrows what the policies give; it is named as the grant's condition, not evaluated.
     """
-    holder_id = _text(item, f"{holder}Id")
+    holder_id = text(item, f"{holder}Id")
     kind: PrincipalKind = "account" if holder == "User" else "entitlement"
     boundary = (item.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
-    held = [policy_id(where, _text(one, "PolicyArn"), directory) for one in _listed(item, "AttachedManagedPolicies")]
-    held += [f"{holder_id}/{_text(one, 'PolicyName')}" for one in _listed(item, _INLINE[holder])]
+    held = [policy_id(where, text(one, "PolicyArn"), directory) for one in listed(item, "AttachedManagedPolicies")]
+    held += [f"{holder_id}/{text(one, 'PolicyName')}" for one in listed(item, _INLINE[holder])]
     if holder == "User":
-        held += [_known(directory.groups, name, "group") for name in _listed(item, "GroupList")]
+        held += [_known(directory.groups, name, "group") for name in listed(item, "GroupList")]
     return [
         Grant(
             source=where.source,
@@ -168,7 +168,7 @@ def trust_grants(
     is not known here; the role's description names them. ``unread`` are accounts that are configured and could not
     be read: what a trust policy grants to them is a gap.
     """
-    role = _text(item, "RoleId")
+    role = text(item, "RoleId")
     found: dict[tuple[PrincipalKind, str], list[str | None]] = {}
     gaps: list[Gap] = []
     for trust in _trusts(item):
@@ -177,7 +177,7 @@ def trust_grants(
             continue
         if match[2] in unread:
             gaps.append(
-                Gap("grants", _text(item, "Arn"), f"{trust.principal} is trusted, and its account could not be read")
+                Gap("grants", text(item, "Arn"), f"{trust.principal} is trusted, and its account could not be read")
             )
         directory = directories.get(match[2])
         principal = None if directory is None else _principal(trust.principal, match[3], directory)
@@ -261,8 +261,8 @@ def _policy(
 
 
 def _held(item: Item, privileged: Mapping[str, bool | None], settings: Settings) -> bool | None:
-    arn = _text(item, "PolicyArn")
-    if policies.matches(settings.privileged_policies, _text(item, "PolicyName"), arn):
+    arn = text(item, "PolicyArn")
+    if policies.matches(settings.privileged_policies, text(item, "PolicyName"), arn):
         return True
     return privileged.get(arn)
 
@@ -278,24 +278,9 @@ def _trusts(item: Item) -> Iterator[policies.Trust]:
     return policies.trusts(item.get("AssumeRolePolicyDocument"))
 
 
-def _listed(item: Item, name: str) -> Sequence[Any]:
-    """Return a list that AWS always sends with this object; its absence is no empty list."""
-    value = item.get(name)
-    if not isinstance(value, list):
-        raise Misbehaved(f"AWS sent {item.get('Arn')} without {name}")
-    return value
-
-
 def _known(ids: Mapping[str, str], name: str, what: str) -> str:
     if name not in ids:
         raise Unreachable(
             f"the {what} {name} appeared in AWS while it was read", advice="Run again in a quiet hour.", restart=True
         )
     return ids[name]
-
-
-def _text(item: Item, name: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str) or not value:
-        raise Misbehaved(f"AWS sent an object without {name}")
-    return value

@@ -13,16 +13,18 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import xform_name
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 from reconciler.sdk.errors import Misbehaved, Refused, Unreachable
 from reconciler.sdk.secrets import SecretRef, reveal
 
 from .failures import CREDENTIALS_ADVICE, EXPIRED, GONE, UNDERSTOOD, NotOffered, code_of, translate
+from .fields import Item
 from .settings import AccountEntry, Settings
 
-Item = Mapping[str, Any]
 Section = Literal["Group", "Role", "User", "LocalManagedPolicy"]
 _SECTION_LISTS: dict[Section, str] = {
     "Group": "GroupDetailList",
@@ -30,6 +32,15 @@ _SECTION_LISTS: dict[Section, str] = {
     "User": "UserDetailList",
     "LocalManagedPolicy": "Policies",
 }
+_NAMED: Mapping[str, tuple[str, ...]] = {
+    "ListUsers": ("UserId", "UserName", "Arn"),
+    "ListRoles": ("RoleId", "RoleName", "Arn"),
+    "ListPolicies": ("PolicyId", "PolicyName", "Arn", "DefaultVersionId"),
+    "GetAccountAuthorizationDetails": ("Arn",),
+    "ListAccessKeys": ("AccessKeyId",),
+}
+"""What every object of a list must carry: it is referred to by these."""
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _PROBES = 3
 
 
@@ -49,6 +60,7 @@ class Connection:
         self._lock = threading.Lock()
         self._clients: dict[str, IamClient] = {}
         self._own: tuple[str, str] | None = None
+        self._loader = create_loader()
         self._config = Config(
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
@@ -87,6 +99,7 @@ class Connection:
         try:
             keys = sts.assume_role(**wanted)["Credentials"]
             assumed = boto3.Session(
+                botocore_session=self._core(),
                 aws_access_key_id=keys["AccessKeyId"],
                 aws_secret_access_key=keys["SecretAccessKey"],
                 aws_session_token=keys["SessionToken"],
@@ -133,6 +146,7 @@ class Connection:
         settings = self._settings
         try:
             session = boto3.Session(
+                botocore_session=self._core(),
                 profile_name=settings.profile,
                 region_name=settings.region,
                 aws_access_key_id=_secret(settings.access_key_id),
@@ -145,6 +159,12 @@ class Connection:
         if found is None:
             raise Refused("no AWS credentials were found on this machine", advice=CREDENTIALS_ADVICE)
         return session
+
+    def _core(self) -> botocore.session.Session:
+        """Return a session that shares the API models: they are large, and one client an account needs them."""
+        core = botocore.session.Session()
+        core.register_component("data_loader", self._loader)
+        return core
 
     def _client(self, session: boto3.Session, service: Literal["iam", "sts"]) -> Any:
         try:
@@ -231,24 +251,20 @@ class IamClient:
         return self._all("ListSigningCertificates", "Certificates", user)
 
     def service_credentials(self, user: str) -> list[Item]:
-        """Return the service-specific credentials of a user, without passwords; see ``offers_service_credentials``."""
-        if not self.offers_service_credentials(user):
-            return []
-        return self._all("ListServiceSpecificCredentials", "ServiceSpecificCredentials", user)
+        """Return the service-specific credentials of a user, without passwords.
 
-    def offers_service_credentials(self, user: str) -> bool:
-        """Say whether this endpoint has service-specific credentials at all; asked of AWS itself, always true.
-
-        AWS-compatible servers often lack them. Such a server is believed only where it says so in words, or where it
-        fails this one call three times while it answers the sister call about SSH keys properly in between.
+        Raises ``NotOffered`` where an AWS-compatible server has no such credentials. It is believed only where it
+        says so in words, or where it fails this one call three times and answers the sister call about SSH keys
+        properly in between. AWS itself always offers them, and an answer otherwise is a failure.
         """
         host = urlsplit(self._opened().meta.endpoint_url).hostname or ""
-        if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
-            return True
-        with self._probing:
-            if self._offers is None:
-                self._offers = self._probe_service_credentials(user)
-            return self._offers
+        if not host.endswith(_AWS_HOSTS):
+            with self._probing:
+                if self._offers is None:
+                    self._offers = self._probe_service_credentials(user)
+            if not self._offers:
+                raise NotOffered(f"{self._what('ListServiceSpecificCredentials')} is not offered by {host}")
+        return self._all("ListServiceSpecificCredentials", "ServiceSpecificCredentials", user)
 
     def close(self) -> None:
         """Close the connections; safe to call twice."""
@@ -258,7 +274,6 @@ class IamClient:
                 self._client = None
 
     def _probe_service_credentials(self, user: str) -> bool:
-        failure: Unreachable | None = None
         for _ in range(_PROBES):
             try:
                 self._call("ListServiceSpecificCredentials", UserName=user)
@@ -269,11 +284,10 @@ class IamClient:
             except Unreachable as error:
                 if error.restart:
                     raise
-                failure = error
                 self._all("ListSSHPublicKeys", "SSHPublicKeys", user)
             else:
                 return True
-        return failure is None
+        return False
 
     def _all(self, operation: str, key: str, user: str) -> list[Item]:
         """Read every page of a list about one user, to its end.
@@ -302,6 +316,9 @@ class IamClient:
             params["MaxItems"] = self._page_size
         answer = self._call(operation, **params)
         items: list[Item] = self._taken(answer, operation, key, list)
+        for name in _NAMED.get(operation, ()):
+            if not all(item.get(name) for item in items):
+                raise Misbehaved(f"{self._what(operation)} gave an object without {name}")
         truncated = answer.get("IsTruncated") if answer is not None else None
         following = answer.get("Marker") if answer is not None else None
         if truncated is None and not (ended and following is None):

@@ -9,13 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.sdk.connector import Gap
-from reconciler.sdk.errors import Misbehaved
 from reconciler.sdk.records import Account, Credential, CredentialKind, CredentialStatus
 
 from .details import SIGN_IN_PARTS, Part, Unread, UserDetail
+from .fields import Item, instant, text
 from .settings import Settings
-
-Item = Mapping[str, Any]
 
 STATUS: Mapping[str, CredentialStatus] = {"Active": "active", "Inactive": "inactive", "Expired": "expired"}
 """AWS's status of a credential -> ours; one that AWS adds later stays unknown."""
@@ -32,20 +30,21 @@ def account_row(
     """Return the account of one IAM user."""
     user = detail.user
     tags = detail.parts["tags"]
-    kept = {_text(tag, "Key"): _text(tag, "Value") for tag in tags or ()}
+    kept = {text(tag, "Key"): str(tag.get("Value", "")) for tag in tags or ()}
     mfa = detail.parts["mfa_devices"]
     wanted = {name: value for name in settings.attribute_tags if (value := tag_value(kept, name)) is not None}
     attributes = {
-        "arn": _text(user, "Arn"),
+        "arn": text(user, "Arn"),
         "aws_account": aws_account,
         "aws_account_name": account_name,
         "path": user.get("Path"),
         "tags": wanted,
+        "not_offered": list(detail.not_offered),
     }
     return Account(
         source=source,
-        account_id=_text(user, "UserId"),
-        login=_text(user, "UserName"),
+        account_id=text(user, "UserId"),
+        login=text(user, "UserName"),
         display_name=tag_value(kept, settings.display_name_tag),
         email=tag_value(kept, settings.email_tag),
         employee_id=tag_value(kept, settings.employee_id_tag),
@@ -105,13 +104,16 @@ def raw_status(detail: UserDetail) -> str:
     said = []
     for part in SIGN_IN_PARTS:
         items = detail.parts[part]
-        said.append(f"{part}=?" if items is None else f"{part}={_proofs(part, items)}/{len(items)}")
+        if part in detail.not_offered:
+            said.append(f"{part}=not offered")
+        else:
+            said.append(f"{part}=?" if items is None else f"{part}={_proofs(part, items)}/{len(items)}")
     return " ".join(said)
 
 
 def credential_rows(source: str, detail: UserDetail) -> Iterator[Credential]:
     """Yield every credential of one user; secrets are not part of what AWS sends, and nothing else is kept."""
-    user_id = _text(detail.user, "UserId")
+    user_id = text(detail.user, "UserId")
 
     def row(credential_id: str, kind: CredentialKind, created: object, **more: Any) -> Credential:
         return Credential(
@@ -136,7 +138,7 @@ def credential_rows(source: str, detail: UserDetail) -> Iterator[Credential]:
         yield _access_key(row, key, detail)
     for device in detail.parts["mfa_devices"] or ():
         enabled = device.get("EnableDate")
-        serial = _text(device, "SerialNumber")
+        serial = text(device, "SerialNumber")
         yield row(f"{user_id}/{serial}", "mfa_factor", enabled, status="active", rotated_at=instant(enabled))
     for part, key_name, kind in (
         ("ssh_keys", "SSHPublicKeyId", "ssh_key"),
@@ -145,7 +147,7 @@ def credential_rows(source: str, detail: UserDetail) -> Iterator[Credential]:
         for item in detail.parts[part] or ():  # type: ignore[index]  # mypy widens the literals of the tuple
             uploaded = item.get("UploadDate")
             yield row(
-                _text(item, key_name),
+                text(item, key_name),
                 kind,  # type: ignore[arg-type]  # as above
                 uploaded,
                 status=STATUS.get(str(item.get("Status"))),
@@ -153,7 +155,7 @@ def credential_rows(source: str, detail: UserDetail) -> Iterator[Credential]:
             )
     for item in detail.parts["service_credentials"] or ():
         yield row(
-            _text(item, "ServiceSpecificCredentialId"),
+            text(item, "ServiceSpecificCredentialId"),
             "service_credential",
             item.get("CreateDate"),
             status=STATUS.get(str(item.get("Status"))),
@@ -211,17 +213,8 @@ def tag_value(tags: Mapping[str, str], name: str) -> str | None:
     return near.pop() or None if len(near) == 1 else None
 
 
-def instant(value: object) -> datetime | None:
-    """Return an instant in UTC; None stays None. Raises ``Misbehaved`` for anything else than a zoned instant."""
-    if value is None:
-        return None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise Misbehaved(f"AWS sent {value!r} where an instant is due")
-    return value.astimezone(UTC)
-
-
 def _access_key(row: Any, key: Item, detail: UserDetail) -> Credential:
-    key_id = _text(key, "AccessKeyId")
+    key_id = text(key, "AccessKeyId")
     created = instant(key.get("CreateDate"))
     used = detail.last_used.get(key_id)
     at = None if used is None else instant(used.get("LastUsedDate"))
@@ -250,14 +243,6 @@ def _proofs(part: Part, items: Sequence[Item]) -> int:
     if part == "login_profile":
         return len(items)
     return sum(1 for item in items if item.get("Status") == "Active")
-
-
-def _text(item: Item, name: str) -> str:
-    """Return a text that AWS documents as always present; raise ``Misbehaved`` where it is not."""
-    value = item.get(name)
-    if not isinstance(value, str) or (not value and name != "Value"):
-        raise Misbehaved(f"AWS sent an object without {name}")
-    return value
 
 
 def _plain(tag: str) -> str:

@@ -8,7 +8,9 @@ from typing import Literal, get_args
 
 from reconciler.sdk.errors import Refused
 
-from .client import IamClient, Item
+from .client import IamClient
+from .failures import NotOffered
+from .fields import Item
 
 Part = Literal[
     "access_keys",
@@ -46,6 +48,8 @@ class UserDetail:
     parts: Mapping[Part, Sequence[Item] | None]
     last_used: Mapping[str, Item | None]
     unread: Sequence[Unread]
+    not_offered: Sequence[Part] = ()
+    """Parts that an AWS-compatible server says it does not have at all."""
 
 
 def read_user(client: IamClient, user: Item) -> UserDetail:
@@ -58,12 +62,18 @@ def read_user(client: IamClient, user: Item) -> UserDetail:
     unread: list[Unread] = []
     readers: dict[Part, Callable[[str], list[Item]]] = {part: getattr(client, part) for part in get_args(Part)}
     parts: dict[Part, Sequence[Item] | None] = {}
+    not_offered: list[Part] = []
     for part, read in readers.items():
         try:
             parts[part] = read(name)
         except Refused as refused:
             parts[part] = None
             unread.append(_unread(part, name, refused))
+        except NotOffered:
+            if part != "service_credentials":
+                raise
+            parts[part] = []
+            not_offered.append(part)
     last_used: dict[str, Item | None] = {}
     for key in parts["access_keys"] or ():
         key_id = str(key["AccessKeyId"])
@@ -72,7 +82,7 @@ def read_user(client: IamClient, user: Item) -> UserDetail:
         except Refused as refused:
             last_used[key_id] = None
             unread.append(_unread("access_key_last_used", name, refused))
-    return UserDetail(user, parts, last_used, unread)
+    return UserDetail(user, parts, last_used, unread, not_offered)
 
 
 def _unread(part: str, subject: str, refused: Refused) -> Unread:

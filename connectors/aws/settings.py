@@ -53,10 +53,9 @@ class Settings(SourceSettings):
     session_token: Annotated[SecretRef | None, Field(description="Session token of temporary keys, by reference.")] = (
         None
     )
-    accounts: Annotated[
-        list[AccountEntry],
-        Field(default_factory=list, description="AWS accounts to read; left out: the caller's own account."),
-    ]
+    accounts: list[AccountEntry] = Field(
+        default_factory=list, description="AWS accounts to read; left out: the caller's own account."
+    )
     role_name: Annotated[
         str | None,
         Field(
@@ -75,17 +74,13 @@ class Settings(SourceSettings):
     email_tag: Annotated[str, Field(description="Tag of a user that holds the mail address.")] = "email"
     display_name_tag: Annotated[str, Field(description="Tag of a user that holds the name.")] = "name"
     owner_tag: Annotated[str, Field(description="Tag of a user or role that names its owner.")] = "owner"
-    attribute_tags: Annotated[
-        list[str],
-        Field(default_factory=list, description="Further user tags to keep in attributes; every other tag is dropped."),
-    ]
-    privileged_policies: Annotated[
-        list[str],
-        Field(
-            default_factory=lambda: ["AdministratorAccess", "IAMFullAccess", "PowerUserAccess"],
-            description="Names or ARNs (* and ?) of policies that count as privileged.",
-        ),
-    ]
+    attribute_tags: list[str] = Field(
+        default_factory=list, description="Further user tags to keep in attributes; every other tag is dropped."
+    )
+    privileged_policies: list[str] = Field(
+        default_factory=lambda: ["AdministratorAccess", "IAMFullAccess", "PowerUserAccess"],
+        description="Names or ARNs (* and ?) of policies that count as privileged.",
+    )
     page_size: Annotated[int, Field(ge=1, le=1000, description="Objects asked for in one page.")] = 100
     parallel_calls: Annotated[int, Field(ge=1, le=32, description="API calls under way at once.")] = 8
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600, description="Longest wait for a connection.")] = 10.0

@@ -14,8 +14,9 @@ from reconciler.sdk.records import Record
 
 from . import access, connector
 from .checking import check_account
-from .client import Answer, Connection, IamClient, Item
+from .client import Answer, Connection, IamClient
 from .details import UserDetail, read_user
+from .fields import Item, text
 from .settings import Settings
 from .tally import Tally
 
@@ -143,7 +144,8 @@ class AwsSource:
         self._directories.clear()
 
     async def _accounts(self, client: IamClient, cursor: Cursor | None) -> Page:
-        answer = await self._run(client.users, cursor)
+        answer = await self._run(client.users, _marker(cursor))
+        following = _cursor("users", answer.marker)
         details = await self._users(client, answer)
         if self._settings.tables is None or "credentials" in self._settings.tables:
             kept = self._details.setdefault(client.account_id, {})
@@ -159,18 +161,19 @@ class AwsSource:
             if self._settings.include_root:
                 rows.append(connector.root_row(self.name, client.account_id, label, summary))
                 total = None if total is None else total + 1
-        self._tallies["accounts", client.account_id].add(cursor, answer.marker, {})
+        self._tallies["accounts", client.account_id].add(cursor, following, {})
         names = {str(one.user.get(key)) for one in details for key in ("UserName", "UserId", "Arn")}
         return Page(
             rows,
-            next=answer.marker,
+            next=following,
             gaps=connector.account_gaps(details),
             total=total,
             canaries=frozenset(self._settings.canaries) & names,
         )
 
     async def _credentials(self, client: IamClient, cursor: Cursor | None) -> Page:
-        answer = await self._run(client.users, cursor)
+        answer = await self._run(client.users, _marker(cursor))
+        following = _cursor("users", answer.marker)
         kept = self._details.get(client.account_id, {})
         fresh = [user for user in answer.items if str(user["UserId"]) not in kept]
         read = await self._users(client, Answer(fresh, None))
@@ -178,13 +181,13 @@ class AwsSource:
         rows: list[Record] = [row for detail in details for row in connector.credential_rows(self.name, detail)]
         gaps = connector.credential_gaps(details)
         totals = self._tallies["credentials", client.account_id].add(
-            cursor, answer.marker, {"rows": len(rows), "User": len(answer.items)}
+            cursor, following, {"rows": len(rows), "User": len(answer.items)}
         )
         total = None
         if answer.marker is None:
             total, short = await self._vouch("credentials", client, totals, ("User",))
             gaps += short
-        return Page(rows, next=answer.marker, gaps=gaps, total=total)
+        return Page(rows, next=following, gaps=gaps, total=total)
 
     async def _sections(self, table: str, client: IamClient, cursor: Cursor | None) -> Page:
         """Read one page of one section of the account; the sections follow one another in one chain."""
@@ -193,13 +196,13 @@ class AwsSource:
             await self._directory(client.account_id, anew=True)
             if table == "entitlements":
                 self._privileged[client.account_id] = {}
-        section, _, marker = (cursor or sections[0]).partition(" ")
+        section = (cursor or sections[0]).partition(" ")[0]
         if section == "AWSManagedPolicy":
-            answer = await self._run(client.attached_aws_policies, marker or None)
+            answer = await self._run(client.attached_aws_policies, _marker(cursor))
         else:
-            answer = await self._run(client.details, cast("Any", section), marker or None)
+            answer = await self._run(client.details, cast("Any", section), _marker(cursor))
         rows, gaps = await self._mapped(table, section, client, answer)
-        following = f"{section} {answer.marker}" if answer.marker else None
+        following = _cursor(section, answer.marker)
         if following is None and section != sections[-1]:
             following = sections[sections.index(section) + 1]
         counts = {"rows": len(rows), section: len(answer.items)}
@@ -208,7 +211,13 @@ class AwsSource:
         if following is None:
             total, short = await self._vouch(table, client, totals, sections)
             gaps = [*gaps, *short]
-        return Page(rows, next=following, gaps=gaps, total=total)
+        names = {
+            str(item.get(key))
+            for item in answer.items
+            for key in (f"{section}Name", f"{section}Id", "PolicyName", "Arn")
+        }
+        canaries = frozenset(self._settings.canaries) & names if table == "entitlements" else frozenset()
+        return Page(rows, next=following, gaps=gaps, total=total, canaries=canaries)
 
     async def _mapped(
         self, table: str, section: str, client: IamClient, answer: Answer
@@ -324,6 +333,15 @@ class AwsSource:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args))
 
 
+def _cursor(section: str, marker: str | None) -> Cursor | None:
+    """Return where a section goes on: AWS's marker behind a word, since a marker alone may look like a URL."""
+    return None if marker is None else f"{section} {marker}"
+
+
+def _marker(cursor: Cursor | None) -> str | None:
+    return (cursor or "").partition(" ")[2] or None
+
+
 def read_directory(client: IamClient) -> access.Directory:
     """Read the ids of everything that grants refer to by name or ARN."""
     directory = access.Directory()
@@ -332,7 +350,7 @@ def read_directory(client: IamClient) -> access.Directory:
     for role in _every(client.roles):
         directory.roles[str(role["Arn"])] = directory.role_names[str(role["RoleName"])] = str(role["RoleId"])
     for group in _every(lambda marker: client.details("Group", marker)):
-        directory.groups[str(group["GroupName"])] = str(group["GroupId"])
+        directory.groups[text(group, "GroupName")] = text(group, "GroupId")
     for policy in _every(client.own_policies):
         directory.policies[str(policy["Arn"])] = str(policy["PolicyId"])
     return directory

@@ -18,7 +18,7 @@ from typing import Any
 import boto3
 
 DEFAULT_ACCOUNT = "123456789012"
-KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+KEYS: tuple[str, str, str | None] = ("testing", "testing", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +29,19 @@ class MotoServer:
 
     def client(self, service: str, account_id: str = DEFAULT_ACCOUNT) -> Any:
         """Return a boto3 client in ``account_id``; the caller closes it."""
-        keys = dict(KEYS)
+        keys = KEYS
         if account_id != DEFAULT_ACCOUNT:
             sts = self.client("sts")
             role = f"arn:aws:iam::{account_id}:role/seed"
             given = sts.assume_role(RoleArn=role, RoleSessionName="seed")["Credentials"]
             sts.close()
-            keys = {
-                "aws_access_key_id": given["AccessKeyId"],
-                "aws_secret_access_key": given["SecretAccessKey"],
-                "aws_session_token": given["SessionToken"],
-            }
-        session = boto3.Session(region_name="us-east-1", **keys)
+            keys = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        session = boto3.Session(*keys, region_name="us-east-1")
         return session.client(service, endpoint_url=self.url)  # type: ignore[call-overload]  # the service is a variable
 
     def reset(self) -> None:
         """Empty every account."""
-        from moto.core.base_backend import BackendDict  # noqa: PLC0415 -- moto loads when a server starts
+        from moto.core.base_backend import BackendDict
 
         BackendDict.reset()
 
@@ -61,7 +57,7 @@ class MotoServer:
         self, user: str, key_id: str, created: datetime, used: datetime | None = None, account_id: str = DEFAULT_ACCOUNT
     ) -> None:
         """Set when an access key was created, and when it was last used (None: never)."""
-        from moto.iam.models import AccessKeyLastUsed  # noqa: PLC0415 -- moto loads when a server starts
+        from moto.iam.models import AccessKeyLastUsed
 
         key = _backend(account_id).get_user(user).get_access_key_by_id(key_id)
         key.create_date = created
@@ -69,7 +65,7 @@ class MotoServer:
 
 
 def _backend(account_id: str) -> Any:
-    from moto.iam.models import iam_backends  # noqa: PLC0415 -- moto loads when a server starts
+    from moto.iam.models import iam_backends
 
     return iam_backends[account_id]["aws"]
 
@@ -82,7 +78,7 @@ def serve(*, aws_policies: bool = False) -> Iterator[MotoServer]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # moto's own imports
-        from moto.moto_server.threaded_moto_server import ThreadedMotoServer  # noqa: PLC0415 -- heavy
+        from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
     logger = logging.getLogger("werkzeug")
     level = logger.level
@@ -99,8 +95,8 @@ def serve(*, aws_policies: bool = False) -> Iterator[MotoServer]:
     finally:
         server.reset()
         running.stop()
-        if running._server is not None:  # noqa: SLF001 -- moto stops serving without closing its socket
-            running._server.server_close()  # noqa: SLF001 -- as above
+        if running._server is not None:
+            running._server.server_close()
         logger.setLevel(level)
         if before is None:
             del os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from reconciler.connectors.aws import Settings, open_source
+from connectors.aws import Settings, open_source
 from reconciler.sdk.connector import Gap, Partition, Source
 from tests.servers import moto_server
 

@@ -1,0 +1,55 @@
+"""What the settings accept, and what they refuse before anything is read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from connectors.aws import Settings
+
+ROLE = "arn:aws:iam::111122223333:role/reader"
+
+
+def test_the_contract_needs_nothing_but_the_connector() -> None:
+    settings = Settings(connector="aws", endpoint_url="http://127.0.0.1:5555")
+    assert (settings.region, settings.accounts, settings.include_root) == ("us-east-1", [], False)
+    assert settings.privileged_policies == ["AdministratorAccess", "IAMFullAccess", "PowerUserAccess"]
+
+
+def test_every_setting_has_a_description() -> None:
+    schema = Settings.model_json_schema()
+    tables = [schema["properties"], *(one["properties"] for one in schema["$defs"].values())]
+    assert [key for table in tables for key, one in table.items() if "description" not in one] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"access_key_id": "env:A"}, "belong together"),
+        ({"session_token": "env:A"}, "session_token needs"),
+        ({"profile": "x", "access_key_id": "env:A", "secret_access_key": "env:B"}, "not both"),
+        ({"secret_access_key": "AKIAVERYSECRET"}, "must be a reference"),
+        ({"endpoint_url": "127.0.0.1:5555"}, "endpoint_url must be"),
+        ({"endpoint_url": "https://user:pw@host"}, "without a user"),
+        ({"role_name": "reader"}, "does nothing without accounts"),
+        ({"accounts": [{"account_id": "1"}]}, "pattern"),
+        ({"accounts": [{"account_id": "111122223333"}] * 2}, "twice"),
+        ({"accounts": [{"account_id": "111122223333"}, {"account_id": "444455556666"}]}, "one account only"),
+        ({"accounts": [{"account_id": "444455556666", "role_arn": ROLE}]}, "is not in account"),
+        ({"accounts": [{"account_id": "111122223333", "external_id": "x"}]}, "no role to assume"),
+        ({"acounts": []}, "Extra inputs"),
+    ],
+)
+def test_what_cannot_work_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings(connector="aws", **given)
+
+
+def test_the_settings_load_without_the_sdk() -> None:
+    code = "import sys, reconciler.connectors.aws; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
