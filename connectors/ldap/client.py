@@ -232,10 +232,19 @@ class Client:
         try:
             connection.open(read_server_info=False)
             if settings.start_tls:
-                connection.start_tls(read_server_info=False)
+                self._start_tls()
             connection.bind(read_server_info=False)
         except (ldap3_errors.LDAPException, OSError) as error:
             raise self._translate(error, "") from error
+
+    def _start_tls(self) -> None:
+        try:
+            self._connection.start_tls(read_server_info=False)
+        except ldap3_errors.LDAPOperationResult as error:
+            raise Refused(
+                f"{self._where} refuses StartTLS: {error.description}",
+                advice="Use ldaps://, or let the server offer StartTLS; the password was not sent.",
+            ) from error
 
     def _search(self, search: Search, paging: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         try:
@@ -288,8 +297,6 @@ class Client:
                 f"the certificate of {self._where} is not to be trusted: {_tls_reason(text)}",
                 advice="Set ca_file to the CA that signed it, and url to a host name that it carries.",
             )
-        if isinstance(error, ldap3_errors.LDAPStartTLSError):
-            return Unreachable(f"StartTLS with {self._where} failed: {text}", restart=True)
         return Unreachable(
             f"{self._where} cannot be reached or stopped answering: {text}",
             advice="Check url, the network, and that the server runs; a slow server needs a longer timeout_seconds.",
@@ -299,11 +306,11 @@ class Client:
     def _refusal(self, error: ldap3_errors.LDAPOperationResult, base: str) -> Exception:
         code, who = int(error.result), self._settings.bind_dn or "anonymous"
         said = " ".join(part for part in (error.description, redact(error.message or "")) if part)
-        if code == _NO_SUCH_OBJECT:
-            return _Absent(Missing("does not exist, or is hidden", matched=error.dn or ""), self._where, base)
-        if code == _NO_ACCESS:
-            permission = f"read access to {base}"
-            return _Absent(Missing("may not be read", permission=permission, denied=True), self._where, base)
+        if code in {_NO_SUCH_OBJECT, _NO_ACCESS}:
+            missing = Missing("does not exist, or is hidden", matched=error.dn or "")
+            if code == _NO_ACCESS:
+                missing = Missing("may not be read", permission=f"read access to {base}", denied=True)
+            return _Absent(missing, self._where, base)
         if code in {_BUSY, _UNAVAILABLE}:
             return Unreachable(f"{self._where} is {error.description}", restart=True)
         if code in _LIMITS:
@@ -311,7 +318,12 @@ class Client:
         advice = next((advice for kind, advice in _SIGN_IN_ADVICE.items() if isinstance(error, kind)), None)
         if advice is not None:
             return Refused(f"{self._where} refuses {who}: {_detail(said)}", advice=advice)
-        return Misbehaved(f"{self._where} answered {said} for {base or 'the sign-in'}", advice=_advice(error))
+        if isinstance(error, ldap3_errors.LDAPUnavailableCriticalExtensionResult):
+            return Misbehaved(
+                f"{self._where} does not support paged results for {who}: {said}",
+                advice=f"Allow the paged-results control ({PAGED_RESULTS}) to the reader; no other read is complete.",
+            )
+        return Misbehaved(f"{self._where} answered {said} for {base or 'the sign-in'}")
 
 
 class _Absent(Refused):
@@ -338,13 +350,7 @@ _SIGN_IN_ADVICE: dict[type[ldap3_errors.LDAPException], str] = {
 
 
 def _entry(item: dict[str, Any]) -> Entry:
-    return Entry(item["dn"], {name.lower(): values for name, values in item["raw_attributes"].items()})
-
-
-def _advice(error: ldap3_errors.LDAPOperationResult) -> str:
-    if isinstance(error, ldap3_errors.LDAPUnavailableCriticalExtensionResult):
-        return "Allow the paged-results control (1.2.840.113556.1.4.319) to the reader; no other way is complete."
-    return ""
+    return Entry(item["dn"], {name.lower(): values or () for name, values in item["raw_attributes"].items()})
 
 
 def _detail(said: str) -> str:

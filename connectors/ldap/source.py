@@ -202,6 +202,8 @@ class LdapSource:
         client, mapper = self._connect()
         try:
             gaps = list(self._check_paging(client))
+            if gaps:
+                return gaps
             for base in self._settings.bases:
                 gaps += self._check_base(client, mapper, base)
             for dn in self._settings.canaries:

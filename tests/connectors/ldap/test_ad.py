@@ -1,0 +1,143 @@
+"""Active Directory's ways: ranges, primary groups, foreign principals, referrals of its own, page limits."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+
+from reconciler.sdk.errors import Refused
+from tests.connectors.ldap.pulling import Pulled, pull, source
+from tests.simulators.ldap_server import Faults, LdapServer
+
+M = pytest.MonkeyPatch
+D = "DC=corp,DC=test"
+Entries = dict[str, dict[str, list[str | bytes]]]
+
+
+def sid(*parts: int) -> bytes:
+    return bytes([1, len(parts), 0, 0, 0, 0, 0, 5]) + b"".join(struct.pack("<I", part) for part in parts)
+
+
+def user(name: str, rid: int, **more: list[str | bytes]) -> dict[str, list[str | bytes]]:
+    entry: dict[str, list[str | bytes]] = {
+        "objectClass": ["top", "person", "organizationalPerson", "user"],
+        "objectCategory": [f"CN=Person,CN=Schema,CN=Configuration,{D}"],
+        "cn": [name],
+        "sAMAccountName": [name],
+        "userAccountControl": ["512"],
+        "primaryGroupID": ["513"],
+        "objectSid": [sid(21, 1, 2, 3, rid)],
+    }
+    return entry | more
+
+
+def group(name: str, rid: int, *members: str) -> dict[str, list[str | bytes]]:
+    return {
+        "objectClass": ["top", "group"],
+        "cn": [name],
+        "objectSid": [sid(21, 1, 2, 3, rid)],
+        "member": list(members),
+    }
+
+
+def domain(people: int = 7) -> Entries:
+    entries: Entries = {D: {"objectClass": ["domainDNS"]}, f"CN=Users,{D}": {"objectClass": ["container"]}}
+    entries |= {f"CN=p{n},CN=Users,{D}": user(f"p{n}", 1000 + n) for n in range(people)}
+    entries[f"CN=Domain Users,CN=Users,{D}"] = group("Domain Users", 513)
+    entries[f"CN=crowd,{D}"] = group("crowd", 2000, *[dn for dn in entries if dn.startswith("CN=p")])
+    return entries
+
+
+async def read(
+    monkeypatch: M, table: str, faults: Faults | None = None, entries: Entries | None = None, **changes: Any
+) -> Pulled:
+    users = {"reader@corp.test": "pw"}
+    with LdapServer(entries or domain(), users=users, profile="ad", faults=faults or Faults()) as server:
+        given = {"bind_dn": "reader@corp.test", "password": "pw", "base_dn": D} | changes
+        return await pull(source(server.url, monkeypatch, **given), table)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 8])
+async def test_ranged_members_are_followed_to_the_end(monkeypatch: M, size: int) -> None:
+    pulled = await read(monkeypatch, "grants", Faults(range_size=size, max_page=2))
+    assert pulled.gaps == []
+    assert len(pulled.rows) == 14
+    assert len({(row.principal_id, row.entitlement_id) for row in pulled.rows}) == 14
+
+
+async def test_a_range_that_breaks_off_is_a_gap(monkeypatch: M) -> None:
+    pulled = await read(monkeypatch, "grants", Faults(range_size=3, range_breaks_at=3))
+    assert [gap.subject for gap in pulled.gaps] == [f"CN=crowd,{D}"]
+    assert "from number 4 on" in pulled.gaps[0].reason
+    assert len(pulled.rows) == 10
+
+
+async def test_the_primary_group_is_a_direct_grant(monkeypatch: M) -> None:
+    entries = domain(1)
+    entries[f"CN=p0,CN=Users,{D}"]["primaryGroupID"] = ["512"]
+    entries[f"CN=Domain Admins,CN=Users,{D}"] = group("Domain Admins", 512)
+    groups = (await read(monkeypatch, "entitlements", entries=entries)).by("name")
+    grants = await read(monkeypatch, "grants", entries=entries)
+    admins = [row for row in grants.rows if row.entitlement_id == groups["Domain Admins"].entitlement_id]
+    assert [row.assignment for row in admins] == ["direct"]
+
+
+async def test_a_primary_group_out_of_sight_is_a_gap(monkeypatch: M) -> None:
+    entries = domain(1)
+    del entries[f"CN=Domain Users,CN=Users,{D}"]
+    pulled = await read(monkeypatch, "grants", entries=entries)
+    assert [gap.subject for gap in pulled.gaps] == [f"CN=p0,CN=Users,{D}"]
+    assert "S-1-5-21-1-2-3-513" in pulled.gaps[0].reason
+
+
+async def test_a_foreign_account_is_a_gap_and_a_well_known_principal_a_group(monkeypatch: M) -> None:
+    entries = domain(1)
+    foreign, known = (f"CN={name},CN=ForeignSecurityPrincipals,{D}" for name in ("S-1-5-21-9-9-9-1105", "S-1-5-11"))
+    for dn in (foreign, known):
+        entries[dn] = {"objectClass": ["top", "foreignSecurityPrincipal"], "cn": [dn[3:].partition(",")[0]]}
+    entries[f"CN=mixed,{D}"] = group("mixed", 2001, foreign, known)
+    pulled = await read(monkeypatch, "grants", entries=entries)
+    assert [gap.subject for gap in pulled.gaps] == [foreign]
+    groups = (await read(monkeypatch, "entitlements", entries=entries)).by("name")
+    assert set(groups) == {"Domain Users", "crowd", "mixed", "Authenticated Users (S-1-5-11)"}
+    assert groups["Authenticated Users (S-1-5-11)"].entitlement_id in {row.principal_id for row in pulled.rows}
+
+
+async def test_referrals_that_every_domain_sends_are_no_gap_but_a_child_domain_is(monkeypatch: M) -> None:
+    own = [
+        "ldap://DomainDnsZones.corp.test/DC=DomainDnsZones,DC=corp,DC=test",
+        "ldap://ForestDnsZones.corp.test/DC=ForestDnsZones,DC=corp,DC=test",
+        "ldap://corp.test/CN=Configuration,DC=corp,DC=test",
+    ]
+    assert (await read(monkeypatch, "accounts", Faults(referrals=own))).gaps == []
+    child = "ldap://sub.corp.test/DC=sub,DC=corp,DC=test"
+    pulled = await read(monkeypatch, "accounts", Faults(referrals=[*own, child]))
+    assert [gap.subject for gap in pulled.gaps] == [child]
+
+
+async def test_the_servers_own_page_limit_is_obeyed(monkeypatch: M) -> None:
+    assert (await read(monkeypatch, "accounts", Faults(max_page=3), page_size=1000)).sizes == [3, 3, 1]
+
+
+async def test_computers_are_no_accounts_and_hold_no_grants(monkeypatch: M) -> None:
+    entries = domain(1)
+    classes = ["top", "person", "organizationalPerson", "user", "computer"]
+    category = [f"CN=Computer,CN=Schema,CN=Configuration,{D}"]
+    entries[f"CN=pc,{D}"] = user("pc$", 3000, objectClass=[*classes], objectCategory=[*category])
+    entries[f"CN=crowd,{D}"]["member"].append(f"CN=pc,{D}")
+    assert [row.login for row in (await read(monkeypatch, "accounts", entries=entries)).rows] == ["p0"]
+    grants = await read(monkeypatch, "grants", entries=entries)
+    assert (len(grants.rows), grants.gaps) == (2, [])
+
+
+async def test_a_disabled_reader_is_named_as_such(monkeypatch: M) -> None:
+    with pytest.raises(Refused, match="wrong name or password"):
+        await read(monkeypatch, "accounts", password="wrong")
+
+
+async def test_anonymous_is_told_to_sign_in(monkeypatch: M) -> None:
+    with pytest.raises(Refused, match="successful bind") as refused:
+        await read(monkeypatch, "accounts", bind_dn=None, bind_password=None)
+    assert "bind_dn" in refused.value.advice
