@@ -305,3 +305,21 @@ def test_anything_else_a_driver_raises_is_an_error_of_the_store(tmp_path: Path) 
     assert "restore" in error.advice
     with pytest.raises(StoreError, match="unexpected answer"), translated(parse(url)):
         raise DBAPIError("select", {}, RuntimeError("odd"))
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "advice"),
+    [
+        (psycopg.errors.DiskFull(), "the disk is full", "free space"),
+        (psycopg.errors.TooManyConnections(), "too many connections", "max_connections"),
+        (psycopg.errors.AdminShutdown(), "does not answer", "server runs"),
+        (psycopg.errors.LockNotAvailable(), "is locked", "other run"),
+        (psycopg.OperationalError("FATAL: sorry, too many clients already"), "too many connections", "wait"),
+        (psycopg.OperationalError("FATAL: no pg_hba.conf entry for host"), "refused the sign-in", "user"),
+        (psycopg.ProgrammingError("odd"), "unexpected answer", "backup"),
+    ],
+)
+def test_what_a_server_says_becomes_a_remedy(error: psycopg.Error, words: str, advice: str) -> None:
+    with pytest.raises(StoreError, match=words) as raised, translated(parse("postgresql://u@h/d")):
+        raise error
+    assert advice in raised.value.advice
