@@ -142,7 +142,7 @@ class GrantChain:
             more = self._client.entry(entry.dn, (wanted,))
             found = _range(more) if isinstance(more, Entry) else None
             if found is None or (found[1] is not None and found[1] <= end):
-                self._tell(Gap("grants", entry.dn, f"its members from number {end + 1} on were not sent ({wanted})"))
+                self._tell(Gap("grants", entry.dn, f"its members from number {end + 2} on were not sent ({wanted})"))
                 return
 
     def _dynamic_members(self, entry: Entry) -> Iterator[str]:

@@ -57,7 +57,7 @@ class Settings(SourceSettings):
         str | None, Field(description="Whom to sign in as: a DN, or user@domain for AD; left out: anonymous.")
     ] = None
     bind_password: Annotated[SecretRef | None, Field(description="env:NAME or file:/path of the password.")] = None
-    base_dn: Annotated[Dn | list[Dn], Field(description="Subtree to read, or several that do not overlap.")]
+    base_dn: Annotated[str | list[str], Field(description="Subtree to read, or several that do not overlap.")]
     profile: Annotated[
         Literal["auto", "openldap", "ad", "389ds"],
         Field(description="Attribute profile; auto asks the server's root entry."),
@@ -136,6 +136,13 @@ class Settings(SourceSettings):
             message = f"{url!r} must be scheme, host and port only, such as ldaps://ldap.example.org:636"
             raise ValueError(message)
         return url
+
+    @field_validator("base_dn")
+    @classmethod
+    def _check_base(cls, given: str | list[str]) -> str | list[str]:
+        for dn in [given] if isinstance(given, str) else given:
+            _dn(dn)
+        return given
 
     @field_validator("attributes")
     @classmethod

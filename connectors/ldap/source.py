@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
-from reconciler.sdk.errors import Refused, Unreachable
+from reconciler.sdk.errors import Misbehaved, Refused, Unreachable
 from reconciler.sdk.records import Record
 
 from .client import PAGED_RESULTS, Client, Missing, Search, tls_context
@@ -231,9 +231,9 @@ class LdapSource:
             first = client.page(Search(base, condition, (mapper.profile.id_attribute,), 1), None)
             for entry in first.entries:
                 mapper.identifier(entry)
-        except Refused as refusal:
+        except (Refused, Misbehaved) as failure:
             for table in TABLES:
-                yield Gap(table, base, refusal.message, refusal.missing_permission)
+                yield Gap(table, base, failure.message, getattr(failure, "missing_permission", ""))
             return
         if not first.entries:
             yield Gap("accounts", base, "no account is to be seen here", f"read access to the accounts below {base}")

@@ -74,7 +74,10 @@ def _split(dn: str, separator: str) -> Iterator[str]:
 
 
 def _unescape(value: str) -> str:
-    raw = re.sub(rb"\\([0-9a-fA-F]{2}|.)", _unescaped, value.strip().encode())
+    text = value.strip()
+    if text.endswith("\\"):
+        text += " "  # the space stripped may have been an escaped one
+    raw = re.sub(rb"\\([0-9a-fA-F]{2}|.)", _unescaped, text.encode())
     return " ".join(raw.decode(errors="surrogateescape").split()).casefold()
 
 

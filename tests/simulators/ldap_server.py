@@ -17,7 +17,7 @@ from reconciler.clock import now
 from tests.simulators import ber
 from tests.simulators.ldap_directory import Directory, Entries, Entry, Key, Profile, Values, key_of
 
-PAGED = "1.2.840.113556.1.4.319"
+PAGED, SORT = "1.2.840.113556.1.4.319", "1.2.840.113556.1.4.473"
 SUCCESS, OPERATIONS, PROTOCOL, SIZE_LIMIT, UNAVAILABLE_CRITICAL = 0, 1, 2, 4, 12
 NO_SUCH_OBJECT, INVALID_DN, BAD_CREDENTIALS, NO_ACCESS = 32, 34, 49, 50
 _ROOT: dict[Profile, dict[str, Values]] = {
@@ -365,7 +365,7 @@ class LdapServer:
         root: dict[str, Values] = {
             "namingContexts": contexts,
             "supportedLDAPVersion": ["3"],
-            "supportedControl": [] if self.faults.no_paging else [PAGED],
+            "supportedControl": [SORT] if self.faults.no_paging else [SORT, PAGED],
             **_ROOT[self._profile],
         }
         if self._profile == "ad" and contexts:
