@@ -6,9 +6,9 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from reconciler.log import redact
 from reconciler.sdk.connector import Gap, Page, Partition, Status
 from reconciler.sdk.errors import Refused, SourceError
-from reconciler.sdk.secrets import redact
 from reconciler.snapshot.manifest import CoverageEntry, FileEntry, GapEntry
 
 GAPS = 1_000

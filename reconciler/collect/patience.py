@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
 from reconciler import clock
 from reconciler.sdk.errors import Throttled, Unreachable
@@ -32,8 +32,9 @@ class Patience:
         self._seconds = seconds
         self._left = seconds
         self._waiting_until = -math.inf
+        self._waiting = 0
         self._sleep = sleep
-        self._backoff = wait_exponential_jitter(initial=_FIRST, max=_LONGEST, jitter=_JITTER)
+        self._backoff = wait_exponential(multiplier=_FIRST, max=_LONGEST) + wait_random(0, _JITTER)
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it answers; raise its last error where the budget or the attempts are used up.
@@ -56,7 +57,7 @@ class Patience:
             wait=self._wait,
             stop=self._stop,
             before_sleep=self._spend,
-            sleep=self._sleep,
+            sleep=self._pause,
             reraise=True,
         )
         return await retrying(attempt)
@@ -85,6 +86,15 @@ class Patience:
     def _spend(self, state: RetryCallState) -> None:
         self._left -= self._cost(state.upcoming_sleep)
         self._waiting_until = max(self._waiting_until, clock.monotonic() + state.upcoming_sleep)
+
+    async def _pause(self, seconds: float) -> None:
+        self._waiting += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._waiting_until = -math.inf
 
     def _cost(self, wait: float) -> float:
         now = clock.monotonic()

@@ -14,10 +14,10 @@ from reconciler.collect.patience import Patience, Sleep
 from reconciler.collect.verdicts import judge_canaries, judge_count, judge_duplicates
 from reconciler.errors import ConfigurationError, SourceError, StoreError
 from reconciler.estate.tables import tables
+from reconciler.log import redact
 from reconciler.sdk.connector import Gap, Page, Partition, Source
 from reconciler.sdk.errors import Misbehaved
 from reconciler.sdk.records import RECORDS
-from reconciler.sdk.secrets import redact
 from reconciler.sdk.settings import SourceSettings
 from reconciler.snapshot.manifest import SourceEntry
 from reconciler.snapshot.writer import PartitionWriter, SnapshotWriter
@@ -163,8 +163,8 @@ class SourceReading:
                 judge_count(outcome.parts[0], table)
         return outcome
 
-    def _checked(self, listed: Sequence[Partition]) -> tuple[Partition, ...]:
-        partitions = tuple(listed)
+    def _checked(self, listed: object) -> tuple[Partition, ...]:
+        partitions = tuple(listed) if isinstance(listed, list | tuple) else (listed,)
         if not all(isinstance(partition, Partition) for partition in partitions):
             raise Misbehaved("the connector listed something that is no partition", advice=_REPORT)
         if len(set(partitions)) != len(partitions):
@@ -179,6 +179,9 @@ class SourceReading:
         except SourceError as error:
             out.discard()
             part.fail(gap_of(error, outcome.table))
+        except BaseException:
+            out.discard()
+            raise
         else:
             judge_count(part, outcome.table)
 

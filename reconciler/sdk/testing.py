@@ -22,7 +22,7 @@ from reconciler.sdk.errors import Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.records import IDENTITY, RECORDS, Account, Credential, Document, Entitlement, Grant, Record
 
 _BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
-_PAGES = 100_000
+_PAGES = 2_000
 
 
 class FaultKind(StrEnum):

@@ -18,9 +18,9 @@ import msgspec
 import pyarrow as pa
 
 from reconciler.estate.tables import Column, Table
+from reconciler.log import redact
 from reconciler.sdk.errors import Misbehaved
 from reconciler.sdk.records import Record
-from reconciler.sdk.secrets import redact
 
 _ADVICE = "This is a defect in the connector's mapping or in the source's answer: correct it there and pull again."
 _NONE = type(None)

@@ -83,10 +83,12 @@ class PartitionWriter:
             return
         with storing(self._path, "delete"):
             file.drop()
-            if parquet is not None:
-                parquet.close()
-            file.close()
-            self._path.unlink(missing_ok=True)
+            try:
+                if parquet is not None:
+                    parquet.close()
+            finally:
+                file.close()
+                self._path.unlink(missing_ok=True)
 
     def _convert(self) -> None:
         if not self._pending:

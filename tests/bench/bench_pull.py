@@ -96,7 +96,8 @@ def measure(part: str, accounts: int, grants: int, folder: Path) -> dict[str, fl
     """Run one part in a child process; return its CPU seconds, peak MiB and, of a pull, the snapshot's id."""
     command = [sys.executable, "-m", "tests.bench.bench_pull", "--part", part, "--folder", str(folder)]
     command += ["--accounts", str(accounts), "--grants", str(grants)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    here = Path(__file__).parents[2]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=here)
     result: dict[str, float | str] = json.loads(done.stdout)
     return result
 
