@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -106,6 +107,9 @@ class Settings(SourceSettings):
             "%d" in written and ("%Y" in written or "%y" in written) and any(m in written for m in ("%m", "%b", "%B"))
         ):
             message = f"{written!r} does not name day, month and year, as %d.%m.%Y does"
+            raise ValueError(message)
+        if written is not None and re.search(r"%-?[HIMSfpzZcX]", written):
+            message = f"{written!r} has a time of day, which a date would lose; it is for date columns only"
             raise ValueError(message)
         return written
 

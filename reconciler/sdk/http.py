@@ -15,17 +15,15 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
 
 from reconciler import clock
+from reconciler.sdk.answers import ResetHook, check_type, clean, next_link, parse, reset_at, retry_after, words_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.secrets import SecretRef, conceal, redact, reveal
 
@@ -34,25 +32,10 @@ Authorize = Callable[[], Awaitable[str]]
 
 Params = Mapping[str, str | int | bool]
 Sleep = Callable[[float], Awaitable[None]]
-ResetHook = Callable[[httpx.Headers], float | None]
-"""Reads the seconds to wait out of a provider's own rate-limit headers; None where they say nothing."""
 
-_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^;,<]+)*)")
-_NEXT = re.compile(r""";\s*rel\s*=\s*"?(?:[^";]*\s)?next(?:\s[^";]*)?"?\s*(?:;|$)""", re.IGNORECASE)
 _UNCLEAN = re.compile(r"[\s\\\x00-\x20]")
-_JSON = re.compile(r"(application|text)/([\w.-]+\+)?json", re.IGNORECASE)
 _BACKOFF = wait_exponential(multiplier=0.5, max=30.0) + wait_random(0.0, 0.5)
-_SHOWN = 300
 _PORTS = {"http": 80, "https": 443}
-_TOKENS = (
-    re.compile(r"(?i)\b((?:bearer|basic|ssws)\s+)[\w.~+/=-]{8,}"),
-    re.compile(r"\b()eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
-    re.compile(
-        r"(?i)((?:\w*token|client_secret|client_assertion|api_?key|passw(?:or)?d|secret|signature|sig|code)"
-        r"[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
-    ),
-)
-_WORDS = ("errorSummary", "error_description", "message", "detail", "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +87,8 @@ class HttpClient:
             headers={"Accept": "application/json", **(headers or {})},
             verify=_trust(ca_file),
             follow_redirects=False,
+            # No proxy of the environment stands between this machine and itself.
+            trust_env=not _loopback(self._base.host),
             timeout=httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds),
             limits=httpx.Limits(max_connections=limits.concurrency),
         )
@@ -138,7 +123,7 @@ class HttpClient:
         except _TryAgainError as error:
             raise error.reason from None
         body, headers = answer
-        return _parsed(body, expect, _shown(url)), headers
+        return parse(body, expect, _shown(url)), headers
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
@@ -189,7 +174,7 @@ class HttpClient:
                     f"{shown}: its certificate is not trusted: {distrust}",
                     advice="Set ca_file to the certificate of the authority that signed it; checks are never skipped.",
                 ) from None
-            raise _TryAgainError(Unreachable(f"{shown}: {_name(error)}: {_clean(str(error))}", advice=advice)) from None
+            raise _TryAgainError(Unreachable(f"{shown}: {_name(error)}: {clean(str(error))}", advice=advice)) from None
         except httpx.DecodingError:
             raise Misbehaved(f"{shown}: the compression is damaged", advice="Check any proxy on the way.") from None
         self._judge(response, body, shown)
@@ -210,9 +195,9 @@ class HttpClient:
         """Raise for every status but 200."""
         status = response.status_code
         if status == httpx.codes.OK:
-            _check_type(response.headers.get("content-type", ""), body, shown)
+            check_type(response.headers.get("content-type", ""), body, shown)
             return
-        said = f"{shown}: HTTP {status}{_words(body)}"
+        said = f"{shown}: HTTP {status}{words_of(body)}"
         if response.is_redirect:
             there = response.headers.get("location", "")
             raise Misbehaved(
@@ -236,7 +221,7 @@ class HttpClient:
 
     def _asked(self, headers: httpx.Headers) -> float | None:
         """Return the seconds the provider asks us to wait, None where it does not say."""
-        asked = _retry_after(headers)
+        asked = retry_after(headers)
         return self._reset(headers) if asked is None and self._reset is not None else asked
 
     def _wait(self, state: RetryCallState) -> float:
@@ -280,27 +265,6 @@ def basic(user: str, reference: SecretRef) -> Authorize:
         return f"Basic {conceal(base64.b64encode(f'{user}:{reveal(reference)}'.encode()).decode())}"
 
     return authorize
-
-
-def reset_at(header: str) -> ResetHook:
-    """Read a header that says at which Unix second a limit ends, by the provider's clock where it sends ``Date``."""
-
-    def wait(headers: httpx.Headers) -> float | None:
-        try:
-            ends = datetime.fromtimestamp(int(headers[header]), UTC)
-        except (KeyError, ValueError, OverflowError, OSError):
-            return None
-        return max(0.0, (ends - _their_now(headers)).total_seconds())
-
-    return wait
-
-
-def next_link(headers: httpx.Headers) -> str | None:
-    """Return the target of ``rel="next"`` among all ``Link`` headers, None where there is none."""
-    for target, parameters in _LINK.findall(", ".join(headers.get_list("link"))):
-        if _NEXT.search(parameters):
-            return str(target)
-    return None
 
 
 def _base(text: str, *, secret: bool) -> httpx.URL:
@@ -349,14 +313,6 @@ def _header(value: str) -> str:
     return value
 
 
-def _clean(text: str) -> str:
-    """Return what a provider said on one line, without known secrets and without what looks like one."""
-    text = redact(text)
-    for pattern in _TOKENS:
-        text = pattern.sub(r"\g<1>[redacted]", text)
-    return " ".join(text.split())[:_SHOWN]
-
-
 def _origin(url: httpx.URL) -> str:
     host = f"[{url.host}]" if ":" in url.host else url.host
     port = url.port or _PORTS.get(url.scheme)
@@ -401,66 +357,4 @@ def _reason(state: RetryCallState) -> Throttled | Unreachable | None:
     return error.reason if isinstance(error, _TryAgainError) else None
 
 
-def _check_type(content_type: str, body: bytes, shown: str) -> None:
-    """Refuse what does not even claim to be JSON: a log-in page, a proxy's greeting, nothing at all."""
-    if not body.strip():
-        raise Misbehaved(f"{shown}: HTTP 200 with an empty body", advice="An empty answer is not an empty list.")
-    kind = content_type.partition(";")[0].strip()
-    if not _JSON.fullmatch(kind):
-        raise Misbehaved(
-            f"{shown}: HTTP 200 with {_clean(kind)[:80] or 'no content type'} instead of JSON",
-            advice="Check the URL; a log-in page or a proxy may have answered.",
-        )
-
-
-def _parsed(body: bytes, expect: type[Any], shown: str) -> Any:
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Misbehaved(
-            f"{shown}: malformed JSON: {_clean(str(error))}", advice="Ask the provider, or check any proxy."
-        ) from None
-    if not isinstance(found, expect):
-        raise Misbehaved(
-            f"{shown}: the answer is {type(found).__name__} where {expect.__name__} is due",
-            advice="The interface differs from the one this connector knows; check its version.",
-        )
-    return found
-
-
-def _words(body: bytes) -> str:
-    """Return what the provider says went wrong, in brackets, without secrets; empty where it says nothing."""
-    text = ""
-    try:
-        found = msgspec.json.decode(body)
-        inner = found.get("error") if isinstance(found, dict) else None
-        for source in (found, inner):
-            if isinstance(source, dict):
-                text = next((str(source[w]) for w in _WORDS if isinstance(source.get(w), str)), text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        text = body[:_SHOWN].decode("utf-8", "replace") if not body.lstrip().startswith(b"<") else "an HTML page"
-    clean = _clean(text)
-    return f" ({clean})" if clean else ""
-
-
-def _retry_after(headers: httpx.Headers) -> float | None:
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (_aware(until) - _their_now(headers)).total_seconds())
-
-
-def _their_now(headers: httpx.Headers) -> datetime:
-    """Return the provider's present instant, ours where it does not send one: clocks differ."""
-    try:
-        return _aware(parsedate_to_datetime(headers.get("date", "")))
-    except ValueError:
-        return clock.now()
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+__all__ = ["Authorize", "HttpClient", "Limits", "Params", "ResetHook", "basic", "bearer", "next_link", "reset_at"]

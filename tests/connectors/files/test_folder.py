@@ -152,6 +152,7 @@ def test_settings_for_a_table_that_is_not_read_are_an_error(folder: Folder) -> N
         ("time_zone", "Amsterdam", "is not an IANA time zone"),
         ("time_zone", "../etc", "is not an IANA time zone"),
         ("date_format", "%d.%m.", "does not name day, month and year"),
+        ("date_format", "%d.%m.%Y %H:%M", "has a time of day"),
         ("path", "", "at least 1 character"),
         ("sheet", "x", "Extra inputs"),
     ],
@@ -172,6 +173,12 @@ def test_a_missing_folder_is_a_configuration_error(folder: Folder) -> None:
     assert "qms: no such folder" in folder.error("people")
     folder.path.write_text("a file", encoding="utf-8")
     assert "Not a directory" in folder.error("people")
+
+
+@pytest.mark.parametrize("name", ["people.csv", "people.json", "people.xlsx"])
+def test_a_folder_called_like_a_file_is_a_configuration_error(folder: Folder, name: str) -> None:
+    (folder.path / name).mkdir()
+    assert f"qms/{name}: Is a directory" in folder.error("people")
 
 
 def test_an_absolute_path_is_taken_as_it_is(folder: Folder, tmp_path: Path) -> None:
