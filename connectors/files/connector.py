@@ -71,7 +71,7 @@ class Layout:
 
     def describe(self, key: Key) -> str:
         """Return a key in words: `person_id 'P1'`."""
-        return ", ".join(f"{name} {shown(value)}" for name, value in zip(self.key, key, strict=True))
+        return ", ".join(f"{name} {shown(str(value))}" for name, value in zip(self.key, key, strict=True))
 
 
 def lay_out(

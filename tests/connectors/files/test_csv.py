@@ -195,6 +195,8 @@ def test_both_lines_of_a_duplicate_key_are_named(folder: Folder) -> None:
     said = folder.error("reviews")
     assert "line 4: review_id 'R', source 's', account_id 'a', entitlement_id 'e' is on line 2 already" in said
     assert "problems" not in said
+    folder.write("role_holders.csv", "role,person_id,since\nR,P1,2026-01-01\nR,P1,2026-01-01\n")
+    assert "line 3: role 'R', person_id 'P1', since '2026-01-01' is on line 2" in folder.error("role_holders")
 
 
 def test_a_duplicate_is_found_across_pages_and_among_bad_rows(folder: Folder, small_pages: SmallPages) -> None:
