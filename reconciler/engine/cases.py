@@ -74,7 +74,7 @@ def _zones(case: Case) -> set[str]:
 
 def _compare(rule: Rule, rows: Sequence[dict[str, Any]], expect: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     identity = rule.info.identity
-    wanted = {tuple(_plain(row[name]) for name in identity): row for row in expect}
+    wanted = {tuple(_plain(row.get(name)) for name in identity): row for row in expect}
     seen = set()
     for row in rows:
         subject = tuple(row[name] for name in identity)
@@ -100,6 +100,8 @@ def _compare(rule: Rule, rows: Sequence[dict[str, Any]], expect: Sequence[Mappin
 
 def _plain(value: object) -> str | None:
     """Return a TOML value as DuckDB writes it when cast to text."""
+    if value is None:
+        return None
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00")
     if isinstance(value, date):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import duckdb
 import msgspec
 
-from reconciler.engine.lint import wrapped
+from reconciler.engine.lint import required_identity, wrapped
 from reconciler.engine.rule import Problem, Rule, RuleError
 from reconciler.engine.sandbox import RuleFailed, Sandbox
 from reconciler.engine.scopes import Scoping
@@ -121,9 +121,7 @@ class _Judge:
         identity = [f'"i_{name}"' for name in self.rule.info.identity]
         listed = ", ".join(identity)
         verdicts = ", ".join(f"'{value}'" for value in _EMITTED)
-        nullable = self.population.group != "identity"
-        required = [name for name in identity if not (nullable and name not in self._key())]
-        nulls = " OR ".join(f"{name} IS NULL" for name in required) or "false"
+        nulls = " OR ".join(f'"i_{name}" IS NULL' for name in required_identity(self.rule)) or "false"
         wrong = self._query(
             f"SELECT {listed}, verdict FROM judged "  # noqa: S608  # checked names
             f"WHERE verdict IS NULL OR verdict NOT IN ({verdicts}) OR {nulls} ORDER BY ALL LIMIT 1"
@@ -143,9 +141,6 @@ class _Judge:
                     f"a row names the source {source!r}, which does not report {self.population.name}",
                     "Take source from the population's own row.",
                 )
-
-    def _key(self) -> set[str]:
-        return {f'"i_{name}"' for name in self.population.key}
 
     def _subject(self, values: Sequence[object]) -> str:
         return ", ".join(f"{name} {value}" for name, value in zip(self.rule.info.identity, values, strict=True))

@@ -156,19 +156,20 @@ class MetadataReader:
             return {}
         for name, given in found.items():
             at = ("params", name)
-            if not isinstance(given, dict) or not {"type", "default"} <= set(given) <= {"type", "default", "about"}:
-                self.fault(f"parameter {name!r} needs type and default", "about may say what it is for.", *at)
+            if not isinstance(given, dict) or not {"type", "default"} <= set(given) <= {"type", "default", "about", "values"}:
+                self.fault(f"parameter {name!r} needs type and default", "about and values may follow.", *at)
             elif name == AS_OF or not _NAME.fullmatch(name):
                 self.fault(f"{name!r} is no name for a parameter", "as_of is given; use lower_case words.", *at)
             elif given["type"] not in PARAM_TYPES:
                 self.fault(f"unknown type {given['type']!r}", f"Use one of: {', '.join(PARAM_TYPES)}.", *at, "type")
             else:
+                values = tuple(given.get("values", ()))
                 try:
-                    value = parse_value(given["type"], given["default"])
+                    value = parse_value(given["type"], given["default"], values)
                 except ValueError as error:
                     self.fault(str(error), f"Write a {given['type']}.", *at, "default")
                 else:
-                    params[name] = Param(name, given["type"], value, value, str(given.get("about", "")))
+                    params[name] = Param(name, given["type"], value, value, str(given.get("about", "")), values)
         return params
 
     def _cases(self, params: Mapping[str, Param], reads: list[str]) -> list[Case]:
@@ -201,7 +202,7 @@ class MetadataReader:
         values: dict[str, object] = {}
         for key, value in self._table(raw, "params", at).items():
             try:
-                values[key] = parse_value(params[key].type, value)
+                values[key] = parse_value(params[key].type, value, params[key].values)
             except (KeyError, ValueError) as error:
                 told = str(error) if isinstance(error, ValueError) else f"the rule has no parameter {key!r}"
                 self.fault(told, "Use a declared parameter and its type.", *at, "params", key)

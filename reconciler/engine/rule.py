@@ -52,6 +52,8 @@ class Param:
     default: object
     value: object
     about: str = ""
+    values: tuple[object, ...] = ()
+    """What it may be; empty: anything of its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,18 @@ class Rule:
             if name not in params:
                 message = f"rule {self.info.rule_id} has no parameter {name!r}; it has: {', '.join(params) or 'none'}"
                 raise ValueError(message)
-            params[name] = replace(params[name], value=parse_value(params[name].type, raw))
+            params[name] = replace(params[name], value=parse_value(params[name].type, raw, params[name].values))
         return replace(self, params=params)
 
 
-def parse_value(kind: str, raw: object) -> object:
-    """Check a parameter's value against its type; a duration becomes a ``timedelta``. Raises ``ValueError``."""
+def parse_value(kind: str, raw: object, values: tuple[object, ...] = ()) -> object:
+    """Check a parameter's value against its type and the values it may take; a duration becomes a ``timedelta``.
+
+    Raises ``ValueError``.
+    """
+    if values and raw not in values:
+        message = f"{raw!r} is none of: {', '.join(map(str, values))}"
+        raise ValueError(message)
     match kind, raw:
         case "duration", str():
             return parse_duration(raw)

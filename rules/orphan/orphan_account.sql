@@ -1,12 +1,12 @@
 -- A usable account that is linked to nobody and that no register declares.
 with names as (
   select source, account_id, lower(trim(account_id)) as name from accounts
-  union
+  union all
   select source, account_id, lower(trim(login)) from accounts
-  union
+  union all
   select source, account_id, lower(trim(json_extract_string(attributes, '$.dn')))
   from accounts where json_valid(attributes)
-  union
+  union all
   select source, account_id, lower(trim(json_extract_string(attributes, '$.arn')))
   from accounts where json_valid(attributes)
 ),
