@@ -129,16 +129,23 @@ class AwsSource:
         """Read one page of ``table`` of one AWS account."""
         client = await self._run(self._connection.iam, partition.name)
         if cursor is None:
-            self._tallies[table, partition.name] = Tally()
+            self._begin(table, partition.name)
         if table == "accounts":
             return await self._accounts(client, cursor)
         if table == "credentials":
             return await self._credentials(client, cursor)
         return await self._sections(table, client, cursor)
 
+    def _begin(self, table: str, account_id: str) -> None:
+        """Start a chain at its first page; users kept from an earlier chain are read anew, a failed start goes on."""
+        earlier = self._tallies.get((table, account_id))
+        if table == "accounts" and earlier is not None and earlier.begun:
+            self._details.pop(account_id, None)
+        self._tallies[table, account_id] = Tally()
+
     async def close(self) -> None:
         """Close every connection and forget what was kept; safe to call twice."""
-        self._pool.shutdown(wait=True)
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         self._connection.close()
         self._details.clear()
         self._directories.clear()
@@ -146,10 +153,8 @@ class AwsSource:
     async def _accounts(self, client: IamClient, cursor: Cursor | None) -> Page:
         answer = await self._run(client.users, _marker(cursor))
         following = _cursor("users", answer.marker)
-        details = await self._users(client, answer)
-        if self._settings.tables is None or "credentials" in self._settings.tables:
-            kept = self._details.setdefault(client.account_id, {})
-            kept.update({str(one.user["UserId"]): one for one in details})
+        wanted = self._settings.tables
+        details = await self._users(client, answer, keep=wanted is None or "credentials" in wanted)
         label = self._label(client.account_id)
         rows: list[Record] = [
             connector.account_row(self.name, client.account_id, label, detail, self._settings) for detail in details
@@ -174,10 +179,7 @@ class AwsSource:
     async def _credentials(self, client: IamClient, cursor: Cursor | None) -> Page:
         answer = await self._run(client.users, _marker(cursor))
         following = _cursor("users", answer.marker)
-        kept = self._details.get(client.account_id, {})
-        fresh = [user for user in answer.items if str(user["UserId"]) not in kept]
-        read = await self._users(client, Answer(fresh, None))
-        details = [kept.pop(str(user["UserId"])) for user in answer.items if str(user["UserId"]) in kept] + read
+        details = await self._users(client, answer, keep=False)
         rows: list[Record] = [row for detail in details for row in connector.credential_rows(self.name, detail)]
         gaps = connector.credential_gaps(details)
         totals = self._tallies["credentials", client.account_id].add(
@@ -296,8 +298,26 @@ class AwsSource:
             self._directories[account_id] = await self._run(read_directory, client)
         return self._directories[account_id]
 
-    async def _users(self, client: IamClient, answer: Answer) -> list[UserDetail]:
-        return list(await asyncio.gather(*(self._run(read_user, client, user) for user in answer.items)))
+    async def _users(self, client: IamClient, answer: Answer, *, keep: bool) -> list[UserDetail]:
+        """Read everything about the users of one page.
+
+        Each user is kept as he is read: a page that is throttled half-way goes on where it stopped, and with
+        ``keep`` the credentials table finds what the accounts table has read. IAM holds 5,000 users at most.
+        """
+        kept = self._details.setdefault(client.account_id, {})
+
+        async def read(user_id: str, user: Item) -> None:
+            if user_id not in kept:
+                kept[user_id] = await self._run(read_user, client, user)
+
+        users = {str(user["UserId"]): user for user in answer.items}
+        under_way = [asyncio.ensure_future(read(user_id, user)) for user_id, user in users.items()]
+        try:
+            await asyncio.gather(*under_way)
+        finally:
+            for one in under_way:
+                one.cancel()  # after a failure: those not begun need not be read
+        return [kept[user_id] if keep else kept.pop(user_id) for user_id in users]
 
     async def _vouch(
         self, table: str, client: IamClient, totals: Counter[str], sections: Sequence[str]

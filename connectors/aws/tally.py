@@ -15,6 +15,7 @@ class Tally:
     def __init__(self) -> None:
         self._before: dict[Cursor | None, Counter[str]] = {None: Counter()}
         self._asked_by: dict[Cursor, Cursor | None] = {}
+        self.begun = False
 
     def add(self, cursor: Cursor | None, following: Cursor | None, counts: Mapping[str, int]) -> Counter[str]:
         """Return the totals up to and with the page at ``cursor``; ``following`` is where the next page starts.
@@ -24,6 +25,7 @@ class Tally:
         """
         if cursor not in self._before:
             raise Unreachable("the pages before this one were read by another process", restart=True)
+        self.begun = True
         totals = self._before[cursor] + Counter(counts)
         if following is not None:
             if self._asked_by.setdefault(following, cursor) != cursor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from tests.simulators import aws_iam
 
 Opened = Callable[..., Source]
 CREATED = aws_iam.CREATED
+OTHER_ROLE = "arn:aws:iam::444455556666:role/reader"
+POLICY = Path(__file__).parents[3] / "deploy/policies/aws-read.json"
 
 
 @pytest.fixture
@@ -122,6 +126,26 @@ async def test_service_errors_are_sorted_by_remedy(
     with pytest.raises(expected) as caught:
         await read(opened(iam.url, **fast()), "accounts")
     assert caught.value.advice
+
+
+async def test_a_page_throttled_half_way_goes_on_where_it_stopped(iam: aws_iam.Simulator, opened: Opened) -> None:
+    seeded(iam, users=3)
+    source = opened(iam.url, **fast(page_size=100, parallel_calls=1))
+    (part,) = await source.partitions("accounts", NoParents())
+    iam.fail("ListAccessKeys", "error", code="Throttling", after=2, times=1)
+    with pytest.raises(Throttled):
+        await source.page("accounts", part, None)
+    iam.fail("ListAccessKeys", "error", code="Throttling", after=2, times=1)
+    page = await source.page("accounts", part, None)
+    assert (len(page.rows), page.total, page.gaps) == (3, 3, [])
+
+
+async def test_a_chain_read_again_sees_what_changed(iam: aws_iam.Simulator, opened: Opened) -> None:
+    account = seeded(iam, users=1)
+    source = opened(iam.url, **fast())
+    assert [row.can_sign_in for row in (await read(source, "accounts")).rows] == [True]
+    account.of_user["user0"]["access_keys"] = []
+    assert [row.can_sign_in for row in (await read(source, "accounts")).rows] == [False]
 
 
 async def test_throttling_that_passes_is_waited_out_by_the_sdk(iam: aws_iam.Simulator, opened: Opened) -> None:
@@ -360,3 +384,56 @@ async def test_service_credentials_that_fail_once_are_read_all_the_same(iam: aws
     assert [(row.credential_id, row.kind, row.status) for row in found.rows] == [
         ("ACCA1", "service_credential", "active")
     ]
+
+
+async def test_a_policy_of_aws_that_may_not_be_read_is_a_gap_and_of_unknown_privilege(
+    iam: aws_iam.Simulator, opened: Opened
+) -> None:
+    account = iam.account()
+    everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    attached = [account.add_policy(name, everything, of_aws=True) for name in ("AdministratorAccess", "Odd")]
+    account.add_group("staff", AttachedManagedPolicies=attached[1:])
+    source = opened(iam.url, **fast())
+    read_whole = await read(source, "entitlements")
+    assert {row.name: row.privileged for row in read_whole.rows} == {
+        "AdministratorAccess": True,
+        "Odd": True,
+        "staff": True,
+    }
+    iam.fail("GetPolicyVersion", "denied")
+    found = await read(source, "entitlements")
+    assert {row.name: row.privileged for row in found.rows} == {
+        "AdministratorAccess": True,
+        "Odd": None,
+        "staff": None,
+    }
+    assert [(gap.subject, gap.missing_permission) for gap in found.gaps] == [
+        ("arn:aws:iam::aws:policy/Odd", "iam:GetPolicyVersion")
+    ]
+
+
+async def test_a_trusted_account_that_is_configured_and_closed_is_a_gap(iam: aws_iam.Simulator, opened: Opened) -> None:
+    account = seeded(iam)
+    principal = {"AWS": "arn:aws:iam::444455556666:user/ada"}
+    account.add_role("deploy", [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}])
+    entries = [{"account_id": "111122223333"}, {"account_id": "444455556666", "role_arn": OTHER_ROLE}]
+    found = await read(opened(iam.url, **fast(accounts=entries)), "grants", "111122223333")
+    assert [gap.subject for gap in found.gaps] == ["arn:aws:iam::111122223333:role/deploy"]
+
+
+async def test_the_shipped_policy_holds_exactly_the_calls_that_are_made(iam: aws_iam.Simulator, opened: Opened) -> None:
+    account = seeded(iam)
+    account.add_policy("ReadOnlyAccess", {"Statement": []}, of_aws=True)
+    source = opened(iam.url)
+    assert await source.check() == []
+    for table in source.reports:
+        await read(source, table)
+    statement = json.loads(POLICY.read_text(encoding="utf-8"))["Statement"][0]
+    made = {f"iam:{operation}" for operation in iam.calls if operation != "GetCallerIdentity"}
+    assert set(statement["Action"]) == made
+
+
+async def test_a_role_that_nobody_may_understand_is_a_gap_of_grants(iam: aws_iam.Simulator, opened: Opened) -> None:
+    seeded(iam).add_role("odd", "[]")
+    found = await read(opened(iam.url, **fast()), "grants")
+    assert [gap.subject for gap in found.gaps] == ["arn:aws:iam::111122223333:role/odd"]
