@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from reconciler.collect.mass_change import HELD
 from reconciler.errors import ConfigurationError
 from reconciler.sdk.connector import Status
 from reconciler.snapshot.store import Snapshot, SnapshotStore
-
-HELD = "held by the mass-change stop"
 
 
 def held_drop(store: SnapshotStore, snapshot: Snapshot, source: str, table: str) -> tuple[int, int]:
@@ -25,7 +24,8 @@ def held_drop(store: SnapshotStore, snapshot: Snapshot, source: str, table: str)
     for snapshot_id in store.ids():
         if snapshot_id < snapshot.snapshot_id:
             earlier = store.open(snapshot_id)
-            if earlier.status(source, table) is Status.COMPLETE:
+            same = earlier.manifest.estate == snapshot.manifest.estate
+            if same and earlier.status(source, table) is Status.COMPLETE:
                 return earlier.rows(source, table), sum(part.rows for part in parts)
     raise ConfigurationError(
         f"no snapshot before {snapshot.snapshot_id} holds {source} {table} whole",

@@ -17,6 +17,9 @@ from reconciler.collect.outcome import Part, TableOutcome
 from reconciler.sdk.connector import Gap, Partition, Status
 from reconciler.snapshot.store import Snapshot, SnapshotStore
 
+HELD = "held by the mass-change stop"
+"""How the gap of a held table begins."""
+
 _SMALL_LOSS = 3
 
 
@@ -139,6 +142,6 @@ def _gap(source: str, table: str, baseline: Baseline, now: str, snapshot_id: str
     return Gap(
         table,
         "",
-        f"held by the mass-change stop: {baseline.rows} rows {baseline.origin}, {now}. If that is right, accept it: "
+        f"{HELD}: {baseline.rows} rows {baseline.origin}, {now}. If that is right, accept it: "
         f"reconciler sources accept {source} {table} --snapshot {snapshot_id} --by NAME --reason TEXT",
     )

@@ -85,6 +85,8 @@ class TableOutcome:
     columns: tuple[str, ...]
     parts: list[Part] = field(default_factory=list)
     parents: set[str] = field(default_factory=set)
+    so_far: int = 0
+    """Rows that came while it is being read, kept so that each page need not count every part."""
 
     @property
     def rows(self) -> int:

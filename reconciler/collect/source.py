@@ -187,6 +187,7 @@ class SourceReading:
 
     async def _pages(self, outcome: TableOutcome, part: Part, out: PartitionWriter) -> None:
         out.discard()
+        outcome.so_far -= part.rows
         part.restart()
         chain = Chain(self._source.endpoint)
         cursor: str | None = None
@@ -195,7 +196,8 @@ class SourceReading:
             out.write(page.rows)
             part.add_page(page)
             chain.look_for_rounds(out.keys)
-            self._report(Progress(self.name, outcome.table, outcome.rows))
+            outcome.so_far += len(page.rows)
+            self._report(Progress(self.name, outcome.table, outcome.so_far))
             cursor = page.next
             if cursor is None:
                 return

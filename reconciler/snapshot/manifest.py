@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import msgspec
@@ -125,4 +125,8 @@ def read(folder: Path) -> Manifest:
         raise StoreError(f"{path} is damaged: {error}", advice=_ADVICE) from error
     if manifest.digest != digest_of(manifest):
         raise StoreError(f"{path} was altered after it was sealed: its digest does not match", advice=_ADVICE)
+    for entry in manifest.coverage:
+        for file in entry.files:
+            if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts:
+                raise StoreError(f"{path} names a file outside its folder: {file.path}", advice=_ADVICE)
     return manifest

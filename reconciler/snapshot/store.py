@@ -20,6 +20,7 @@ from reconciler.snapshot.writer import UNSEALED, SnapshotWriter
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _WORST = {Status.COMPLETE: 0, Status.PARTIAL: 1, Status.FAILED: 2}
 _HEX = 1 << 24
+_NAMED = 3
 
 
 class Snapshot:
@@ -29,6 +30,11 @@ class Snapshot:
         """Read the manifest; ``StoreError`` where it is missing, damaged or altered. ``verify`` checks the rows."""
         self.folder = folder
         self.manifest: Manifest = manifest.read(folder)
+        if self.manifest.snapshot_id != folder.name:
+            raise StoreError(
+                f"{folder} holds the manifest of another snapshot, {self.manifest.snapshot_id}",
+                advice="Give the folder its own name back, or restore it from a backup.",
+            )
         self._entries: dict[tuple[str, str], list[CoverageEntry]] = {}
         for entry in self.manifest.coverage:
             self._entries.setdefault((entry.source, entry.table), []).append(entry)
@@ -67,7 +73,11 @@ class Snapshot:
         entries = self._entries.get((source, table))
         if entries is None:
             return ("no part of this table was read",)
-        return tuple(dict.fromkeys(_words(entry, gap.words) for entry in entries for gap in entry.gaps))
+        found: dict[str, list[str]] = {}
+        for entry in entries:
+            for words in dict.fromkeys(gap.words for gap in entry.gaps):
+                found.setdefault(words, []).append(entry.partition)
+        return tuple(_placed(words, places, of=len(entries)) for words, places in found.items())
 
     def sources_of(self, table: str) -> list[str]:
         """Name the sources that report a table, in the order of the manifest."""
@@ -137,9 +147,9 @@ class SnapshotStore:
 
     def ids(self) -> list[str]:
         """Name the sealed snapshots, newest first; empty where the folder is empty or not there yet."""
-        if not self.folder.exists():
-            return []
         with storing(self.folder, "read"):
+            if not self.folder.exists():
+                return []
             return sorted(
                 (path.name for path in self.folder.iterdir() if _ID.fullmatch(path.name) and path.is_dir()),
                 reverse=True,
@@ -158,7 +168,7 @@ class SnapshotStore:
         known = self.ids()
         if id_or_path in known:
             return Snapshot(self.folder / id_or_path)
-        path = Path(id_or_path)
+        path = Path(id_or_path).resolve()
         if id_or_path.endswith(UNSEALED) or (self.folder / f"{id_or_path}{UNSEALED}").is_dir():
             raise ConfigurationError(
                 f"the snapshot {id_or_path} was never sealed: its pull did not end, and nothing may be read from it",
@@ -177,9 +187,9 @@ class SnapshotStore:
 
         The folder of a pull that is under way now is not among them. They may be deleted.
         """
-        if not self.folder.exists():
-            return []
         with storing(self.folder, "read"):
+            if not self.folder.exists():
+                return []
             busy = Lock(self.folder).holder() + UNSEALED
             return sorted(path for path in self.folder.iterdir() if path.name.endswith(UNSEALED) and path.name != busy)
 
@@ -198,5 +208,10 @@ def _next_id(started_at: datetime, newest: str) -> str:
     return f"{stamp}-{low + secrets.randbelow(high - low):06x}"
 
 
-def _words(entry: CoverageEntry, gap: str) -> str:
-    return f"{entry.partition}: {gap}" if entry.partition and not gap.startswith(entry.partition) else gap
+def _placed(words: str, places: list[str], *, of: int) -> str:
+    """Say in which of a table's partitions a gap is; nothing where it is in all ``of`` several."""
+    if len(places) == of > 1 or not any(places):
+        return words
+    named = ", ".join(places[:_NAMED])
+    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    return f"{named}{more}: {words}"

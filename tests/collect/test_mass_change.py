@@ -6,8 +6,9 @@ import pytest
 
 from reconciler import clock
 from reconciler.collect import Acceptance, Limits
+from reconciler.collect.acceptance import held_drop
 from reconciler.collect.mass_change import too_much
-from reconciler.errors import StoreError
+from reconciler.errors import ConfigurationError, StoreError
 from reconciler.sdk.connector import Status
 from reconciler.sdk.testing import Fault, FaultKind, MisbehavingSource
 from reconciler.snapshot import Snapshot
@@ -150,3 +151,21 @@ def test_a_damaged_earlier_snapshot_is_not_passed_over(night: Night) -> None:
         night.run(source(10))
     assert "move it out" in caught.value.advice
     assert night.progress == []
+
+
+def test_what_is_accepted_is_read_from_the_sealed_snapshots(night: Night) -> None:
+    night.run(source(1_000))
+    night.run(source(90_000), estate="other")
+    held = night.run(source(500))
+    assert held_drop(night.store, held, "simulated", "accounts") == (1_000, 500)
+    with pytest.raises(ConfigurationError, match="simulated entitlements is not held") as caught:
+        held_drop(night.store, held, "simulated", "entitlements")
+    assert "simulated accounts" in caught.value.advice
+
+
+def test_nothing_is_accepted_where_the_measure_is_gone(night: Night) -> None:
+    first = night.run(source(1_000))
+    held = night.run(source(500))
+    first.folder.rename(first.folder.parent / "moved")
+    with pytest.raises(ConfigurationError, match="holds simulated accounts whole"):
+        held_drop(night.store, held, "simulated", "accounts")

@@ -14,7 +14,7 @@ from reconciler.errors import ConfigurationError, StoreError
 from reconciler.sdk.connector import Status
 from reconciler.sdk.records import Account
 from reconciler.snapshot import Snapshot, SnapshotStore
-from reconciler.snapshot.manifest import CoverageEntry, GapEntry
+from reconciler.snapshot.manifest import CoverageEntry, FileEntry, GapEntry
 from tests.snapshot.conftest import NOW
 
 Seal = Callable[..., Snapshot]
@@ -60,6 +60,41 @@ def test_status_is_the_worst_partition_and_gaps_are_words(store: SnapshotStore) 
     assert made.status("s", "accounts") is Status.PARTIAL
     assert made.gaps("s", "accounts") == ("two: ou=x: denied (missing: read)",)
     assert made.coverage()[1].gaps == ["ou=x: denied (missing: read)"] * 2
+
+
+def test_a_gap_of_the_whole_table_is_said_once(store: SnapshotStore) -> None:
+    writer = store.create(estate="e", as_of=NOW, started_at=NOW)
+    whole, some = (GapEntry(table="accounts", subject="", reason=r, missing_permission="") for r in ("all", "some"))
+    entries = [
+        CoverageEntry(
+            source="s",
+            table="accounts",
+            partition=f"p{i}",
+            status=Status.PARTIAL,
+            rows=0,
+            gaps=(whole, some) if i else (whole,),
+        )
+        for i in range(6)
+    ]
+    made = Snapshot(writer.seal(sources=[], coverage=entries, sealed_at=NOW))
+    assert made.gaps("s", "accounts") == ("all", "p1, p2, p3 and 2 more: some")
+
+
+def test_a_folder_under_another_name_is_refused(store: SnapshotStore, seal: Seal) -> None:
+    made = seal()
+    other = made.folder.with_name("20261121T021500Z-ffffff")
+    made.folder.rename(other)
+    with pytest.raises(StoreError, match="another snapshot"):
+        store.open(other.name)
+
+
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(store: SnapshotStore) -> None:
+    for path in ("/etc/passwd", "../x.parquet"):
+        writer = store.create(estate="e", as_of=NOW, started_at=NOW)
+        file = FileEntry(path=path, rows=1, bytes=1, sha256="")
+        entry = CoverageEntry(source="s", table="accounts", partition="", status=Status.COMPLETE, rows=1, files=(file,))
+        with pytest.raises(StoreError, match="outside its folder"):
+            Snapshot(writer.seal(sources=[], coverage=[entry], sealed_at=NOW))
 
 
 def test_ids_sort_by_time_even_within_a_second_and_when_the_clock_goes_back(seal: Seal, store: SnapshotStore) -> None:
