@@ -1,0 +1,358 @@
+"""What is wrong in the company, night by night, and what only looks wrong.
+
+Every function here breaks something on purpose and says which findings must follow; nothing else may be found. The
+deadlines are worked out here from the calendar, not by the product.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from tests.demo import directory
+from tests.demo.certificate import credential_part, made_up_certificate
+from tests.demo.cloud import Ids
+from tests.demo.company import (
+    AWS,
+    FIRST_NIGHT,
+    LDAP,
+    ZONE,
+    Account,
+    CloudUser,
+    Company,
+    Exemption,
+    Key,
+    Person,
+    Special,
+    build,
+)
+
+Subject = Callable[[Ids], dict[str, str]]
+_GRACE = timedelta(hours=24)
+_DAY_ONE = FIRST_NIGHT.date()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A finding that must be there: its rule, verdict and, once the ids are known, its subject."""
+
+    rule_id: str
+    subject: Subject
+    verdict: str = "violation"
+
+
+@dataclass(slots=True)
+class Stage:
+    """The company of one night while it is being broken."""
+
+    company: Company
+    night: int
+    claims: list[Claim] = field(default_factory=list)
+    pool: list[Person] = field(default_factory=list)
+
+    def claim(self, rule_id: str, subject: Subject, *, when: bool = True, verdict: str = "violation") -> None:
+        """Say that a finding must follow, where ``when`` holds."""
+        if when:
+            self.claims.append(Claim(rule_id, subject, verdict))
+
+    def pick(self, zone: str | None = None, department: str | None = None, kind: str = "employee") -> Person:
+        """Take a person without special access whom nothing else concerns."""
+        for person in self.pool:
+            if zone in {None, person.office.zone} and department in {None, person.department} and kind == person.kind:
+                self.pool.remove(person)
+                return person
+        message = f"nobody left: {zone} {department} {kind}"
+        raise LookupError(message)
+
+    def is_over(self, last_day: date, zone: str) -> bool:
+        """Tell whether the grace after a last day, inclusive, has passed."""
+        end = datetime.combine(last_day + timedelta(days=1), time(), ZoneInfo(zone))
+        return end + _GRACE <= self.company.as_of
+
+    def leave(self, person: Person, days: int) -> bool:
+        """Let a person's last day be so many days from the first night; tell whether access must have ended."""
+        person.ends_on = _DAY_ONE + timedelta(days=days)
+        return self.is_over(person.ends_on, person.office.zone)
+
+
+def broken(night: int) -> tuple[Company, list[Claim]]:
+    """Return the company as it stands on that night, and every finding that must be there."""
+    company = build(night)
+    holders = {approval.person.person_id for approval in company.approvals if approval.kind != "onboarding"}
+    managers = {person.manager_id for person in company.people}
+    plain = [person for person in company.people if person.person_id not in holders | managers]
+    random.Random(7).shuffle(plain)
+    stage = Stage(company, night, pool=plain)
+    for plant in (
+        _old_leavers,
+        _leavers_with_accounts,
+        _leavers_with_keys,
+        _orphans,
+        _unapproved,
+        _expired_approvals,
+        _contracts,
+        _exceptions,
+        _old_keys,
+    ):
+        plant(stage)
+    return company, stage.claims
+
+
+def _account(uid: str) -> Subject:
+    return lambda _ids: {"source": LDAP, "account_id": directory.account_id(uid)}
+
+
+def _user(name: str) -> Subject:
+    return lambda ids: {"source": AWS, "account_id": ids.users[name]}
+
+
+def _key(name: str, number: int = 0) -> Subject:
+    return lambda ids: {"source": AWS, "credential_id": ids.keys[name][number]}
+
+
+def _membership(uid: str, group: str) -> Subject:
+    return lambda _ids: {
+        "source": LDAP,
+        "principal_kind": "account",
+        "principal_id": directory.account_id(uid),
+        "entitlement_id": directory.group_id(group),
+        "assignment": "direct",
+    }
+
+
+def _cloud_grant(name: str, held: Callable[[Ids], str]) -> Subject:
+    return lambda ids: {
+        "source": AWS,
+        "principal_kind": "account",
+        "principal_id": ids.users[name],
+        "entitlement_id": held(ids),
+        "assignment": "direct",
+    }
+
+
+def _old_leavers(stage: Stage) -> None:
+    """Left long ago and offboarded as they should be: nothing to find."""
+    for number in range(14):
+        person = stage.pick()
+        stage.leave(person, -30 - 11 * number)
+        account = stage.company.account_of(person)
+        if number % 3:
+            account.locked, account.groups = True, []
+        else:
+            del stage.company.accounts[person.login]
+
+
+def _leavers_with_accounts(stage: Stage) -> None:
+    """IG-LVR-001: accounts that outlive their people; beside them last days that are not over everywhere yet."""
+    for days, zone, mended in (
+        (-41, None, ()),
+        (-17, None, ()),
+        (-9, None, (2,)),  # disabled on night 2, enabled again on night 3: reopened
+        (-6, None, range(2, 99)),
+        (-3, "Asia/Tokyo", ()),
+        (-2, "Europe/Amsterdam", ()),
+        (-2, "America/New_York", ()),  # that day ends later in Boston: silent on night 1
+        (-1, "Europe/Berlin", ()),  # the grace runs until night 2
+        (0, "Europe/Amsterdam", ()),  # last day today: not over before night 3
+        (30, None, ()),  # has given notice
+    ):
+        person = stage.pick(zone)
+        over = stage.leave(person, days)
+        account = stage.company.account_of(person)
+        account.locked = stage.night in mended
+        stage.claim("IG-LVR-001", _account(account.uid), when=over and not account.locked)
+    unnumbered = stage.pick()  # linked by mail alone, and a leaver all the same
+    stage.company.account_of(unnumbered).numbered = False
+    stage.claim("IG-LVR-001", _account(unnumbered.login), when=stage.leave(unnumbered, -12))
+    undated = stage.pick()  # said to have left, but nobody wrote down when
+    undated.status = "left"
+    stage.claim("IG-LVR-001", _account(undated.login), verdict="not_evaluable")
+
+
+def _leavers_with_keys(stage: Stage) -> None:
+    """IG-LVR-002: keys that outlive the account or its owner."""
+    company = stage.company
+    for days, console, active in ((-20, True, True), (-5, False, True), (-26, False, False), (-1, False, True)):
+        person = stage.pick("Europe/Amsterdam")
+        company.account_of(person).locked = True
+        key = Key(company.days(-40), active=active, used=company.days(-25))
+        company.cloud[person.login] = CloudUser(person.login, person, console=console, keys=[key])
+        over = stage.leave(person, days)
+        revoked = days == -5 and stage.night >= 2  # the second night mends it
+        key.active = active and not revoked
+        stage.claim("IG-LVR-002", _key(person.login), when=over and key.active)
+        stage.claim("IG-LVR-001", _user(person.login), when=over and (key.active or console))
+    person = stage.pick()  # disabled, and a certificate of which the directory does not say whether it is revoked
+    stage.leave(person, -15)
+    account = company.account_of(person)
+    account.locked, account.certificate = True, made_up_certificate()
+    stage.claim("IG-LVR-002", _certificate(account), verdict="not_evaluable")
+
+
+def _orphans(stage: Stage) -> None:
+    """IG-ORP-001: accounts that nobody owns and no register names; beside them registered and disabled ones."""
+    company, night = stage.company, stage.night
+    for uid, nights in (
+        ("temp.intern", range(1, 99)),
+        ("old-scanner", range(1, 99)),
+        ("t.testuser", range(1, 2)),  # removed on night 2
+        ("plotter", range(1, 99)),
+        ("vendor-demo", range(2, 99)),
+    ):
+        if night in nights:
+            company.accounts[uid] = Account(uid, None)
+            stage.claim("IG-ORP-001", _account(uid), when=uid != "plotter" or night == 1)
+    if night > 1:
+        company.special.append(Special(LDAP, "PLOTTER", "service", "Large-format plotter"))
+    company.accounts["closed-project"] = Account("closed-project", None, locked=True)
+    fresh = [Key(company.days(-12), used=company.days(-1))]
+    company.cloud["legacy-deploy"] = CloudUser("legacy-deploy", None, keys=fresh)
+    company.cloud["idle-bot"] = CloudUser("idle-bot", None, keys=[Key(company.days(-12), active=False)])
+    stage.claim("IG-ORP-001", _user("legacy-deploy"))
+
+
+def _unapproved(stage: Stage) -> None:
+    """IG-APR-001: access that nobody approved; beside it access that an approval covers in its own way."""
+    company, night = stage.company, stage.night
+    for department, group, mended, first in (
+        ("Engineering", "domain-admins", 99, 1),
+        ("Sales", "finance-approvers", 99, 1),
+        ("Support", "payroll-editors", 2, 1),  # revoked on night 2
+        ("Research", "prod-deployers", 99, 2),
+    ):
+        person = stage.pick(department=department)
+        if first <= night < mended:
+            company.account_of(person).groups.append(group)
+            stage.claim("IG-APR-001", _membership(person.login, group))
+    late = stage.pick(department="Engineering")  # approved on night 2, after the fact
+    company.account_of(late).groups.append("release-managers")
+    stage.claim("IG-APR-001", _membership(late.login, "release-managers"), when=night == 1)
+    if night > 1:
+        company.approve(late, LDAP, "release-managers")
+    rejected, elsewhere = stage.pick(department="Sales"), stage.pick(department="Finance")
+    company.grant(rejected, "crm-managers", decision="rejected")
+    company.account_of(elsewhere).groups.append("finance-approvers")
+    company.approve(elsewhere, AWS, "finance-approvers")
+    for person, group in ((rejected, "crm-managers"), (elsewhere, "finance-approvers")):
+        stage.claim("IG-APR-001", _membership(person.login, group))
+    by_pattern, by_id = stage.pick(department="Sales"), stage.pick(department="Quality")
+    company.account_of(by_pattern).groups.append("crm-managers")
+    company.approve(by_pattern, LDAP, "CRM-*")
+    company.account_of(by_id).groups.append("audit-readers")
+    company.approve(by_id, LDAP, directory.group_id("audit-readers"), valid_until=company.days(200))
+    debugger, builder = [person.login for person in _cloud_people(stage)][:2]
+    company.cloud[debugger].policies.append("incident-debug")
+    stage.claim("IG-APR-001", _cloud_grant(debugger, lambda ids: ids.policies["incident-debug"]))
+    company.cloud[builder].groups.append("billing")
+    stage.claim("IG-APR-001", _cloud_grant(builder, lambda ids: ids.groups["billing"]))
+
+
+def _expired_approvals(stage: Stage) -> None:
+    """IG-APR-002: access whose approval has ended; beside it renewals and approvals that still run."""
+    company = stage.company
+    for department, group, ended, renewed in (
+        ("Finance", "finance-approvers", FIRST_NIGHT - timedelta(days=12), False),
+        ("IT", "erp-admins", FIRST_NIGHT - timedelta(days=80), False),
+        ("Research", "lab-control", FIRST_NIGHT - timedelta(days=3), stage.night > 1),
+        ("Quality", "audit-readers", FIRST_NIGHT + timedelta(hours=6), False),
+        ("Sales", "crm-managers", FIRST_NIGHT - timedelta(days=30), True),
+        ("Engineering", "prod-deployers", FIRST_NIGHT + timedelta(days=90), False),
+    ):
+        person = stage.pick(department=department)
+        company.grant(person, group, valid_until=ended)
+        if renewed:
+            company.approve(person, LDAP, group, justification="Renewed")
+        stage.claim("IG-APR-002", _membership(person.login, group), when=ended < company.as_of and not renewed)
+
+
+def _contracts(stage: Stage) -> None:
+    """IG-SUP-001: suppliers' people whose contract is over; beside them contracts that end today or were renewed."""
+    company = stage.company
+    calibration, logistics, optics = (company.contracts[f"C-{n}-2025"] for n in ("03", "04", "05"))
+    calibration.ends_on = date(2026, 2, 28)
+    logistics.ends_on = _DAY_ONE  # today: over on night 3
+    optics.ends_on = _DAY_ONE - timedelta(days=1)  # the grace runs until night 2
+    spot = replace(company.contracts["C-02-2025"], contract_id="C-02-SPOT", status="terminated")
+    company.contracts[spot.contract_id] = spot
+    renewal = replace(calibration, contract_id="C-03-2026", starts_on=date(2026, 3, 18), ends_on=date(2027, 3, 31))
+    company.contracts[renewal.contract_id] = renewal
+    sent = {id_: [p for p in company.people if p.supplier_id == id_] for id_ in ("S-02", "S-03")}
+    sent["S-02"][0].contract_id = spot.contract_id
+    for person in sent["S-03"][:2]:
+        company.account_of(person).locked = True
+    if stage.night > 1:
+        for person in sent["S-03"]:
+            person.contract_id = renewal.contract_id
+    for person in company.people:
+        if person.contract_id is not None and not company.account_of(person).locked:
+            contract = company.contracts[person.contract_id]
+            over = contract.status == "terminated" or stage.is_over(contract.ends_on, ZONE)
+            stage.claim("IG-SUP-001", _account(person.login), when=over)
+
+
+def _exceptions(stage: Stage) -> None:
+    """IG-EXC-001: exceptions that are over while what they covered is still there."""
+    company, night = stage.company, stage.night
+    bench = Exemption("E-101", "IG-ORP-001", LDAP, "lab-shared", "Replaced in spring", FIRST_NIGHT - timedelta(days=10))
+    debug = Exemption("E-102", "IG-PRV-001", AWS, "ci-pipeline", "Migration", FIRST_NIGHT + timedelta(hours=6))
+    closed = Exemption("E-103", "IG-LVR-001", LDAP, "closed-project", "Archive", FIRST_NIGHT - timedelta(days=40))
+    old = Exemption("E-104", "IG-ORP-001", LDAP, "svc-print", "Old printers", FIRST_NIGHT - timedelta(days=5))
+    renewed = replace(old, exception_id="E-105", expires_at=FIRST_NIGHT + timedelta(days=120))
+    running = Exemption("E-106", "IG-ORP-001", LDAP, "svc-scan", "Audit", FIRST_NIGHT + timedelta(days=60))
+    admin = stage.pick(department="IT")
+    company.approve(admin, LDAP, "domain-admins")
+    grant = Exemption(
+        "E-107",
+        "IG-PRV-001",
+        LDAP,
+        admin.login,
+        "Domain migration",
+        FIRST_NIGHT - timedelta(days=2),
+        person=admin,
+        group="domain-admins",
+    )
+    if night == 1:  # revoked on night 2
+        company.account_of(admin).groups.append("domain-admins")
+    company.exemptions += [bench, debug, closed, old, renewed, running, grant]
+    for exemption, when in ((bench, True), (debug, night > 1), (grant, night == 1)):
+        account = _account(exemption.account) if exemption.source == LDAP else _user(exemption.account)
+        stage.claim("IG-EXC-001", _excepted(exemption, account), when=when)
+
+
+def _excepted(exemption: Exemption, account: Subject) -> Subject:
+    return lambda ids: {"exception_id": exemption.exception_id, **account(ids)}
+
+
+def _old_keys(stage: Stage) -> None:
+    """IG-CRD-001: keys past 90 days; beside them younger, inactive and replaced ones."""
+    company = stage.company
+    owners = [person.login for person in _cloud_people(stage)][2:8]
+    for name, age in zip([*owners, "backup-writer"], (412, 200, 91, 89.5, 500, 80, 700), strict=True):
+        made = FIRST_NIGHT - timedelta(days=age)
+        user = company.cloud[name]
+        user.keys = [Key(made, used=FIRST_NIGHT - timedelta(days=2))]
+        if age == 500 or (age == 200 and stage.night > 1):  # replaced, the second one on night 2
+            user.keys[0].active = False
+            user.keys.append(Key(FIRST_NIGHT - timedelta(hours=5)))
+        old = made < company.as_of - timedelta(days=90)
+        stage.claim("IG-CRD-001", _key(name), when=old and user.keys[0].active)
+
+
+def _cloud_people(stage: Stage) -> list[Person]:
+    """Return the people with a cloud user who stay, in a fixed order."""
+    users = (user.person for user in stage.company.cloud.values())
+    return [person for person in users if person is not None and person.ends_on is None]
+
+
+def subjects(claims: list[Claim], ids: Ids) -> list[Mapping[str, object]]:
+    """Write claims as plain values: rule_id, verdict, subject."""
+    return [{"rule_id": c.rule_id, "verdict": c.verdict, "subject": c.subject(ids)} for c in claims]
+
+
+def _certificate(account: Account) -> Subject:
+    assert account.certificate is not None
+    credential = f"{directory.account_id(account.uid)}:certificate:{credential_part(account.certificate)}"
+    return lambda _ids: {"source": LDAP, "credential_id": credential}

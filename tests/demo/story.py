@@ -1,0 +1,194 @@
+"""Run one night of the demonstration: serve the company, run the product, compare with what was planted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from tests.demo import cloud, directory, governance, planted
+from tests.demo.company import ESTATE, ZONE, Company
+from tests.servers.moto_server import KEYS, serve
+from tests.simulators.ldap_server import LdapServer
+
+NIGHTS = 14
+"""Nights that the story has; after them it starts anew."""
+
+_MARK = "night.json"
+_LDAP_PASSWORD = "MERIDIAN_LDAP_PASSWORD"
+_CONFIG = """\
+# Written by `make demo`. The servers of this company run only while the demonstration does.
+[estate]
+name = "{name}"
+time_zone = "{zone}"
+
+[store]
+database = "sqlite:///reconciler.db"
+snapshots = "snapshots"
+
+[sources.corp-ldap]
+connector = "ldap"
+url = "{ldap}"
+bind_dn = "{reader}"
+bind_password = "env:{variable}"
+base_dn = "{base}"
+canaries = ["{canary}"]
+
+[sources.aws]
+connector = "aws"
+endpoint_url = "{aws}"
+
+[sources.qms]
+connector = "files"
+path = "qms"
+
+[report]
+folder = "reports"
+formats = ["html", "xlsx", "csv", "json"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What one night came to. ``found`` and ``expected`` are findings as (rule, verdict, subject) texts."""
+
+    number: int
+    folder: Path
+    company: Company
+    exit_code: int
+    said: Mapping[str, Any]
+    findings: Sequence[Mapping[str, Any]]
+    found: frozenset[str]
+    expected: frozenset[str]
+    complaint: str = ""
+
+    @property
+    def went_well(self) -> bool:
+        """Whether the product read everything and found what was planted and nothing else."""
+        return self.exit_code in {0, 1} and self.found == self.expected
+
+
+def next_night(folder: Path, *, reset: bool = False) -> Night:
+    """Serve the company as it stands on the next night of the story, and run the product on it."""
+    mark = folder / _MARK
+    number = json.loads(mark.read_text())["night"] + 1 if mark.is_file() and not reset else 1
+    if number == 1 or number > NIGHTS:
+        number = 1
+        _clear(folder)
+    company, claims = planted.broken(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        serve() as aws,
+        LdapServer(directory.entries(company), users={directory.READER: directory.PASSWORD}, profile="ad") as ldap,
+    ):
+        ids = cloud.seed(aws, company)
+        expected = planted.subjects(claims, ids)
+        governance.write(company, ids, folder / "qms")
+        (folder / "reconciler.toml").write_text(_config(ldap.url, aws.url), encoding="utf-8")
+        (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
+        ran = _product(folder, "run", "--as-of", company.as_of.isoformat(), "--json")
+    said = json.loads(ran.stdout) if ran.returncode in {0, 1, 3} and ran.stdout else {}
+    findings = json.loads(_product(folder, "findings", "list", "--json").stdout) if said else []
+    if said:
+        mark.write_text(json.dumps({"night": number}) + "\n", encoding="utf-8")
+    return Night(
+        number=number,
+        folder=folder,
+        company=company,
+        exit_code=ran.returncode,
+        said=said,
+        findings=findings,
+        found=_keys(finding for finding in findings if finding["state"] != "resolved"),
+        expected=_keys(expected),
+        complaint=ran.stderr,
+    )
+
+
+def tell(night: Night, out: TextIO) -> int:
+    """Print what the night came to; return 0 where it went well."""
+    company, said = night.company, night.said
+    print(f"Night {night.number}: {company.as_of:%Y-%m-%d %H:%M} UTC, {ESTATE}", file=out)
+    print(
+        f"  {len(company.people)} people, {len(company.accounts)} directory accounts, {len(company.cloud)} cloud users,"
+        f" {len(company.approvals)} approvals",
+        file=out,
+    )
+    if not said:
+        print(f"  The run failed with exit code {night.exit_code}:\n{night.complaint}", file=out)
+        return 2
+    incomplete = [part for part in said["coverage"] if part["status"] != "COMPLETE"]
+    print(f"  {len(said['coverage'])} parts read, {len(incomplete)} of them not whole", file=out)
+    moves = ("new", "persisting", "reopened", "resolved")
+    print(f"  {', '.join(f'{said[move]} {move}' for move in moves)}\n", file=out)
+    for line in _table(night.findings):
+        print(f"  {line}", file=out)
+    missed, extra = night.expected - night.found, night.found - night.expected
+    print(f"\n  {len(night.expected)} findings were planted: {len(missed)} missed, {len(extra)} too many", file=out)
+    for text in sorted([f"missed   {key}" for key in missed] + [f"too many {key}" for key in extra]):
+        print(f"    {text}", file=out)
+    report = next(path for path in said["reports"] if path.endswith(".html"))
+    print(f"\n  Report: {report}", file=out)
+    print(f"  Look closer: reconciler findings list --config {night.folder / 'reconciler.toml'}", file=out)
+    print("  Run it again for the next night: some is mended, something new goes wrong.", file=out)
+    return 0 if night.went_well else 1
+
+
+def _table(findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    states = ("new", "persisting", "reopened", "resolved")
+    counted = Counter((f["rule_id"], f["rule"], f["severity"], f["state"]) for f in findings)
+    rules = sorted({key[:3] for key in counted}, key=lambda rule: rule[0])
+    width = max((len(rule[1]) for rule in rules), default=0)
+    head = f"{'rule':<11} {'':<{width}} {'severity':<9}" + "".join(f"{state:>11}" for state in states)
+    rows = [
+        f"{rule_id:<11} {name:<{width}} {severity:<9}"
+        + "".join(f"{counted[rule_id, name, severity, state] or '-':>11}" for state in states)
+        for rule_id, name, severity in rules
+    ]
+    return [head, *rows]
+
+
+def _keys(findings: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(f"{f['rule_id']} {f['verdict']} {json.dumps(f['subject'], sort_keys=True)}" for f in findings)
+
+
+def _config(ldap: str, aws: str) -> str:
+    return _CONFIG.format(
+        name=ESTATE,
+        zone=ZONE,
+        ldap=ldap,
+        aws=aws,
+        reader=directory.READER,
+        base=directory.DOMAIN,
+        canary=directory.CANARY,
+        variable=_LDAP_PASSWORD,
+    )
+
+
+def _product(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command, as an operator would."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    secrets = {_LDAP_PASSWORD: directory.PASSWORD, "AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
+    return subprocess.run(
+        [sys.executable, "-m", "reconciler", *arguments, "--config", str(folder / "reconciler.toml")],
+        env=inherited | secrets,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what earlier nights left, and nothing else."""
+    for name in ("qms", "snapshots", "reports"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (_MARK, "reconciler.toml", "expected.json"):
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("reconciler.db*"):
+        path.unlink()
