@@ -51,7 +51,8 @@ def build_effective_access(connection: duckdb.DuckDBPyConnection) -> None:
           FROM grants g LEFT JOIN entitlements e USING (source, entitlement_id)
           WHERE g.principal_kind = 'account'
         )
-        SELECT source, account_id, entitlement_id, CAST(min(depth) AS BIGINT) AS depth, arg_min(path, (depth, path)) AS path
+        SELECT source, account_id, entitlement_id, CAST(min(depth) AS BIGINT) AS depth,
+               arg_min(path, (depth, path)) AS path
         FROM (
           SELECT source, account_id, entitlement_id, 1 AS depth, path FROM held
           UNION ALL

@@ -47,8 +47,15 @@ about = "How long an account may go unused."
 [[case]]
 name = "an account that went unused for longer fires"
 as_of = 2026-06-01T00:00:00Z
-given.accounts = [{{ source = "s", account_id = "a", login = "ada", can_sign_in = true, last_sign_in_at = 2026-01-01T00:00:00Z }}]
-expect = [{{ source = "s", account_id = "a", verdict = "violation", reason = "account ada was last used on 2026-01-01" }}]
+expect = [
+  {{ source = "s", account_id = "a", verdict = "violation", reason = "account ada was last used on 2026-01-01" }},
+]
+[[case.given.accounts]]
+source = "s"
+account_id = "a"
+login = "ada"
+can_sign_in = true
+last_sign_in_at = 2026-01-01T00:00:00Z
 
 [[case]]
 name = "an account in use stays silent"
@@ -75,11 +82,13 @@ def _explained(rule: Rule) -> Iterator[str]:
     yield ""
     yield f"{info.why}"
     yield ""
-    yield f"Severity {info.severity} · stage {info.stage} · layer {info.layer} · status {info.status} · version {info.version}"
+    facts = ("severity", "stage", "layer", "status", "version")
+    yield ", ".join(f"{fact} {getattr(info, fact)}" for fact in facts)
     yield ""
     yield f"**Remedy.** {info.remedy}"
     yield ""
-    yield f"**Judges** every row of `{info.population}`; a subject is told by {', '.join(f'`{c}`' for c in info.identity)}."
+    told = ", ".join(f"`{column}`" for column in info.identity)
+    yield f"**Judges** every row of `{info.population}`; a subject is told by {told}."
     yield ""
     yield "**Reads**"
     yield ""
@@ -90,7 +99,7 @@ def _explained(rule: Rule) -> Iterator[str]:
         told = "; ".join(notes)
         yield f"- `{name}`: {tables()[name].doc}{f' ({told})' if notes else ''}"
     yield ""
-    yield "Where one of these was not read whole, or a source does not report a column that is needed, nothing is judged there."
+    yield "Where one of these was not read whole, or a source does not report a needed column, nothing is judged there."
     yield ""
     if rule.params:
         yield "**Parameters**"

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import msgspec
@@ -166,20 +167,19 @@ class _Judge:
     def _sizes(self, scopes: Sequence[str | None]) -> dict[str | None, int]:
         """Return scope -> rows of the population in it."""
         name = self.population.name
+        by_source: dict[str | None, int] = {}
         if self.population.group == "identity" or "source" in self.rule.columns[name]:
-            sizes = dict(self._query(f'SELECT source, count(*) FROM "{name}" GROUP BY source'))  # noqa: S608  # a name of the estate
-            if self.population.group == "identity":
-                return {source: sizes.get(source, 0) for source in scopes}
+            by_source = dict(self._query(f'SELECT source, count(*) FROM "{name}" GROUP BY source'))  # noqa: S608  # a name of the estate
             # What names no source concerns every one of them.
-            everywhere = sizes.get(None, 0)
-            found = {source: sizes.get(source, 0) + everywhere for source in scopes if source is not None}
+            everywhere = by_source.get(None, 0)
         else:
-            every = self._query(f'SELECT count(*) FROM "{name}"')[0][0]  # noqa: S608  # a name of the estate
-            found = dict.fromkeys((source for source in scopes if source is not None), every)
-            if not found:
-                return {None: every}
-        named = self._query("SELECT count(*) FROM judged WHERE source IS NULL")[0][0]
-        return {**found, None: named}
+            everywhere = self._query(f'SELECT count(*) FROM "{name}"')[0][0]  # noqa: S608  # a name of the estate
+        sizes = {source: by_source.get(source, 0) + everywhere for source in scopes}
+        if None in sizes:
+            # Beside others, the scope without a source holds only the rows that the rule put there.
+            named = self._query("SELECT count(*) FROM judged WHERE source IS NULL")[0][0]
+            sizes[None] = everywhere if len(sizes) == 1 else named
+        return sizes
 
     def _verdicts(self) -> Iterator[Verdict]:
         """Yield what is no pass, ordered by subject."""
@@ -202,7 +202,7 @@ class _Judge:
                     reason=reason if reason is not None else info.title,
                 )
 
-    def _query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    def _query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         try:
             return self.sandbox.connection.execute(sql, list(params)).fetchall()
         except duckdb.Error as error:

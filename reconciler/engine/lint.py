@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.engine.parse_tree import Query, read_query
-from reconciler.engine.rule import AS_OF, Problem, Rule
+from reconciler.engine.rule import AS_OF, Notes, Problem, Rule
 from reconciler.engine.sandbox import RuleFailed, Sandbox
 from reconciler.estate.results import Outcome
 from reconciler.estate.tables import tables
-from reconciler.toml import Document, Key
+from reconciler.toml import Key
 
 LINT_SECONDS = 10.0
 """A rule over empty tables takes milliseconds; what takes this long has no end."""
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_TEXTS = {"verdict", "reason", "source", "person_id"}
 _SCALARS = {"VARCHAR", "DATE", "TIMESTAMP WITH TIME ZONE", "BIGINT", "INTEGER", "BOOLEAN"}
 
 
@@ -38,16 +39,15 @@ def required_identity(rule: Rule) -> list[str]:
 
 
 class Lint:
-    """Checks one rule; ``problems`` grows. The sandbox holds every estate table, empty, and is locked."""
+    """Checks one rule; faults go to ``notes``. The sandbox holds every estate table, empty, and is locked."""
 
-    def __init__(self, rule: Rule, document: Document, sandbox: Sandbox) -> None:
+    def __init__(self, rule: Rule, notes: Notes, sandbox: Sandbox) -> None:
         self.rule = rule
-        self.document = document
+        self.notes = notes
         self.sandbox = sandbox
-        self.problems: list[Problem] = []
 
     def check(self) -> Rule:
-        """Return the rule with the columns that it reads and selects; see ``problems`` before using it."""
+        """Return the rule with the columns that it reads and selects; see ``notes`` before using it."""
         query = read_query(self.sandbox.connection, self.rule.sql, tables())
         for fault in query.faults:
             self._sql(self._line(fault.offset), fault.message, fault.advice)
@@ -55,7 +55,7 @@ class Lint:
         self._reads(query)
         self._params(query)
         self._cases()
-        output = self._bind() if not self.problems else ()
+        output = self._bind() if not self.notes.problems else ()
         if output:
             self._output(output)
         columns = {
@@ -68,10 +68,7 @@ class Lint:
         return self.rule.sql.encode()[: offset or 0].count(b"\n") + 1
 
     def _sql(self, line: int | None, message: str, advice: str) -> None:
-        self.problems.append(Problem(f"{self.rule.sql_path}:{line or 1}", message, advice))
-
-    def _toml(self, message: str, advice: str, *keys: Key) -> None:
-        self.problems.append(Problem(self.document.at(*keys), message, advice))
+        self.notes.problems.append(Problem(f"{self.rule.sql_path}:{line or 1}", message, advice))
 
     def _reads(self, query: Query) -> None:
         for name, offset in query.tables.items():
@@ -79,7 +76,7 @@ class Lint:
                 self._sql(self._line(offset), f"{name} is read, but `reads` does not say so", "Add it to reads.")
         for number, name in enumerate(self.rule.reads):
             if name not in query.tables and not query.faults:
-                self._toml(f"reads names {name}, which the SQL does not read", "Take it out.", "reads", number)
+                self.notes.fault(f"reads names {name}, which the SQL does not read", "Take it out.", "reads", number)
 
     def _params(self, query: Query) -> None:
         for name, offset in query.params.items():
@@ -87,7 +84,7 @@ class Lint:
                 self._sql(self._line(offset), f"parameter ${name} is not declared", f"Write [params.{name}].")
         for name in self.rule.params:
             if name not in query.params and not query.faults:
-                self._toml(f"parameter {name!r} is not used", "Take it out, or use it.", "params", name)
+                self.notes.fault(f"parameter {name!r} is not used", "Take it out, or use it.", "params", name)
 
     def _cases(self) -> None:
         fires = silent = unknown = False
@@ -99,7 +96,7 @@ class Lint:
             self._expect(case.number, case.expect)
         for found, what in ((fires, "fires"), (silent, "stays silent"), (unknown, "is not evaluable")):
             if not found:
-                self._toml(f"no case in which the rule {what}", "Add a [[case]] that shows it.", "case")
+                self.notes.fault(f"no case in which the rule {what}", "Add a [[case]] that shows it.", "case")
 
     def _expect(self, number: int, rows: Sequence[Any]) -> None:
         seen = set()
@@ -107,17 +104,19 @@ class Lint:
         for index, row in enumerate(rows):
             missing = [name for name in required if name not in row]
             if missing:
-                self._toml(f"expect lacks {', '.join(missing)}", "Give every identity column.", *_row(number, index))
+                self.notes.fault(
+                    f"expect lacks {', '.join(missing)}", "Give every identity column.", *_row(number, index)
+                )
             subject = tuple(str(row.get(name)) for name in self.rule.info.identity)
             if not missing and subject in seen:
-                self._toml("expect names a subject twice", "A subject has one verdict.", *_row(number, index))
+                self.notes.fault("expect names a subject twice", "A subject has one verdict.", *_row(number, index))
             seen.add(subject)
 
     def _bind(self) -> tuple[tuple[str, str], ...]:
         """Run over the empty tables; return the columns selected with their types, none where it failed."""
         values = self.rule.values(_EPOCH)
         try:
-            self.sandbox.run(f"SELECT * FROM {wrapped(self.rule.sql)}", values, LINT_SECONDS, before=1)
+            self.sandbox.run(f"FROM {wrapped(self.rule.sql)}", values, LINT_SECONDS, before=1)
         except RuleFailed as error:
             self._sql(error.line, error.message, "The tables and columns stand in reconciler/estate/README.md.")
             return ()
@@ -128,24 +127,24 @@ class Lint:
         info, types = self.rule.info, dict(output)
         population = tables()[info.population]
         if population.group == "built":
-            self._toml(f"{population.name} cannot be a population", "Count a table that sources report.", "population")
+            advice = "Count a table that sources report."
+            self.notes.fault(f"{population.name} cannot be a population", advice, "population")
+        if population.group == "identity" and "source" not in info.identity:
+            self.notes.fault("identity lacks source", "Subjects of two systems are two subjects.", "identity")
         wanted = {"verdict", "reason", *info.identity, *population.key}
         if any(tables()[name].group == "identity" for name in self.rule.reads):
             wanted.add("source")
         for name in sorted(wanted - set(types)):
             self._sql(1, f"column {name!r} is not selected", "Select verdict, reason, identity and population key.")
-        for name in types:
-            if name not in wanted | {"person_id"}:
-                self._sql(1, f"selected column {name!r} leads nowhere", "Put it into reason, or into identity.")
-        if population.group == "identity" and "source" not in info.identity:
-            self._toml("identity lacks source", "Subjects of two systems are two subjects.", "identity")
+        for name in sorted(set(types) - wanted - {"person_id"}):
+            self._sql(1, f"selected column {name!r} leads nowhere", "Put it into reason, or into identity.")
+        if len(types) != len(output):
+            self._sql(1, "two selected columns have one name", "Name each once.")
         for name, kind in types.items():
-            if name in {"verdict", "reason", "source", "person_id"} and kind != "VARCHAR":
+            if name in _TEXTS and kind != "VARCHAR":
                 self._sql(1, f"column {name!r} is {kind}, not text", "Cast it, or select the right column.")
             elif name in wanted and kind not in _SCALARS:
                 self._sql(1, f"column {name!r} is {kind}, which identifies nothing", "Select a plain value.")
-        if len(types) != len(output):
-            self._sql(1, "two selected columns have one name", "Name each once.")
 
 
 def _row(number: int, index: int) -> tuple[Key, ...]:

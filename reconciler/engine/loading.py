@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconciler.engine.lint import Lint
 from reconciler.engine.metadata import MetadataReader
-from reconciler.engine.rule import Problem, Rule, RuleError
+from reconciler.engine.rule import Notes, Problem, Rule, RuleError
 from reconciler.engine.sandbox import Sandbox
 from reconciler.engine.versions import check_lock
 from reconciler.errors import ConfigurationError
@@ -77,12 +77,11 @@ def _read_folder(folder: Path, sandbox: Sandbox, problems: list[Problem]) -> Ite
             at, _, message = error.message.partition(": ")
             problems.append(Problem(at, message, error.advice))
             continue
-        reader = MetadataReader(document, sql_path)
-        rule = reader.rule(sql)
-        lint = Lint(rule, document, sandbox)
-        if not reader.problems:
-            rule = lint.check()
-        problems += reader.problems + lint.problems
+        notes = Notes(document)
+        rule = MetadataReader(notes, sql_path).rule(sql)
+        if not notes.problems:
+            rule = Lint(rule, notes, sandbox).check()
+        problems += notes.problems
         yield rule, document
 
 

@@ -98,7 +98,7 @@ def read_query(connection: duckdb.DuckDBPyConnection, sql: str, known: Mapping[s
     row = connection.execute(
         "select json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)", [sql]
     ).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True, "error_message": "the parser gave nothing"}
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "the parser gave nothing"}
     if tree["error"]:
         position = tree.get("position")
         refused = tree.get("error_type") == "not implemented"

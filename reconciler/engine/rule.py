@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import RuleInfo
+from reconciler.toml import Document, Key
 
 AS_OF = "as_of"
 """The parameter every rule is given: the instant it judges."""
@@ -41,6 +42,18 @@ class RuleError(ConfigurationError):
             "\n".join(str(problem) for problem in self.problems),
             advice="Correct the rules named above; `reconciler rules lint` checks them without reading any source.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is wrong with the TOML of one rule, gathered while it is read."""
+
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+
+    def fault(self, message: str, advice: str, *keys: Key) -> None:
+        """Note a fault at the line of ``keys``."""
+        self.problems.append(Problem(self.document.at(*keys), message, advice))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +88,9 @@ class Rule:
     """A rule that passed every check.
 
     ``reads`` names the estate tables in its SQL; those in ``optional`` count as empty where no source reports
-    them. ``needs`` are the (table, column) pairs without which nothing can be judged. ``columns`` are the
-    columns that must be loaded for it, by table; ``types`` those it selects, with DuckDB's name of their type; ``asked`` the parameters its SQL names.
+    them. ``needs`` are the (table, column) pairs without which nothing can be judged. ``columns`` are those
+    that must be loaded for it, by table; ``types`` those it selects, with DuckDB's name of their type; ``asked``
+    the parameters that its SQL names.
     """
 
     info: RuleInfo

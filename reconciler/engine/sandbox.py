@@ -108,7 +108,7 @@ class Sandbox:
             text = str(error)
             found = _LINE.search(text)
             line = max(int(found[1]) - before, 1) if found else None
-            first = text.split("\n\nLINE")[0].replace("\n\n", " ").replace("\n", " ").strip()
+            first = text.split("\n\nLINE", maxsplit=1)[0].replace("\n\n", " ").replace("\n", " ").strip()
             raise RuleFailed(first, line) from error
 
     @contextmanager

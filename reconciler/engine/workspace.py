@@ -156,7 +156,7 @@ def _link(sandbox: Sandbox, options: Options) -> None:
         logins = [correlate.normal_login(value) for value in raw]
         connection.execute("INSERT INTO odd SELECT unnest($1), unnest($2), unnest($3)", [raw, emails, logins])
     sandbox.create(tables()["links"])
-    connection.execute(f"INSERT INTO links {correlate.links_sql(options.matchers)}")  # noqa: S608  # our own text
+    connection.execute(f"INSERT INTO links {correlate.links_sql(options.matchers)}")
     connection.execute("DROP TABLE odd")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +40,8 @@ def seal(tmp_path: Path) -> Seal:
 
     def make(reads: Sequence[Read]) -> Snapshot:
         writer = store.create(estate="test", as_of=NIGHT, started_at=NIGHT)
-        coverage, reports = [], {}
+        coverage: list[CoverageEntry] = []
+        reports: dict[str, dict[str, tuple[str, ...]]] = {}
         for read in reads:
             columns = read.columns if read.columns is not None else [c.name for c in tables()[read.table].columns]
             reports.setdefault(read.source, {})[read.table] = tuple(columns)
