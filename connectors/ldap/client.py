@@ -105,9 +105,12 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 class Client:
-    """One connection to one server, opened at once; not for use by two threads at a time."""
+    """One connection to one server, opened at once; not for use by two threads at a time.
 
-    def __init__(self, settings: Settings, context: ssl.SSLContext) -> None:
+    ``context`` is None for a connection without TLS only.
+    """
+
+    def __init__(self, settings: Settings, context: ssl.SSLContext | None) -> None:
         self._settings = settings
         self._context = context
         self._second: Client | None = None
@@ -117,7 +120,7 @@ class Client:
             settings.host,
             port=settings.port,
             use_ssl=settings.ldaps,
-            tls=_VerifiedTls(context),
+            tls=None if context is None else _VerifiedTls(context),
             get_info="NO_INFO",
             connect_timeout=settings.timeout_seconds,
         )

@@ -26,6 +26,8 @@ ROWS = 5_000
 """Rows after which a page of grants is closed, in the middle of a group if need be."""
 GROUPS = 20
 """Groups asked for at once: each comes with all its members in one entry."""
+GAPS = 500
+"""Gaps named one by one; a directory whose people are all hidden would fill the manifest."""
 
 _SCOPES = {"": "BASE", "base": "BASE", "one": "LEVEL", "sub": "SUBTREE"}
 
@@ -164,6 +166,8 @@ class GrantChain:
     def _primary_groups(self) -> Iterator[Batch]:
         """Yield the rows of primary groups: the account names them, and they do not list it."""
         profile = self._profile
+        if profile is not ACTIVE_DIRECTORY and not self._resolver.has_numbers:
+            return  # no group of this directory can be anybody's primary one
         accounts = self._settings.user_filter or profile.accounts
         attributes = (profile.id_attribute, profile.primary, "objectSid")
         search = Search(self._base, f"(&{accounts}({profile.primary}=*))", attributes, self._settings.page_size)
@@ -189,11 +193,14 @@ class GrantChain:
             self._batch.met.add(key)
 
     def _tell(self, gap: Gap) -> None:
-        """Report a gap once a chain: a thousand groups may name the same hidden member."""
+        """Report a gap once a chain, and no more than a reader can use: a thousand groups may name one member."""
         key = f"{gap.subject} {gap.reason}"
-        if key not in self._told:
-            self._told.add(key)
-            self._batch.gaps.append(gap)
+        if key in self._told or len(self._told) > GAPS:
+            return
+        self._told.add(key)
+        if len(self._told) > GAPS:
+            gap = Gap("grants", self._base, f"more members could not be read than the {GAPS} that are named")
+        self._batch.gaps.append(gap)
 
 
 def _url_search(url: str, page_size: int) -> Search | None:

@@ -19,6 +19,7 @@ from .profiles import ACTIVE_DIRECTORY, Profile
 from .settings import Settings
 from .values import Entry, sid
 
+_REMEMBERED = 50_000
 _KINDS: dict[bytes, PrincipalKind] = {b"a": "account", b"g": "entitlement"}
 
 
@@ -50,7 +51,7 @@ def digest(text: str) -> bytes:
 
 @dataclass(slots=True)
 class Index:
-    """DN digest -> packed holder, for all accounts and groups below all base DNs: about 190 octets an entry."""
+    """DN digest -> packed holder, for all accounts and groups below all base DNs: about 160 octets an entry."""
 
     holders: dict[bytes, bytes] = field(default_factory=dict)
     logins: dict[bytes, bytes] = field(default_factory=dict)
@@ -138,7 +139,7 @@ class Resolver:
         if packed == b"":
             return _gap(dn, "two entries have this name")
         if mark not in self._looked:
-            self._looked[mark] = self._look(dn, key)
+            self._remember(mark, self._look(dn, key))
         return self._looked[mark]
 
     def by_login(self, login: str) -> Holder | Gap | None:
@@ -150,12 +151,22 @@ class Resolver:
         if packed == b"":
             return _gap(login, "more than one account has this uid")
         if mark not in self._looked:
-            self._looked[mark] = self._look_for(login)
+            self._remember(mark, self._look_for(login))
         return self._looked[mark]
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether any group can be a primary group."""
+        return bool(self._index.numbers)
 
     def by_number(self, number: str) -> list[str]:
         """Return the groups that carry this number."""
         return self._index.numbers.get(number, [])
+
+    def _remember(self, mark: bytes, found: Holder | Gap | None) -> None:
+        if len(self._looked) >= _REMEMBERED:
+            self._looked.clear()  # memory stays flat; what is met again is looked at again
+        self._looked[mark] = found
 
     def _look_for(self, login: str) -> Gap | None:
         """Look for a uid in the whole server: an account outside every base DN must not pass for nobody."""

@@ -114,7 +114,8 @@ class LdapSource:
             await asyncio.to_thread(chain.close)
 
     def _connect(self) -> tuple[Client, Mapper]:
-        client = Client(self._settings, tls_context(self._ca_file))
+        encrypted = self._settings.ldaps or self._settings.start_tls
+        client = Client(self._settings, tls_context(self._ca_file) if encrypted else None)
         try:
             root = client.root()
             profile = self._profile or detect(root)

@@ -160,12 +160,13 @@ class LdapServer:
         self._stopping.clear()
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=64)
         self._port = self._listener.getsockname()[1]
-        self._listener.settimeout(0.1)
         self._spawn(self._accept, self._listener)
 
     def stop(self) -> None:
         """Drop every connection and stop listening; safe to call twice."""
         self._stopping.set()
+        if self._listener is not None:
+            _shut(self._listener)
         for connection in list(self._sockets):
             _shut(connection)
         for thread in self._threads:
@@ -184,9 +185,8 @@ class LdapServer:
         while not self._stopping.is_set():
             try:
                 connection, _ = listener.accept()
-            except TimeoutError:
-                continue
-            connection.settimeout(None)
+            except OSError:
+                return  # stopped
             self._sockets.add(connection)
             self._spawn(self._serve, connection)
 
@@ -328,7 +328,9 @@ class LdapServer:
     def _cookie(self, chain: _Chain, session: _Session) -> bytes:
         if not chain.left and not self.faults.repeat_cookie:
             return b""
-        cookie = b"again" if self.faults.repeat_cookie else struct.pack(">QI", id(chain), chain.pages)
+        # 389 Directory Server names the chain, not the page: its cookie stays the same.
+        page = 0 if self._profile == "389ds" else chain.pages
+        cookie = b"again" if self.faults.repeat_cookie else struct.pack(">QI", id(chain), page)
         session.chains[cookie] = chain
         return cookie
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.servers.certificates import Authority
 from tests.servers.slapd import SUFFIX, Entries
 
 PEOPLE, GROUPS, SECRET = f"ou=people,{SUFFIX}", f"ou=groups,{SUFFIX}", f"ou=secret,{SUFFIX}"
 SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFGpMJ4pmAgm1WgYyXhQcfMcBvOkvvfAfjMp9dqKC2Wc ada@laptop"
+
+CERTIFICATE = x509.load_pem_x509_certificate(Authority("People").issue(["ada"])[0]).public_bytes(Encoding.DER)
 
 
 def person(uid: str, number: int, **more: list[str | bytes]) -> dict[str, list[str | bytes]]:
@@ -47,11 +53,13 @@ def company() -> Entries:
         o=["Acme BV"],
         departmentNumber=["R&D"],
         manager=[f"uid=bob,{PEOPLE}"],
-        sshPublicKey=[SSH, SSH],
+        sshPublicKey=[SSH, f"{SSH} again"],
         pwdChangedTime=["20260301120000Z"],
         pwdLastSuccess=["20261120070000Z"],
         createTimestamp=["20250102030405Z"],
     )
+    entries[f"uid=ada,{PEOPLE}"]["userCertificate;binary"] = [CERTIFICATE]
+    entries[f"uid=ada,{PEOPLE}"]["uid"].append("a.lovelace")
     entries[f"uid=bob,{PEOPLE}"] = person("bob", 2, pwdAccountLockedTime=["20261119101112Z"])
     entries[f"uid=cyd,{PEOPLE}"] = person("cyd", 3, pwdAccountLockedTime=["000001010000Z"], shadowExpire=["20000"])
     entries[f"uid=dé\\, x,{PEOPLE}"] = person("dé, x", 4, gidNumber=["501"])

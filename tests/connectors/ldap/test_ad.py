@@ -121,6 +121,15 @@ async def test_the_servers_own_page_limit_is_obeyed(monkeypatch: M) -> None:
     assert (await read(monkeypatch, "accounts", Faults(max_page=3), page_size=1000)).sizes == [3, 3, 1]
 
 
+async def test_a_login_of_several_names_and_a_protected_group(monkeypatch: M) -> None:
+    entries = domain(1)
+    entries[f"CN=crowd,{D}"]["adminCount"] = ["1"]
+    groups = (await read(monkeypatch, "entitlements", entries=entries)).by("name")
+    assert {name: row.privileged for name, row in groups.items()} == {"Domain Users": None, "crowd": True}
+    accounts = await read(monkeypatch, "accounts", entries=entries, map={"login": "cn"})
+    assert [row.login for row in accounts.rows] == ["p0"]
+
+
 async def test_computers_are_no_accounts_and_hold_no_grants(monkeypatch: M) -> None:
     entries = domain(1)
     classes = ["top", "person", "organizationalPerson", "user", "computer"]

@@ -229,6 +229,36 @@ async def test_a_value_that_breaks_its_syntax_is_a_gap(monkeypatch: M) -> None:
     assert len(credentials.rows) == 2
 
 
+async def test_hidden_members_without_number_are_counted_off(monkeypatch: M) -> None:
+    monkeypatch.setattr("connectors.ldap.grants.GAPS", 3)
+    entries = directory(2)
+    secret = [f"uid=s{n},ou=secret,{SUFFIX}" for n in range(9)]
+    entries[f"cn=vault,{GROUPS}"] = group("groupOfNames", "vault", *secret)
+    gaps = (await read(monkeypatch, Faults(), "grants", entries)).gaps
+    assert [gap.subject for gap in gaps] == [*secret[:3], SUFFIX]
+    assert "more members" in gaps[3].reason
+
+
+async def test_a_server_that_hides_its_root_leaves_memberuid_open(monkeypatch: M) -> None:
+    entries = directory(2)
+    entries[f"cn=unix,{GROUPS}"] = group("posixGroup", "unix", "p0", "stranger", gidNumber=["7"])
+    bare: dict[str, Any] = {"root_dse": {"namingContexts": []}}
+    pulled = await read(monkeypatch, Faults(), "grants", entries, server=bare)
+    assert [gap.subject for gap in pulled.gaps] == ["stranger"]
+    refused: dict[str, Any] = {"root_dse": {"namingContexts": [SUFFIX, "dc=closed"]}}
+    pulled = await read(monkeypatch, Faults(refused=["dc=closed"]), "grants", entries, server=refused)
+    assert "read access to dc=closed" in pulled.gaps[0].missing_permission
+
+
+async def test_an_entry_that_is_account_and_group_holds_as_a_group(monkeypatch: M) -> None:
+    entries = directory(2)
+    both = f"cn=both,{GROUPS}"
+    entries[both] = {"objectClass": ["groupOfNames", "simpleSecurityObject"], "cn": ["both"], "member": [""]}
+    entries[f"cn=all,{GROUPS}"]["member"].append(both)
+    pulled = await read(monkeypatch, Faults(), "grants", entries)
+    assert sorted(row.principal_kind for row in pulled.rows) == ["account", "account", "entitlement"]
+
+
 async def test_connections_do_not_outlive_their_chains(monkeypatch: M) -> None:
     with LdapServer(directory(), users={READER: READER_PASSWORD}) as simulator:
         reader = source(simulator.url, monkeypatch, page_size=3)

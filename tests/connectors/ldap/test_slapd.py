@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from connectors.ldap import open_source
 from reconciler.sdk.connector import Partition, Source
 from reconciler.sdk.errors import Misbehaved, Refused, Unreachable
-from tests.connectors.ldap.company import GROUPS, PEOPLE, SECRET, company, group, person
+from tests.connectors.ldap.company import CERTIFICATE, GROUPS, PEOPLE, SECRET, company, group, person
 from tests.connectors.ldap.pulling import NoParents, Pulled, pull, settings, source
 from tests.servers.slapd import (
     LIMITED,
@@ -107,7 +108,11 @@ async def test_credentials_are_dates_and_fingerprints_and_never_the_secret(slapd
     assert mine["password"].rotated_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert mine["password"].status is None
     assert mine["ssh_key"].credential_id.startswith(f"{ada}:ssh_key:SHA256:")
-    assert len(pulled.by("credential_id")) == len([row for row in pulled.rows if row.kind == "password"]) + 1
+    assert len(pulled.by("credential_id")) == len([row for row in pulled.rows if row.kind == "password"]) + 2
+    certificate = x509.load_der_x509_certificate(CERTIFICATE)
+    assert f"{certificate.serial_number:x}" in mine["certificate"].credential_id
+    assert mine["certificate"].expires_at == certificate.not_valid_after_utc
+    assert mine["certificate"].created_at == certificate.not_valid_before_utc
     assert "AAAAC3" not in repr(pulled.rows)
     assert "planted-secret" not in repr(pulled.rows)
 
