@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +88,8 @@ class AwsSource:
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
         self.version = VERSION
-        self.endpoint = settings.endpoint_url or "https://iam.amazonaws.com"
+        ambient = os.environ.get("AWS_ENDPOINT_URL_IAM") or os.environ.get("AWS_ENDPOINT_URL")
+        self.endpoint = settings.endpoint_url or ambient or "https://iam.amazonaws.com"
         self.reports = REPORTS
         self._settings = settings
         self._connection = Connection(settings)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.sdk.connector import Partition, Source
-from reconciler.sdk.errors import Misbehaved, Refused, SourceError, Throttled, Unreachable
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Throttled, Unreachable
 from tests.connectors.aws.conftest import NoParents, read
 from tests.simulators import aws_iam
 
@@ -116,6 +116,7 @@ async def test_a_spoilt_second_page_is_an_error_and_never_an_end(
         ("InvalidClientTokenId", 403, Refused),
         ("SignatureDoesNotMatch", 403, Refused),
         ("ValidationError", 400, Misbehaved),
+        ("InvalidAction", 400, Misbehaved),
     ],
 )
 async def test_service_errors_are_sorted_by_remedy(
@@ -149,10 +150,10 @@ async def test_a_chain_read_again_sees_what_changed(iam: aws_iam.Simulator, open
 
 
 async def test_throttling_that_passes_is_waited_out_by_the_sdk(iam: aws_iam.Simulator, opened: Opened) -> None:
-    seeded(iam)
+    seeded(iam, users=1)
     iam.fail("ListUsers", "error", code="Throttling", times=1)
     found = await read(opened(iam.url, **fast(max_attempts=3)), "accounts")
-    assert len(found.rows) == 5
+    assert len(found.rows) == 1
 
 
 async def test_a_whole_call_denied_names_the_permission(iam: aws_iam.Simulator, opened: Opened) -> None:
@@ -342,6 +343,78 @@ async def test_no_credentials_at_all_is_refused_with_advice(
     with pytest.raises(Refused) as caught:
         await opened(iam.url).check()
     assert "AWS_ACCESS_KEY_ID" in caught.value.advice
+
+
+async def test_a_profile_that_does_not_exist_is_a_configuration_error(iam: aws_iam.Simulator, opened: Opened) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        await opened(iam.url, profile="nowhere").check()
+
+
+async def test_keys_by_reference_are_used_and_kept_out_of_messages(
+    iam: aws_iam.Simulator, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = iam.issue(iam.account("444455556666").account_id)
+    seeded(iam)
+    for name, value in {"KEY_ID": "AKIAOTHER", "KEY_SECRET": "hush-hush", "KEY_TOKEN": token}.items():
+        monkeypatch.setenv(name, value)
+    keys = {
+        "access_key_id": "env:KEY_ID",
+        "secret_access_key": "env:KEY_SECRET",
+        "session_token": "env:KEY_TOKEN",
+    }
+    source = opened(iam.url, **fast(), **keys)
+    assert [part.name for part in await source.partitions("accounts", NoParents())] == ["444455556666"]
+    iam.fail("ListUsers", "error", code="SignatureDoesNotMatch", status=403)
+    with pytest.raises(Refused) as caught:
+        await read(source, "accounts")
+    assert "hush-hush" not in caught.value.message + caught.value.advice
+
+
+async def test_a_secret_that_is_missing_names_its_reference(
+    iam: aws_iam.Simulator, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    with pytest.raises(ConfigurationError, match="env:NO_SUCH"):
+        await opened(iam.url, access_key_id="env:NO_SUCH", secret_access_key="env:NO_SUCH").check()
+
+
+async def test_credentials_that_expire_among_the_users_stop_the_pull(iam: aws_iam.Simulator, opened: Opened) -> None:
+    seeded(iam)
+    iam.fail("ListSSHPublicKeys", "error", code="ExpiredToken", status=403)
+    with pytest.raises(Refused, match="expired"):
+        await read(opened(iam.url, **fast()), "accounts")
+    with pytest.raises(Refused, match="expired"):
+        await opened(iam.url, **fast()).check()
+
+
+async def test_check_is_held_to_the_tables_that_are_read(iam: aws_iam.Simulator, opened: Opened) -> None:
+    seeded(iam)
+    iam.fail("ListPolicies", "denied")
+    assert await opened(iam.url, **fast(tables=["accounts", "credentials"])).check() == []
+
+
+async def test_more_than_a_page_of_keys_is_followed(iam: aws_iam.Simulator, opened: Opened) -> None:
+    iam.account().add_user("hoarder", access_keys=[key(f"AKIA{number:016}") for number in range(5)])
+    iam.page_limit = 2
+    found = await read(opened(iam.url, **fast()), "credentials")
+    assert len(found.rows) == 5
+
+
+@pytest.mark.parametrize("kind", ["same_marker", "no_marker", "no_list"])
+async def test_a_spoilt_list_about_one_user_is_no_shorter_list(
+    iam: aws_iam.Simulator, opened: Opened, kind: Any
+) -> None:
+    seeded(iam, users=1)
+    iam.fail("ListAccessKeys", kind)
+    with pytest.raises(Misbehaved, match="ListAccessKeys"):
+        await read(opened(iam.url, **fast()), "credentials")
+
+
+async def test_closing_twice_is_safe(iam: aws_iam.Simulator, opened: Opened) -> None:
+    source = opened(iam.url)
+    await source.partitions("accounts", NoParents())
+    await source.close()
+    await source.close()
 
 
 async def test_nobody_listening_is_unreachable(opened: Opened) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from connectors.aws import Settings
+from connectors.aws import Settings, open_source
 
 ROLE = "arn:aws:iam::111122223333:role/reader"
 
@@ -18,6 +19,22 @@ def test_the_contract_needs_nothing_but_the_connector() -> None:
     settings = Settings(connector="aws", endpoint_url="http://127.0.0.1:5555")
     assert (settings.region, settings.accounts, settings.include_root) == ("us-east-1", [], False)
     assert settings.privileged_policies == ["AdministratorAccess", "IAMFullAccess", "PowerUserAccess"]
+
+
+@pytest.mark.parametrize(
+    ("ambient", "own", "expected"),
+    [
+        (None, None, "https://iam.amazonaws.com"),
+        ("http://127.0.0.1:1", None, "http://127.0.0.1:1"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:2"),
+    ],
+)
+def test_the_endpoint_of_the_manifest_is_the_one_that_is_read(
+    monkeypatch: pytest.MonkeyPatch, ambient: str | None, own: str | None, expected: str
+) -> None:
+    if ambient is not None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", ambient)
+    assert open_source("aws", Settings(connector="aws", endpoint_url=own), Path()).endpoint == expected
 
 
 def test_every_setting_has_a_description() -> None:
