@@ -20,10 +20,12 @@ from reconciler.estate.results import (
     RuleInfo,
     Run,
     Scope,
+    Severity,
     State,
 )
 from reconciler.estate.tables import Coverage
 from reconciler.findings.identity import DIGITS
+from reconciler.findings.lifecycle import KEPT
 from reconciler.findings.lifecycle import state as stand
 from reconciler.findings.models import ChangeRow, EvaluationRow, FindingRow, RunRow
 
@@ -33,15 +35,29 @@ _SHOWN = 5
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which findings to list; None asks nothing. ``rule`` is a rule's id or name."""
+    """Which findings to list; None asks nothing. ``rule`` is a rule's id or name. Built by ``filters``."""
 
     state: State | None = None
     rule: str | None = None
-    severity: str | None = None
+    severity: Severity | None = None
     source: str | None = None
     person: str | None = None
     verdict: Outcome | None = None
     open_only: bool = False
+
+
+def filters(**asked: object) -> Filters:
+    """Return the filters asked for, as words or values; raise ``ConfigurationError`` for a word that means none.
+
+    An unknown state or severity would list nothing, which would be taken for "nothing found".
+    """
+    try:
+        return msgspec.convert(asked, Filters)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(
+            f"findings cannot be listed by that: {error}",
+            advice=f"state: {', '.join(State)}; severity: {', '.join(SEVERITIES)}; verdict: {', '.join(sorted(KEPT))}",
+        ) from error
 
 
 class _Nights:

@@ -84,9 +84,10 @@ class FindingStore:
     ) -> list[Finding]:
         """Return the findings that fit, worst first (severity, rule, source, subject); None asks nothing.
 
-        ``rule`` is an id or a name. Raises ``ConfigurationError`` for a rule or source that no run ever had.
+        ``rule`` is an id or a name; states, severities and verdicts may be given as words. Raises
+        ``ConfigurationError`` for a rule or source that no run ever had, and for a word that means none.
         """
-        wanted = reading.Filters(
+        wanted = reading.filters(
             state=state,
             rule=rule,
             severity=severity,

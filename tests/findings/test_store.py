@@ -290,6 +290,8 @@ def test_findings_are_listed_by_what_is_asked(store: FindingStore) -> None:
     assert listed(severity="high", open_only=True) == {"back", "fresh"}
     assert listed(source="aws") == listed(verdict=NOT_EVALUABLE) == {"k"}
     assert listed(person="p1") == {"fresh"}
+    assert listed(state="new", verdict="not_evaluable") == {"k"}
+    assert listed(state="resolved", severity="high", verdict="violation") == {"gone"}
     assert listed(state=State.NEW, source="ldap", rule="leaver_can_sign_in") == {"fresh"}
 
 
@@ -303,6 +305,13 @@ def test_a_mistyped_rule_or_source_is_no_empty_list(store: FindingStore) -> None
     with pytest.raises(ConfigurationError, match="in source 'ldpa'") as refused:
         store.findings(source="ldpa")
     assert "ldap" in refused.value.advice
+
+
+def test_a_mistyped_word_is_no_empty_list(store: FindingStore) -> None:
+    for wrong in ({"state": "gone"}, {"severity": "hihg"}, {"verdict": "fail"}):
+        with pytest.raises(ConfigurationError, match="cannot be listed by that") as refused:
+            store.findings(**wrong)  # type: ignore[arg-type]  # mistyped on purpose
+        assert "state: new, persisting, resolved, reopened; severity: critical, high" in refused.value.advice
 
 
 def test_a_finding_is_shown_by_the_beginning_of_its_id(store: FindingStore) -> None:
@@ -342,18 +351,7 @@ def test_accepted_drops_are_kept_newest_first(store: FindingStore) -> None:
     assert drops[0].at == night(0)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"accepted_by": "  "}, "a name is missing"),
-        ({"reason": ""}, "a reason is missing"),
-        ({"rows_accepted": 500}, "is no drop"),
-        ({"rows_accepted": -1}, "is no drop"),
-    ],
-)
-def test_a_drop_is_not_accepted_without_name_reason_or_drop(
-    store: FindingStore, wrong: dict[str, object], message: str
-) -> None:
+def test_a_drop_is_not_accepted_without_name_reason_or_drop(store: FindingStore) -> None:
     drop: dict[str, object] = {
         "source": "ldap",
         "table_name": "accounts",
@@ -364,8 +362,14 @@ def test_a_drop_is_not_accepted_without_name_reason_or_drop(
         "reason": "sold",
         "at": night(0),
     }
-    with pytest.raises(ConfigurationError, match=message):
-        store.accept_drop(**drop | wrong)  # type: ignore[arg-type]  # one field is wrong on purpose
+    for wrong, message in (
+        ({"accepted_by": "  "}, "a name is missing"),
+        ({"reason": ""}, "a reason is missing"),
+        ({"rows_accepted": 500}, "is no drop"),
+        ({"rows_accepted": -1}, "is no drop"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            store.accept_drop(**drop | wrong)  # type: ignore[arg-type]  # one field is wrong on purpose
     assert store.accepted_drops() == []
 
 
