@@ -12,7 +12,7 @@ from reconciler.estate.results import State
 from reconciler.findings.store import FindingStore
 from tests.findings.nights import record, result, verdict
 
-KILLED_AT = ["INSERT INTO findings", "INSERT INTO finding_changes", "UPDATE runs"]
+KILLED_AT = ["INSERT INTO findings", "UPDATE runs"]
 
 VICTIM = """
 import sys, time
