@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ EMPTY_PAGES = 100
 """Empty pages in a row that are borne: filters that cost much make Active Directory send some."""
 
 _REFERRAL, _BUSY, _UNAVAILABLE, _NO_SUCH_OBJECT, _NO_ACCESS = 10, 51, 52, 32, 50
+_SEARCH_ENTRY = 4
+_VALUE = 3
+"""Where ldap3's decoder puts the content of a BER value: (class, constructed, tag, content)."""
 _LIMITS = {3: "time", 4: "size", 11: "administrative"}
 _AD_DATA = {
     "525": "there is no such user",
@@ -129,7 +133,7 @@ class Client:
             user=settings.bind_dn,
             password=password,
             authentication="SIMPLE" if settings.bind_dn else "ANONYMOUS",
-            client_strategy="SAFE_SYNC",
+            client_strategy="SYNC",
             raise_exceptions=True,
             receive_timeout=math.ceil(settings.timeout_seconds),  # ldap3 hands it to the kernel as whole seconds
             auto_bind="NONE",
@@ -139,6 +143,8 @@ class Client:
             return_empty_attributes=False,
             read_only=True,
         )
+        decode = self._connection.strategy.decode_response_fast
+        self._connection.strategy.decode_response_fast = partial(_decode, decode)
         try:
             self._sign_in()
         except BaseException:
@@ -251,7 +257,7 @@ class Client:
 
     def _search(self, search: Search, paging: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         try:
-            _, result, answer, _ = self._connection.search(
+            self._connection.search(
                 search.base,
                 search.filter,
                 search.scope,  # type: ignore[arg-type] # the stub wants a Literal
@@ -262,7 +268,9 @@ class Client:
             )
         except (ldap3_errors.LDAPException, OSError) as error:
             raise self._translate(error, search.base, search.filter) from error
-        return result, answer or []
+        except (LookupError, TypeError, ValueError) as error:
+            raise Misbehaved(f"{self._where} sent what is no LDAP: {type(error).__name__} {error}") from error
+        return self._connection.result, self._connection.response or []
 
     def _require_success(self, result: dict[str, Any], base: str) -> None:
         code = result["result"]
@@ -352,8 +360,20 @@ _SIGN_IN_ADVICE: dict[type[ldap3_errors.LDAPException], str] = {
 }
 
 
+def _decode(decode: Callable[[dict[str, Any]], dict[str, Any]], message: dict[str, Any]) -> dict[str, Any]:
+    """Keep an entry's octets as they are; ldap3 would decode every value twice, which is most of its time."""
+    if message["protocolOp"] != _SEARCH_ENTRY:
+        return decode(message)
+    name, attributes = message["payload"]
+    found = {
+        attribute[_VALUE][0][_VALUE].decode().lower(): [bytes(value[_VALUE]) for value in attribute[_VALUE][1][_VALUE]]
+        for attribute in attributes[_VALUE]
+    }
+    return {"type": "searchResEntry", "dn": name[_VALUE].decode(errors="backslashreplace"), "raw_attributes": found}
+
+
 def _entry(item: dict[str, Any]) -> Entry:
-    return Entry(item["dn"], {name.lower(): values or () for name, values in item["raw_attributes"].items()})
+    return Entry(item["dn"], item["raw_attributes"])
 
 
 def _detail(said: str) -> str:

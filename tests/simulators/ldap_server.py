@@ -70,6 +70,8 @@ class Faults:
     """Ranged retrieval from this value on answers without the attribute."""
     stall_on_page: int | None = None
     """The page, counted from 1, that never comes."""
+    garble_on_page: int | None = None
+    """The page, counted from 1, that is well framed and nonsense inside."""
     max_page: int | None = None
     """Largest page, however many entries are asked for (Active Directory: 1000)."""
 
@@ -296,6 +298,8 @@ class LdapServer:
         if chain.pages == 1 and search.scope:
             for url in faults.referrals:
                 out += _message(number, ber.strings(0x73, [url]))
+        if faults.garble_on_page == chain.pages:
+            return connection.sendall(_message(number, ber.tlv(0x64, b"\x31\xff\xff")))
         page, code = self._take_page(search, chain)
         for entry in page:
             if chain.sent == faults.cut_after_entries:
@@ -308,7 +312,7 @@ class LdapServer:
             cookie = self._cookie(chain, session) if code == SUCCESS else b""
             value = ber.tlv(ber.SEQUENCE, ber.integer(0), ber.octets(cookie))
             control = ber.tlv(0xA0, ber.tlv(ber.SEQUENCE, ber.octets(PAGED), ber.octets(value)))
-        connection.sendall(out + _message(number, _result(0x65, code, ""), control))
+        return connection.sendall(out + _message(number, _result(0x65, code, ""), control))
 
     def _take_page(self, search: _Search, chain: _Chain) -> tuple[list[Entry], int]:
         faults, waiting = self.faults, len(chain.left)

@@ -151,6 +151,11 @@ async def test_a_server_that_stalls_is_unreachable(monkeypatch: M) -> None:
     assert "timeout_seconds" in stalled.value.advice
 
 
+async def test_nonsense_inside_a_page_is_misbehaviour(monkeypatch: M) -> None:
+    with pytest.raises(Misbehaved, match="no LDAP"):
+        await read(monkeypatch, Faults(garble_on_page=2))
+
+
 async def test_nobody_listens(monkeypatch: M) -> None:
     simulator = LdapServer(directory())
     simulator.start()
