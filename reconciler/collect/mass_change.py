@@ -9,6 +9,7 @@ always held. Growth is not: what is new is judged by the rules.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,5 +144,5 @@ def _gap(source: str, table: str, baseline: Baseline, now: str, snapshot_id: str
         table,
         "",
         f"{HELD}: {baseline.rows} rows {baseline.origin}, {now}. If that is right, accept it: "
-        f"reconciler sources accept {source} {table} --snapshot {snapshot_id} --by NAME --reason TEXT",
+        f"reconciler sources accept {shlex.quote(source)} {table} --snapshot {snapshot_id} --by NAME --reason TEXT",
     )
