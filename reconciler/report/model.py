@@ -49,7 +49,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Findings of one cause: a rule in a source.
 
     ``rule`` is None where the rule was not part of this run, ``scope`` None where the run has no figures for
-    it. ``columns`` are the identity columns to show: without the source, which the group already names.
+    it. ``columns`` are the identity columns to show: without the source, which the group already names, and
+    without those in which all its findings agree, which ``shared`` holds.
     """
 
     rule_id: str
@@ -58,6 +59,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     scope: Scope | None
     columns: tuple[str, ...]
+    shared: tuple[tuple[str, str | None], ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -202,7 +204,8 @@ def _groups(findings: Iterable[Finding], run: Run) -> tuple[Group, ...]:
             source=source,
             severity=min((finding.severity for finding in members), key=SEVERITIES.index),
             scope=_scope_of(run.scopes.get(rule_id, ()), source),
-            columns=tuple(name for name in _identity(members) if name != "source" or source is None),
+            columns=_columns(members, source),
+            shared=_shared(members),
             findings=tuple(sorted(members, key=_reading_order)),
         )
         for (rule_id, source), members in causes.items()
@@ -220,8 +223,23 @@ def _groups(findings: Iterable[Finding], run: Run) -> tuple[Group, ...]:
     )
 
 
-def _identity(findings: Iterable[Finding]) -> dict[str, None]:
-    return {name: None for finding in findings for name in finding.subject}
+def _columns(findings: Sequence[Finding], source: str | None) -> tuple[str, ...]:
+    names = {name: None for finding in findings for name in finding.subject}
+    apart = {name for name, _ in _shared(findings)} | ({"source"} if source is not None else set())
+    return tuple(name for name in names if name not in apart)
+
+
+def _shared(findings: Sequence[Finding]) -> tuple[tuple[str, str | None], ...]:
+    """Return what all subjects have in common; an id stays with its subject even so."""
+    first, *rest = (finding.subject for finding in findings)
+    return tuple(
+        (name, value)
+        for name, value in first.items()
+        if rest
+        and name != "source"
+        and not name.endswith("_id")
+        and all(name in other and other[name] == value for other in rest)
+    )
 
 
 def _scope_of(scopes: Iterable[Scope], source: str | None) -> Scope | None:

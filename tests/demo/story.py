@@ -95,7 +95,7 @@ def next_night(folder: Path, *, reset: bool = False) -> Night:
         (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
         ran = _product(folder, "run", "--as-of", company.as_of.isoformat(), "--json")
     said = json.loads(ran.stdout) if ran.returncode in {0, 1, 3} and ran.stdout else {}
-    findings = json.loads(_product(folder, "findings", "list", "--json").stdout) if said else []
+    findings = _reported(said) if said else []
     if said:
         mark.write_text(json.dumps({"night": number}) + "\n", encoding="utf-8")
     return Night(
@@ -138,6 +138,13 @@ def tell(night: Night, out: TextIO) -> int:
     print(f"  Look closer: reconciler findings list --config {night.folder / 'reconciler.toml'}", file=out)
     print("  Run it again for the next night: some is mended, something new goes wrong.", file=out)
     return 0 if night.went_well else 1
+
+
+def _reported(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the findings of the run's own JSON report."""
+    path = next(path for path in said["reports"] if path.endswith(".json"))
+    findings: Sequence[Mapping[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["findings"]
+    return findings
 
 
 def _table(findings: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -134,6 +134,18 @@ def test_groups_come_worst_first_then_largest() -> None:
     assert len({f.finding_id for f in model.findings}) == len(findings)
 
 
+def test_what_all_subjects_of_a_group_share_is_said_once_but_an_id_stays_with_its_subject() -> None:
+    subjects: list[dict[str, str | None]] = [
+        {"source": "aws", "account_id": "a", "assignment": "direct", "entitlement_id": "same"},
+        {"source": "aws", "account_id": "b", "assignment": "direct", "entitlement_id": "same"},
+    ]
+    findings = [finding(n, source="aws", subject=subject) for n, subject in enumerate(subjects)]
+    (group,) = build(run(), findings, time_zone="UTC").violations
+    assert (group.columns, group.shared) == (("account_id", "entitlement_id"), (("assignment", "direct"),))
+    (alone,) = build(run(), findings[:1], time_zone="UTC").violations
+    assert (alone.columns, alone.shared) == (("account_id", "assignment", "entitlement_id"), ())
+
+
 def test_the_order_does_not_depend_on_the_order_given() -> None:
     findings = [finding(n, state=state) for n, state in enumerate(State)]
     assert build(run(), findings, time_zone="UTC") == build(run(), findings[::-1], time_zone="UTC")

@@ -1,0 +1,109 @@
+"""Three nights of the demonstration: everything planted is found, nothing else is, and what is mended goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.demo import planted, story
+from tests.demo.company import build
+
+RULES = {
+    *("IG-LVR-001", "IG-LVR-002", "IG-ORP-001", "IG-APR-001"),
+    *("IG-APR-002", "IG-SUP-001", "IG-EXC-001", "IG-CRD-001"),
+}
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> list[story.Night]:
+    folder = tmp_path_factory.mktemp("demo")
+    return [story.next_night(folder) for _ in range(2)]
+
+
+def per_rule(keys: frozenset[str]) -> dict[str, set[str]]:
+    return {rule: {key for key in keys if key.startswith(rule)} for rule in RULES}
+
+
+@pytest.mark.parametrize("night", [1, 2])
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_finds_what_was_planted_and_nothing_else(nights: list[story.Night], night: int, rule: str) -> None:
+    told = nights[night - 1]
+    found, expected = per_rule(told.found)[rule], per_rule(told.expected)[rule]
+    assert expected
+    assert found == expected
+    assert {key.split()[0] for key in told.found} == RULES
+
+
+def test_everything_is_read_whole_and_the_run_says_that_there_are_findings(nights: list[story.Night]) -> None:
+    for night in nights:
+        assert night.exit_code == 1
+        assert {part["status"] for part in night.said["coverage"]} == {"COMPLETE"}
+        assert not night.said["blocked"]
+
+
+def test_the_second_night_shows_new_persisting_and_resolved(nights: list[story.Night]) -> None:
+    first, second = nights
+    keys = {story._keys([f]): f["state"] for f in second.findings}
+    states: Mapping[frozenset[str], Any] = keys
+    for key in first.expected & second.expected:
+        assert states[frozenset({key})] == "persisting"
+    for key in second.expected - first.expected:
+        assert states[frozenset({key})] == "new"
+    for key in first.expected - second.expected:
+        assert states[frozenset({key})] == "resolved"
+    moves = Counter(f["state"] for f in second.findings)
+    assert {state: second.said[state] for state in ("new", "persisting", "resolved")} == dict(moves)
+    assert min(moves.values()) >= 10
+
+
+def test_the_summary_names_the_report_and_the_figures(nights: list[story.Night]) -> None:
+    out = io.StringIO()
+    assert story.tell(nights[1], out) == 0
+    said = out.getvalue()
+    assert "Night 2: 2026-03-18 02:15 UTC, Meridian Instruments" in said
+    assert "500 people" in said
+    assert f"{len(nights[1].expected)} findings were planted: 0 missed, 0 too many" in said
+    report = next(line.split(": ", 1)[1] for line in said.splitlines() if "Report:" in line)
+    assert "Everything was seen" in Path(report).read_text(encoding="utf-8")
+
+
+def test_a_miss_is_told_and_ends_in_failure(nights: list[story.Night]) -> None:
+    from dataclasses import replace
+
+    out = io.StringIO()
+    missed = replace(nights[1], expected=nights[1].expected | {"IG-LVR-001 violation {}"})
+    assert story.tell(missed, out) == 1
+    assert "missed   IG-LVR-001 violation {}" in out.getvalue()
+
+
+def test_the_company_has_five_hundred_people_and_is_the_same_every_time() -> None:
+    assert len(build().people) == 500
+    assert planted.broken(2)[0] == planted.broken(2)[0]
+
+
+def test_every_night_of_the_story_can_be_told() -> None:
+    sizes = [len(planted.broken(night)[1]) for night in range(1, story.NIGHTS + 1)]
+    assert min(sizes) >= 35
+    assert sizes[2] > sizes[1]  # contracts and last days of the first day are over by then
+
+
+def test_the_command_fails_plainly_where_its_folder_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.demo", "--folder", str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert done.returncode != 0
+    assert json.dumps("file")[1:-1] in done.stderr
