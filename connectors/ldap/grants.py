@@ -46,20 +46,23 @@ class Batch:
 
 
 class GrantChain:
-    """Reads the grants of one base DN."""
+    """Reads the grants of the groups below one base DN, and the primary groups of accounts below ``account_bases``."""
 
     def __init__(
         self,
         client: Client,
         mapper: Mapper,
         resolver: Resolver,
+        *,
         base: str,
         canaries: frozenset[str],
+        account_bases: tuple[str, ...],
     ) -> None:
         self._client = client
         self._mapper = mapper
         self._resolver = resolver
         self._base = base
+        self._account_bases = account_bases
         self._canaries = canaries
         self._settings: Settings = mapper.settings
         self._profile = mapper.profile
@@ -77,7 +80,8 @@ class GrantChain:
             self._batch.referrals += answer.referrals
             for entry in answer.entries:
                 yield from self._group(entry)
-        yield from self._primary_groups()
+        for base in self._account_bases:
+            yield from self._primary_groups(base)
         self._batch.last = True
         yield self._batch
 
@@ -163,14 +167,14 @@ class GrantChain:
                 reason = f"its members are those of {url}, and {refusal.message}"
                 self._tell(Gap("grants", entry.dn, reason, refusal.missing_permission))
 
-    def _primary_groups(self) -> Iterator[Batch]:
+    def _primary_groups(self, base: str) -> Iterator[Batch]:
         """Yield the rows of primary groups: the account names them, and they do not list it."""
         profile = self._profile
         if profile is not ACTIVE_DIRECTORY and not self._resolver.has_numbers:
             return  # no group of this directory can be anybody's primary one
         accounts = self._settings.user_filter or profile.accounts
         attributes = (profile.id_attribute, profile.primary, "objectSid")
-        search = Search(self._base, f"(&{accounts}({profile.primary}=*))", attributes, self._settings.page_size)
+        search = Search(base, f"(&{accounts}({profile.primary}=*))", attributes, self._settings.page_size)
         for answer in self._client.pages(search):
             for entry in answer.entries:
                 number = self._primary_number(entry)

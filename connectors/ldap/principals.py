@@ -69,7 +69,7 @@ def build(client: Client, profile: Profile, settings: Settings) -> Index:
     """Read ids only of all groups, then of all accounts, below every base DN."""
     index = Index()
     by_login = False
-    for base in settings.bases:
+    for base in settings.group_bases:
         for entry in _read(client, base, settings.group_filter or profile.groups, _group_attributes(profile), settings):
             number = group_number(entry, profile)
             holder = Holder("entitlement", identifier(entry, profile))
@@ -122,7 +122,10 @@ class Resolver:
         self._profile = profile
         self._settings = settings
         self._index = index
-        self._bases = [normalise(base) for base in settings.bases]
+        self._bases: dict[PrincipalKind, list[str]] = {
+            "account": [normalise(base) for base in settings.bases],
+            "entitlement": [normalise(base) for base in settings.group_bases],
+        }
         self._left_out = [normalise(dn) for dn in settings.leave_out]
         self._looked: dict[bytes, Holder | Gap | None] = {}
 
@@ -180,7 +183,7 @@ class Resolver:
                 return _gap(login, f"is in no base_dn, and {refusal.message}", refusal.missing_permission)
             for entry in found.entries:
                 key = normalise(entry.dn)
-                if not any(under(key, known) for known in (*self._bases, *self._left_out)):
+                if not any(under(key, known) for known in (*self._bases["account"], *self._left_out)):
                     return _gap(login, "is outside every base_dn", f"base_dn that holds {entry.dn}")
         return None
 
@@ -191,13 +194,12 @@ class Resolver:
         if isinstance(found, Missing):
             return self._judge_missing(dn, key, found)
         kind = self._kind(dn)
-        inside = any(under(key, base) for base in self._bases)
         if kind is None:
             foreign = "foreignsecurityprincipal" in found.classes()
             return (
                 _gap(dn, "is an account of another domain: whom it names is not to be seen here") if foreign else None
             )
-        if not inside:
+        if not any(under(key, base) for base in self._bases[kind]):
             return _gap(dn, f"is an {kind} outside every base_dn", f"base_dn that holds {dn}")
         return Holder(kind, identifier(found, self._profile), found.text(self._profile.primary) or "")
 

@@ -58,6 +58,10 @@ class Settings(SourceSettings):
     ] = None
     bind_password: Annotated[SecretRef | None, Field(description="env:NAME or file:/path of the password.")] = None
     base_dn: Annotated[str | list[str], Field(description="Subtree to read, or several that do not overlap.")]
+    group_base_dn: Annotated[
+        str | list[str] | None,
+        Field(description="Subtree of the groups, or several; left out: base_dn holds accounts and groups."),
+    ] = None
     profile: Annotated[
         Literal["auto", "openldap", "ad", "389ds"],
         Field(description="Attribute profile; auto asks the server's root entry."),
@@ -102,8 +106,13 @@ class Settings(SourceSettings):
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """The base DNs, in the order configured."""
-        return (self.base_dn,) if isinstance(self.base_dn, str) else tuple(self.base_dn)
+        """The base DNs of accounts, in the order configured."""
+        return _listed(self.base_dn)
+
+    @property
+    def group_bases(self) -> tuple[str, ...]:
+        """The base DNs of groups, in the order configured."""
+        return self.bases if self.group_base_dn is None else _listed(self.group_base_dn)
 
     @property
     def host(self) -> str:
@@ -137,10 +146,10 @@ class Settings(SourceSettings):
             raise ValueError(message)
         return url
 
-    @field_validator("base_dn")
+    @field_validator("base_dn", "group_base_dn")
     @classmethod
-    def _check_base(cls, given: str | list[str]) -> str | list[str]:
-        for dn in [given] if isinstance(given, str) else given:
+    def _check_base(cls, given: str | list[str] | None) -> str | list[str] | None:
+        for dn in () if given is None else _listed(given):
             _dn(dn)
         return given
 
@@ -168,18 +177,24 @@ class Settings(SourceSettings):
                 "or allow_plaintext = true if the network itself is trusted"
             )
             raise ValueError(message)
-        self._check_bases()
+        _check_bases("base_dn", self.bases)
+        _check_bases("group_base_dn", self.group_bases)
         return self
 
-    def _check_bases(self) -> None:
-        known = [normalise(base) for base in self.bases]
-        if not known:
-            message = "base_dn is empty: name at least one subtree to read"
+
+def _listed(given: str | list[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _check_bases(key: str, bases: tuple[str, ...]) -> None:
+    known = [normalise(base) for base in bases]
+    if not known:
+        message = f"{key} is empty: name at least one subtree to read"
+        raise ValueError(message)
+    for at, base in enumerate(known):
+        if any(under(base, other) for position, other in enumerate(known) if position != at):
+            message = f"{key} {bases[at]!r} lies under another {key}: its entries would be read twice"
             raise ValueError(message)
-        for at, base in enumerate(known):
-            if any(under(base, other) for position, other in enumerate(known) if position != at):
-                message = f"base_dn {self.bases[at]!r} lies under another base_dn: its entries would be read twice"
-                raise ValueError(message)
 
 
 def _is_loopback(host: str) -> bool:

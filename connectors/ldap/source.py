@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -79,9 +79,9 @@ class LdapSource:
         return await asyncio.to_thread(self._check)
 
     async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
-        """Name one partition a base DN."""
+        """Name one partition a base DN: of groups for entitlements and grants, of accounts for the rest."""
         del parents
-        return [Partition(base) for base in self._settings.bases] if table in TABLES else []
+        return [Partition(base) for base in self._bases(table)] if table in TABLES else []
 
     async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
         """Read the next page of a chain; ``cursor`` None starts it anew, on a new connection.
@@ -112,6 +112,9 @@ class LdapSource:
         while self._chains:
             _, chain = self._chains.popitem()
             await asyncio.to_thread(chain.close)
+
+    def _bases(self, table: str) -> tuple[str, ...]:
+        return self._settings.group_bases if table in {"entitlements", "grants"} else self._settings.bases
 
     def _connect(self) -> tuple[Client, Mapper]:
         encrypted = self._settings.ldaps or self._settings.start_tls
@@ -164,7 +167,13 @@ class LdapSource:
         """Yield the pages of grants; the index of principals is read first."""
         index = self._principals(client, mapper.profile, base)
         resolver = Resolver(client, mapper.profile, self._settings, index, client.root().texts("namingContexts"))
-        chain = GrantChain(client, mapper, resolver, base, frozenset(self._canaries))
+        bases = self._settings.bases
+        if self._settings.group_base_dn is not None:
+            # Accounts lie elsewhere than groups: the first chain reads all their primary groups.
+            bases = bases if base == self._settings.group_bases[0] else ()
+        else:
+            bases = (base,)
+        chain = GrantChain(client, mapper, resolver, base=base, canaries=frozenset(self._canaries), account_bases=bases)
         for given, batch in enumerate(chain.batches(), start=1):
             yield Page(
                 rows=batch.rows,
@@ -205,7 +214,7 @@ class LdapSource:
             gaps = list(self._check_paging(client))
             if gaps:
                 return gaps
-            for base in self._settings.bases:
+            for base in dict.fromkeys((*self._settings.bases, *self._settings.group_bases)):
                 gaps += self._check_base(client, mapper, base)
             for dn in self._settings.canaries:
                 found = client.entry(dn, ("1.1",))
@@ -222,22 +231,24 @@ class LdapSource:
                 yield Gap(table, "", "the server does not offer paged results: no read of it can be told to be whole")
 
     def _check_base(self, client: Client, mapper: Mapper, base: str) -> Iterator[Gap]:
+        tables = [table for table in TABLES if base in self._bases(table)]
         found = client.entry(base, ("1.1",))
         if isinstance(found, Missing) and not found.denied:
-            for table in TABLES:
+            for table in tables:
                 yield Gap(table, base, f"this base_dn {found.reason}", f"read access to {base}")
             return
-        condition = self._settings.user_filter or mapper.profile.accounts
+        table = tables[0]
         try:
-            first = client.page(Search(base, condition, (mapper.profile.id_attribute,), 1), None)
+            first = client.page(replace(self._search(mapper, table, base), page_size=1), None)
             for entry in first.entries:
                 mapper.identifier(entry)
         except (Refused, Misbehaved) as failure:
-            for table in TABLES:
-                yield Gap(table, base, failure.message, getattr(failure, "missing_permission", ""))
+            for name in tables:
+                yield Gap(name, base, failure.message, getattr(failure, "missing_permission", ""))
             return
         if not first.entries:
-            yield Gap("accounts", base, "no account is to be seen here", f"read access to the accounts below {base}")
+            what = "account" if table == "accounts" else "group"
+            yield Gap(table, base, f"no {what} is to be seen here", f"read access to the {what}s below {base}")
 
 
 def _rows(mapper: Mapper, table: str, entry: Entry) -> Iterator[Record]:

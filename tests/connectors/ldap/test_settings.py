@@ -37,6 +37,8 @@ def test_url_parts(url: str, host: str, port: int) -> None:
         ({"base_dn": "acme"}, "no distinguished name"),
         ({"base_dn": ["dc=test", "ou=x, DC=Test"]}, "lies under another"),
         ({"base_dn": ["dc=test", "DC=Test"]}, "lies under another"),
+        ({"group_base_dn": ["ou=g", "ou=x,ou=g"]}, "lies under another group_base_dn"),
+        ({"group_base_dn": []}, "name at least one subtree"),
         ({"bind_dn": "cn=reader"}, "go together"),
         ({"bind_password": "env:X"}, "go together"),
         ({"bind_dn": "cn=reader", "bind_password": "hunter2"}, "never the secret itself"),

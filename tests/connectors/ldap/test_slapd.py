@@ -218,6 +218,27 @@ async def test_each_base_dn_is_a_partition(slapd: Slapd, monkeypatch: M) -> None
     assert counts == [4, 0]
 
 
+async def test_groups_may_have_a_base_of_their_own(slapd: Slapd, monkeypatch: M) -> None:
+    apart = {"base_dn": [PEOPLE, SECRET], "group_base_dn": [GROUPS]}
+    reader = source(slapd.url, monkeypatch, **apart)
+    found = {table: [part.name for part in await reader.partitions(table, NoParents())] for table in TABLES}
+    assert found["accounts"] == found["credentials"] == [PEOPLE, SECRET]
+    assert found["entitlements"] == found["grants"] == [GROUPS]
+    said, grants = await names(slapd.url, monkeypatch, **apart)
+    assert grants.gaps == []
+    assert said == (await names(slapd.url, monkeypatch))[0]
+    assert await reader.check() == []
+
+
+async def test_primary_groups_come_once_however_the_groups_are_split(slapd: Slapd, monkeypatch: M) -> None:
+    split = {"base_dn": [PEOPLE, SECRET], "group_base_dn": [f"cn=unix,{GROUPS}", f"cn=one,{GROUPS}"]}
+    said, grants = await names(slapd.url, monkeypatch, **split)
+    assert {pair for pair in said if pair[1] == "unix"} == {
+        (name, "unix", "direct") for name in ("ada", "bob", "cyd", "eve", "dé, x")
+    }
+    assert [gap.subject for gap in grants.gaps] == [f"cn=two,{GROUPS}"]
+
+
 async def test_wrong_password_and_absent_base(slapd: Slapd, monkeypatch: M) -> None:
     with pytest.raises(Refused, match="refuses cn=reader") as wrong:
         await source(slapd.url, monkeypatch, password="wrong-one").check()
