@@ -42,6 +42,8 @@ _NAMED: Mapping[str, tuple[str, ...]] = {
 """What every object of a list must carry: it is referred to by these."""
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _PROBES = 3
+_MODELS = create_loader()
+"""The API models, read once: they are large, and every AWS account has a client of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,6 @@ class Connection:
         self._lock = threading.Lock()
         self._clients: dict[str, IamClient] = {}
         self._own: tuple[str, str] | None = None
-        self._loader = create_loader()
         self._config = Config(
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
@@ -161,9 +162,9 @@ class Connection:
         return session
 
     def _core(self) -> botocore.session.Session:
-        """Return a session that shares the API models: they are large, and one client an account needs them."""
+        """Return a session over the shared API models."""
         core = botocore.session.Session()
-        core.register_component("data_loader", self._loader)
+        core.register_component("data_loader", _MODELS)
         return core
 
     def _client(self, session: boto3.Session, service: Literal["iam", "sts"]) -> Any:

@@ -88,7 +88,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Callable[..., Source]]:
 
 @pytest.fixture(scope="session")
 def _served() -> Iterator[moto_server.MotoServer]:
-    with moto_server.serve(aws_policies=True) as server:
+    with moto_server.serve() as server:
         yield server
 
 
@@ -97,3 +97,15 @@ def moto(_served: moto_server.MotoServer) -> moto_server.MotoServer:
     """An empty AWS API server."""
     _served.reset()
     return _served
+
+
+@pytest.fixture
+def moto_with_policies(
+    _served: moto_server.MotoServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[moto_server.MotoServer]:
+    """An empty AWS API server that knows AWS's own managed policies, which takes a second to fill."""
+    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    _served.reset()
+    yield _served
+    monkeypatch.undo()
+    _served.reset()

@@ -132,8 +132,10 @@ async def test_every_kind_of_credential_comes_with_its_status_and_dates(moto: Mo
     assert found[ssh].rotated_at == found[ssh].created_at
 
 
-async def test_groups_roles_and_policies_become_entitlements_and_grants(moto: MotoServer, opened: Opened) -> None:
-    with closing(moto.client("iam")) as iam:
+async def test_groups_roles_and_policies_become_entitlements_and_grants(
+    moto_with_policies: MotoServer, opened: Opened
+) -> None:
+    with closing(moto_with_policies.client("iam")) as iam:
         iam.create_user(UserName="ada")
         iam.create_group(GroupName="admins")
         iam.create_group(GroupName="readers")
@@ -156,7 +158,7 @@ async def test_groups_roles_and_policies_become_entitlements_and_grants(moto: Mo
             "readers": iam.get_group(GroupName="readers")["Group"]["GroupId"],
             "deploy": iam.get_role(RoleName="deploy")["Role"]["RoleId"],
         }
-    source = opened(moto.url)
+    source = opened(moto_with_policies.url)
     entitlements = await read(source, "entitlements")
     found = {row.entitlement_id: row for row in entitlements.rows}
     admin = f"{OWN}/arn:aws:iam::aws:policy/AdministratorAccess"
@@ -187,11 +189,13 @@ async def test_groups_roles_and_policies_become_entitlements_and_grants(moto: Mo
     assert (grants.total, grants.gaps) == (7, [])
 
 
-async def test_several_accounts_are_partitions_and_trust_reaches_across(moto: MotoServer, opened: Opened) -> None:
-    with closing(moto.client("iam")) as iam:
+async def test_several_accounts_are_partitions_and_trust_reaches_across(
+    moto_with_policies: MotoServer, opened: Opened
+) -> None:
+    with closing(moto_with_policies.client("iam")) as iam:
         iam.create_user(UserName="ada")
         ada = iam.get_user(UserName="ada")["User"]["UserId"]
-    with closing(moto.client("iam", OTHER)) as iam:
+    with closing(moto_with_policies.client("iam", OTHER)) as iam:
         iam.create_user(UserName="bob")
         iam.create_role(
             RoleName="prod", AssumeRolePolicyDocument=trust(AWS=[f"arn:aws:iam::{OWN}:user/ada", "999988887777"])
@@ -202,7 +206,7 @@ async def test_several_accounts_are_partitions_and_trust_reaches_across(moto: Mo
         {"account_id": OWN, "name": "identity"},
         {"account_id": OTHER, "name": "prod", "environment": "production"},
     ]
-    source = opened(moto.url, accounts=entries, role_name="reconciler")
+    source = opened(moto_with_policies.url, accounts=entries, role_name="reconciler")
     here = await read(source, "accounts", OWN)
     there = await read(source, "accounts", OTHER)
     assert [row.login for row in here.rows + there.rows] == ["ada", "bob"]

@@ -16,10 +16,10 @@ from tests.servers.moto_server import MotoServer
 
 
 async def test_a_pull_of_two_accounts_is_sealed_whole(
-    moto: MotoServer, opened: Callable[..., Source], tmp_path: Path
+    moto_with_policies: MotoServer, opened: Callable[..., Source], tmp_path: Path
 ) -> None:
     for account_id in ("123456789012", "444455556666"):
-        with closing(moto.client("iam", account_id)) as iam:
+        with closing(moto_with_policies.client("iam", account_id)) as iam:
             for name in ("ada", "bob"):
                 iam.create_user(UserName=name)
                 iam.create_access_key(UserName=name)
@@ -28,9 +28,9 @@ async def test_a_pull_of_two_accounts_is_sealed_whole(
             iam.attach_group_policy(GroupName="staff", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     entries = [{"account_id": "123456789012"}, {"account_id": "444455556666"}]
     given = {"accounts": entries, "role_name": "reader", "canaries": ["ada", "staff"]}
-    settings = Settings.model_validate({"connector": "aws", "endpoint_url": moto.url} | given)
+    settings = Settings.model_validate({"connector": "aws", "endpoint_url": moto_with_policies.url} | given)
     snapshot = await pull(
-        [Pull(opened(moto.url, **given), "aws", settings)],
+        [Pull(opened(moto_with_policies.url, **given), "aws", settings)],
         SnapshotStore(tmp_path / "snapshots"),
         estate="acme",
         as_of=datetime(2026, 11, 21, tzinfo=UTC),
