@@ -73,6 +73,7 @@ VALUE = frozenset(
         "least",
         "nullif",
         "round",
+        "trunc",
         "row",
         "struct_extract",
         "struct_pack",
@@ -141,3 +142,11 @@ CLOCKS = frozenset(
     }
 )
 """What would make a replay differ from the run it repeats; named apart for a better message."""
+
+SESSION = frozenset(
+    {"current_catalog", "current_database", "current_role", "current_schema", "current_user", "session_user", "user"}
+)
+"""Written like columns, they tell of the session."""
+
+ROW_NUMBERS = frozenset({"rowid", "filename", "file_row_number", "file_index"})
+"""Columns that DuckDB adds by itself; they number rows as they happened to be loaded."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from reconciler.engine.functions import CLOCKS, FUNCTIONS, UNORDERED
+from reconciler.engine.functions import CLOCKS, FUNCTIONS, ROW_NUMBERS, SESSION, UNORDERED
 
 _NODES = {
     "SELECT_NODE",
@@ -51,6 +51,7 @@ _REFUSED_KEYS = {
     "sample": "a sample of rows",
     "at_clause": "a table's older version",
 }
+_CLOCK = "Use $as_of, so that a replay gives the same verdicts."
 _WORDS = {
     "TABLE_FUNCTION": "a table function",
     "SHOW_REF": "SHOW, DESCRIBE or SUMMARIZE",
@@ -141,8 +142,8 @@ class _Walk:
             below = self._node(node, names)
             for key, value in node.items():
                 if key in _REFUSED_KEYS:
-                    self._refuse(node, _REFUSED_KEYS[key], "Judge every row as the snapshot holds it.")
-                elif key not in {"cte_map", "literal"}:
+                    self._refuse(node, f"{_REFUSED_KEYS[key]} is refused", "Judge every row as the snapshot holds it.")
+                elif key not in {"cte_map", "literal"} and not (key == "select_list" and _is_values(node)):
                     self.visit(value, below)
 
     def _node(self, node: dict[str, Any], names: frozenset[str]) -> frozenset[str]:
@@ -151,11 +152,13 @@ class _Walk:
             self._expression(node, str(kind))
         elif isinstance(kind, str):
             if kind not in _NODES:
-                self._refuse(node, f"{_WORDS.get(kind, kind)}{_called(node)}", _ADVICE.get(kind, "Use plain SELECTs."))
+                self._refuse(
+                    node, f"{_WORDS.get(kind, kind)}{_called(node)} is refused", _ADVICE.get(kind, "Use plain SELECTs.")
+                )
             if kind == "BASE_TABLE":
                 self._table(node, names)
             if kind == "JOIN" and node.get("ref_type", "REGULAR") not in _JOINS:
-                self._refuse(node, f"a {node['ref_type']} join", "Join with ON or USING.")
+                self._refuse(node, f"a {node['ref_type']} join is refused", "Join with ON or USING.")
         return self._with(node, names)
 
     def _with(self, node: dict[str, Any], names: frozenset[str]) -> frozenset[str]:
@@ -183,19 +186,29 @@ class _Walk:
 
     def _expression(self, node: dict[str, Any], kind: str) -> None:
         if kind not in _EXPRESSIONS:
-            self._refuse(node, _WORDS.get(kind, kind), _ADVICE.get(kind, "Use plain expressions."))
+            self._refuse(node, f"{_WORDS.get(kind, kind)} is refused", _ADVICE.get(kind, "Use plain expressions."))
         elif kind == "COLUMN_REF":
-            self.query.columns.update(str(part).lower() for part in node["column_names"])
+            self._column(node, [str(part).lower() for part in node["column_names"]])
         elif kind == "PARAMETER":
             self.query.params.setdefault(str(node.get("identifier", "")), node.get("query_location", 0))
         elif kind in {"FUNCTION", "WINDOW"}:
             self._function(node)
 
+    def _column(self, node: dict[str, Any], path: list[str]) -> None:
+        self.query.columns.update(path)
+        if path[-1] in ROW_NUMBERS:
+            self._refuse(node, f"{path[-1]} is no column of the estate", "Order and count by the table's own columns.")
+        # Without brackets the standard's clock and session functions are parsed as columns.
+        if len(path) == 1 and path[0] in CLOCKS:
+            self._refuse(node, f"{path[0]} asks the clock", _CLOCK)
+        if len(path) == 1 and path[0] in SESSION:
+            self._refuse(node, f"{path[0]} asks the session", "Judge by the tables of the estate alone.")
+
     def _function(self, node: dict[str, Any]) -> None:
         path = [str(part) for part in node.get("qualified_name", {}).get("path", [])]
         name = str(node.get("function_name", "")).lower()
         if name in CLOCKS:
-            self._refuse(node, f"{name}() asks the clock", "Use $as_of, so that a replay gives the same verdicts.")
+            self._refuse(node, f"{name}() asks the clock", _CLOCK)
         elif len(path) > 1 or name not in FUNCTIONS:
             self._refuse(
                 node,
@@ -209,9 +222,14 @@ class _Walk:
 
     def _refuse(self, node: dict[str, Any], message: str, advice: str) -> None:
         offset = node.get("query_location")
-        self.query.faults.append(
-            Fault(offset if offset is not None else next(_offsets(node), None), f"{message} is refused", advice)
-        )
+        self.query.faults.append(Fault(offset if offset is not None else next(_offsets(node), None), message, advice))
+
+
+def _is_values(node: dict[str, Any]) -> bool:
+    """Say whether a SELECT stands for VALUES alone: the parser then writes the star itself."""
+    return node.get("from_table", {}).get("type") == "EXPRESSION_LIST" and all(
+        item.get("class") == "STAR" and "query_location" not in item for item in node.get("select_list", ())
+    )
 
 
 def _called(node: dict[str, Any]) -> str:

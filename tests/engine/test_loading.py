@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.engine import RuleError, load, run_cases, write_lock
+from reconciler.errors import ConfigurationError
+from tests.engine.rulebook import SQL, TOML, write_rule
+
+
+def problems(folder: Path) -> list[str]:
+    """Return every problem of a folder as ``file:line: message``, the file without its folder."""
+    with pytest.raises(RuleError) as raised:
+        load([folder])
+    assert all(problem.advice for problem in raised.value.problems)
+    return [f"{Path(problem.at).name}: {problem.message}" for problem in raised.value.problems]
+
+
+def test_a_sound_rule_loads_and_passes_its_cases(tmp_path: Path) -> None:
+    write_rule(tmp_path)
+    (rule,) = load([tmp_path])
+    assert rule.info.rule_id == "OWN-TEST-001"
+    assert rule.name == "own/old_account"
+    assert rule.columns == {"accounts": ("source", "account_id", "can_sign_in", "created_at")}
+    assert rule.params["age"].value == timedelta(days=1)
+    assert [result.passed for result in run_cases([rule])] == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("id = ", "idd = ", ["old_account.toml:1: id is missing", "old_account.toml:1: unknown key 'idd'"]),
+        ('"OWN-TEST-001"', '"own"', ["old_account.toml:1: 'own' is no id"]),
+        ("version = 1", 'version = "1"', ["old_account.toml:2: version '1' is no whole number from 1"]),
+        ("version = 1\n", "", ["old_account.toml:1: version is missing"]),
+        ('title = "Old account"', 'title = ""', ["old_account.toml:3: title is no text, or an empty one"]),
+        ('"low"', '"trivial"', ["old_account.toml:4: severity 'trivial' is unknown"]),
+        ('stage = "governance"', 'stage = "later"', ["old_account.toml:5: stage 'later' is unknown"]),
+        ("known_gaps = []", 'known_gaps = "none"', ["old_account.toml:10: known_gaps is no list of texts"]),
+        ('reads = ["accounts"]', 'reads = ["acounts"]', ["old_account.toml:11: unknown table 'acounts'"]),
+        (
+            'reads = ["accounts"]',
+            'reads = ["accounts", "accounts"]',
+            ["old_account.toml:11: reads names something twice"],
+        ),
+        (
+            'reads = ["accounts"]',
+            'reads = ["accounts", "people"]',
+            ["old_account.toml:11: reads names people, which the SQL does not read"],
+        ),
+        ('population = "accounts"', 'population = "grants"', ["old_account.toml:12: the population is not read"]),
+        ('population = "accounts"', 'population = "x"', ["old_account.toml:12: unknown table 'x'"]),
+        ('identity = ["source", "account_id"]', "identity = []", ["old_account.toml:13: identity is empty"]),
+        (
+            'identity = ["source", "account_id"]',
+            'identity = ["source", "account_id"]\nneeds = ["accounts.x"]',
+            ["old_account.toml:14: needs names 'accounts.x', which is no column of a table read"],
+        ),
+        (
+            'identity = ["source", "account_id"]',
+            'identity = ["source", "account_id"]\noptional = ["people"]',
+            ["old_account.toml:14: optional table 'people' is not read"],
+        ),
+        (
+            '"P1D"',
+            '"P1M"',
+            [
+                "old_account.toml:16: 'P1M' is no duration; write for example PT24H or P90D (months and years have no fixed length)"
+            ],
+        ),
+        ('type = "duration"', 'type = "time"', ["old_account.toml:15: unknown type 'time'"]),
+        ('default = "P1D"\n', "", ["old_account.toml:14: parameter 'age' needs type and default"]),
+        ("[params.age]", "[params.as_of]", ["old_account.toml:14: 'as_of' is no name for a parameter"]),
+        ('name = "silent"', 'name = "fires"', ["old_account.toml:22: two cases are named 'fires'"]),
+        (
+            "as_of = 2026-02-03T00:00:00Z\nexpect",
+            "as_of = 2026-02-03T00:00:00\nexpect",
+            ["old_account.toml:24: as_of is no instant with a zone"],
+        ),
+        ("expect = []", "expect = []\nexpected = 1", ["old_account.toml:26: unknown key 'expected'"]),
+        ("expect = []", "", ["old_account.toml:22: expect is no list of rows"]),
+        ("expect = []", 'expect = []\ntime_zone = "Mars"', ["old_account.toml:26: unknown time zone 'Mars'"]),
+        ("expect = []", 'expect = []\nparams.agge = "P1D"', ["old_account.toml:26: the rule has no parameter 'agge'"]),
+        ("expect = []", "expect = []\ngiven.people = []", ["old_account.toml:26: 'people' is given but not read"]),
+        (
+            "expect = []",
+            'expect = [{ verdict = "pass" }]',
+            ["old_account.toml:25: verdict 'pass' is none that a rule emits"],
+        ),
+        ("expect = []", "given = 1\nexpect = []", ["old_account.toml:25: given is no table"]),
+        (
+            'created_at = 2026-01-01T00:00:00Z }]\nexpect = [{ source = "s", account_id = "a", verdict = "not_',
+            'created = 1 }]\nexpect = [{ source = "s", account_id = "a", verdict = "not_',
+            ["old_account.toml:29: accounts has no column 'created'"],
+        ),
+        ("can_sign_in = true", 'can_sign_in = "yes"', ["old_account.toml:20: accounts.can_sign_in cannot be 'yes'"]),
+        ("can_sign_in = true", 'kind = "robot"', ["old_account.toml:20: accounts.kind cannot be 'robot'"]),
+        (
+            ', verdict = "violation" }',
+            ' , verdict = "not_applicable" }',
+            ["old_account.toml:17: no case in which the rule fires"],
+        ),
+        (
+            'account_id = "a", verdict = "violation"',
+            'verdict = "violation"',
+            ["old_account.toml:21: expect lacks account_id"],
+        ),
+        (
+            '[{ source = "s", account_id = "a", verdict = "violation" }]',
+            '[\n{ source = "s", account_id = "a", verdict = "violation" },\n{ source = "s", account_id = "a", verdict = "violation" }]',
+            ["old_account.toml:23: expect names a subject twice"],
+        ),
+        ("id =", "id = [", ["old_account.toml:2: not TOML: Unclosed array"]),
+    ],
+)
+def test_each_fault_of_the_metadata_is_named_with_its_line(
+    tmp_path: Path, old: str, new: str, expected: list[str]
+) -> None:
+    assert old in TOML
+    write_rule(tmp_path, toml=TOML.replace(old, new, 1))
+    found = problems(tmp_path)
+    assert [message for message in expected if message in found] == expected, found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "a.created_at <",
+            "a.made_at <",
+            'old_account.sql:5: Binder Error: Table "a" does not have a column named "made_at"',
+        ),
+        (
+            "from accounts a",
+            "from accounts a join people p on true",
+            "old_account.sql:4: people is read, but `reads` does not say so",
+        ),
+        ("from accounts a", "from accountz a", "old_account.sql:4: unknown table 'accountz'"),
+        ("$age", "interval 1 day", "old_account.toml:14: parameter 'age' is not used"),
+        ("$age", "$old", "old_account.sql:5: parameter $old is not declared"),
+        ("a.account_id,\n", "a.account_id, a.login,\n", "old_account.sql:1: selected column 'login' leads nowhere"),
+        ("a.source, ", "", "old_account.sql:1: column 'source' is not selected"),
+        (" as reason", " as why", "old_account.sql:1: column 'reason' is not selected"),
+        (
+            "concat('account ', a.account_id)",
+            "a.created_at",
+            "old_account.sql:1: column 'reason' is TIMESTAMP WITH TIME ZONE, not text",
+        ),
+        (
+            "a.account_id,",
+            "[a.account_id] as account_id,",
+            "old_account.sql:1: column 'account_id' is VARCHAR[], which identifies nothing",
+        ),
+        ("a.created_at <", "list_contains(a.login, 'x') and a.created_at <", "old_account.sql:5: Binder Error: "),
+        ("from accounts a", "frm accounts a", "old_account.sql:4: SQL: syntax error"),
+        ("$as_of", "now()", "old_account.sql:5: now() asks the clock"),
+        ("$as_of", "current_date", "old_account.sql:5: current_date"),
+        ("a.account_id,", "*,", "old_account.sql:1: * for columns is refused"),
+    ],
+)
+def test_each_fault_of_the_sql_is_named_with_its_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in SQL
+    write_rule(tmp_path, sql=SQL.replace(old, new, 1))
+    found = problems(tmp_path)
+    assert any(problem.startswith(expected) for problem in found), found
+
+
+def test_every_problem_of_every_rule_is_told_at_once(tmp_path: Path) -> None:
+    write_rule(tmp_path, toml=TOML.replace('"low"', '"x"').replace('"draft"', '"y"'))
+    write_rule(tmp_path, name="second", sql="select 1", toml=TOML.replace("001", "002"))
+    assert {problem.split(":")[0] for problem in problems(tmp_path)} == {"old_account.toml", "second.toml"}
+
+
+def test_half_a_pair_and_a_text_that_is_none_are_named(tmp_path: Path) -> None:
+    write_rule(tmp_path).with_suffix(".sql").unlink()
+    write_rule(tmp_path, name="other").with_suffix(".sql").write_bytes(b"select '\xff'")
+    write_rule(tmp_path, name="third").with_suffix(".toml").unlink()
+    assert problems(tmp_path) == [
+        "old_account.toml:1: old_account.sql is missing",
+        "other.sql:1: not UTF-8 text",
+        "third.sql:1: third.toml is missing",
+    ]
+
+
+def test_an_id_twice_is_an_error_across_folders(tmp_path: Path) -> None:
+    write_rule(tmp_path / "a")
+    write_rule(tmp_path / "b")
+    with pytest.raises(RuleError, match=r"b/own/old_account\.toml:1: id OWN-TEST-001 is taken by .*a/own"):
+        load([tmp_path / "a", tmp_path / "b"])
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such folder"):
+        load([tmp_path / "nowhere"])
+
+
+def test_parameters_are_configured_by_rule(tmp_path: Path) -> None:
+    write_rule(tmp_path)
+    (rule,) = load([tmp_path], {"OWN-TEST-001": {"age": "P2D"}})
+    assert rule.params["age"].value == timedelta(days=2)
+    assert all(result.passed for result in run_cases([rule])), "cases speak of the defaults"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"OWN-TEST-002": {}}, "rule 'OWN-TEST-002', which does not exist"),
+        ({"OWN-TEST-001": {"agee": "P1D"}}, "has no parameter 'agee'; it has: age"),
+        ({"OWN-TEST-001": {"age": 3}}, "3 is no duration"),
+        ({"OWN-TEST-001": {"age": "three days"}}, "'three days' is no duration"),
+    ],
+)
+def test_parameters_that_do_nothing_are_errors(
+    tmp_path: Path, params: dict[str, dict[str, object]], message: str
+) -> None:
+    write_rule(tmp_path)
+    with pytest.raises(ConfigurationError, match=message):
+        load([tmp_path], params)
+
+
+def test_a_locked_rule_may_not_change_under_its_version(tmp_path: Path) -> None:
+    write_rule(tmp_path)
+    write_lock(tmp_path, load([tmp_path]))
+    load([tmp_path])
+    write_rule(tmp_path, sql=SQL.replace("account '", "the account '"))
+    assert problems(tmp_path) == ["old_account.toml:2: the rule has changed, its version has not"]
+    with pytest.raises(RuleError, match="Write version = 2 first"):
+        write_lock(tmp_path, load([tmp_path], locked=False))
+    write_rule(tmp_path, sql=SQL.replace("account '", "the account '"), toml=TOML.replace("version = 1", "version = 2"))
+    assert problems(tmp_path) == ["old_account.toml:2: version 2 is not in versions.lock yet"]
+    write_lock(tmp_path, load([tmp_path], locked=False))
+    load([tmp_path])
+    write_rule(tmp_path)
+    assert problems(tmp_path) == ["old_account.toml:2: version 1 is older than 2 in versions.lock"]
+
+
+def test_a_changed_default_counts_as_a_change(tmp_path: Path) -> None:
+    write_rule(tmp_path)
+    write_lock(tmp_path, load([tmp_path]))
+    write_rule(tmp_path, toml=TOML.replace("P1D", "P2D"))
+    assert problems(tmp_path) == ["old_account.toml:2: the rule has changed, its version has not"]
+
+
+def test_a_lock_names_all_rules_and_no_others(tmp_path: Path) -> None:
+    write_rule(tmp_path)
+    write_lock(tmp_path, load([tmp_path]))
+    write_rule(tmp_path, toml=TOML.replace("001", "002"))
+    assert problems(tmp_path) == [
+        "old_account.toml:2: OWN-TEST-002 is not in versions.lock",
+        "versions.lock:2: OWN-TEST-001 is locked, but there is no such rule",
+    ]
+
+
+def test_a_broken_lock_is_named_with_its_line(tmp_path: Path) -> None:
+    write_rule(tmp_path)
+    (tmp_path / "versions.lock").write_text("# x\nOWN-TEST-001 one\n")
+    assert problems(tmp_path) == ["versions.lock:2: 'OWN-TEST-001 one' is no line of a lock"]
