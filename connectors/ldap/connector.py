@@ -215,6 +215,7 @@ class Mapper:
                     credential_id=f"{account}:ssh_key:SHA256:{print_}",
                     account_id=account,
                     kind="ssh_key",
+                    status="active",  # a directory has no other state: hosts honour what it lists until it is removed
                 )
 
     def _certificates(self, account: str, entry: Entry) -> Iterator[Credential]:
@@ -259,9 +260,7 @@ def reports(profile: Profile | None, settings: Settings) -> Mapping[str, frozens
     groups = {"source", "entitlement_id", "kind", "name", "description", "owner_ref", "membership"}
     if settings.privileged_groups or profile in (None, ACTIVE_DIRECTORY):
         groups.add("privileged")
-    credentials = {"source", "credential_id", "account_id", "kind", "created_at", "expires_at", "rotated_at"}
-    if profile in (None, ACTIVE_DIRECTORY):
-        credentials.add("status")
+    credentials = {"source", "credential_id", "account_id", "kind", "status", "created_at", "expires_at", "rotated_at"}
     grants = {"source", "principal_kind", "principal_id", "entitlement_id", "assignment"}
     return {
         "accounts": frozenset(accounts),
