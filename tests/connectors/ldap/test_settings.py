@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from connectors.ldap.settings import Settings
+from reconciler.sdk.settings import SourceSettings
 
 GOOD: dict[str, Any] = {"connector": "ldap", "url": "ldap://127.0.0.1:3890", "base_dn": "dc=acme,dc=test"}
 SIGNED_IN: dict[str, Any] = {"bind_dn": "cn=reader", "bind_password": "env:LDAP_PASSWORD"}
@@ -78,3 +80,9 @@ def test_a_password_travels_encrypted_or_on_loopback(changes: dict[str, Any]) ->
 
 def test_every_key_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_readme_lists_every_key_as_the_settings_describe_it() -> None:
+    readme = (Path(__file__).parents[3] / "connectors" / "ldap" / "README.md").read_text().splitlines()
+    own = {name: field for name, field in Settings.model_fields.items() if name not in SourceSettings.model_fields}
+    assert [name for name, field in own.items() if f"| `{name}` | {field.description} |" not in readme] == []

@@ -11,6 +11,7 @@ from cryptography import x509
 from connectors.ldap import open_source
 from reconciler.sdk.connector import Partition, Source
 from reconciler.sdk.errors import Misbehaved, Refused, Unreachable
+from reconciler.sdk.testing import check_source
 from tests.connectors.ldap.company import CERTIFICATE, GROUPS, PEOPLE, SECRET, company, group, person
 from tests.connectors.ldap.pulling import NoParents, Pulled, pull, settings, source
 from tests.servers.slapd import (
@@ -127,6 +128,11 @@ async def test_every_column_that_is_filled_is_reported_and_no_other(slapd: Slapd
         filled = {name for row in pulled.rows for name in row.__struct_fields__ if getattr(row, name) is not None}
         assert filled <= reader.reports[table]
     assert "privileged" not in reader.reports["entitlements"]
+
+
+async def test_the_contract_is_kept(slapd: Slapd, monkeypatch: M) -> None:
+    reader = source(slapd.url, monkeypatch, page_size=3, attributes=["employeeNumber"], privileged_groups=["one"])
+    assert await check_source(reader, unfilled={"accounts": {"owner_ref"}}) == []
 
 
 async def test_canaries_are_known_by_any_spelling_of_their_dn(slapd: Slapd, monkeypatch: M) -> None:
