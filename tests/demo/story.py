@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tests.demo import cloud, directory, governance, planted
-from tests.demo.company import ESTATE, ZONE, Company
+from tests.demo.company import ESTATE, LDAP, ZONE, Company
 from tests.servers.moto_server import KEYS, serve
-from tests.simulators.ldap_server import LdapServer
+from tests.simulators.ldap_server import Faults, LdapServer
 
 NIGHTS = 14
 """Nights that the story has; after them it starts anew."""
 
 _MARK = "night.json"
+_START: dict[str, Any] = {"night": 0, "open": []}
 _LDAP_PASSWORD = "MERIDIAN_LDAP_PASSWORD"
 _CONFIG = """\
 # Written by `make demo`. The servers of this company run only while the demonstration does.
@@ -67,26 +68,37 @@ class Night:
     findings: Sequence[Mapping[str, Any]]
     found: frozenset[str]
     expected: frozenset[str]
+    blind: bool = False
     complaint: str = ""
 
     @property
     def went_well(self) -> bool:
-        """Whether the product read everything and found what was planted and nothing else."""
-        return self.exit_code in {0, 1} and self.found == self.expected
+        """Whether the product saw what there was to see, and found what was planted and nothing else."""
+        return self.exit_code in ({3} if self.blind else {0, 1}) and self.found == self.expected
 
 
-def next_night(folder: Path, *, reset: bool = False) -> Night:
-    """Serve the company as it stands on the next night of the story, and run the product on it."""
+def next_night(folder: Path, *, reset: bool = False, blind: bool = False) -> Night:
+    """Serve the company as it stands on the next night of the story, and run the product on it.
+
+    ``blind``: tonight the directory hides its service accounts, the canary among them, and answers as if all were
+    well. Nothing of the directory may then be opened or resolved.
+    """
     mark = folder / _MARK
-    number = json.loads(mark.read_text())["night"] + 1 if mark.is_file() and not reset else 1
+    before: dict[str, Any] = _START if reset or not mark.is_file() else json.loads(mark.read_text(encoding="utf-8"))
+    number = before["night"] + 1
     if number == 1 or number > NIGHTS:
-        number = 1
+        number, before = 1, _START
         _clear(folder)
     company, claims = planted.broken(number)
     folder.mkdir(parents=True, exist_ok=True)
     with (
         serve() as aws,
-        LdapServer(directory.entries(company), users={directory.READER: directory.PASSWORD}, profile="ad") as ldap,
+        LdapServer(
+            directory.entries(company),
+            users={directory.READER: directory.PASSWORD},
+            profile="ad",
+            faults=Faults(hidden=[directory.SERVICES] if blind else []),
+        ) as ldap,
     ):
         ids = cloud.seed(aws, company)
         expected = planted.subjects(claims, ids)
@@ -96,8 +108,12 @@ def next_night(folder: Path, *, reset: bool = False) -> Night:
         ran = _product(folder, "run", "--as-of", company.as_of.isoformat(), "--json")
     said = json.loads(ran.stdout) if ran.returncode in {0, 1, 3} and ran.stdout else {}
     findings = _reported(said) if said else []
+    found = _keys(finding for finding in findings if finding["state"] != "resolved")
     if said:
-        mark.write_text(json.dumps({"night": number}) + "\n", encoding="utf-8")
+        mark.write_text(json.dumps({"night": number, "open": sorted(found)}) + "\n", encoding="utf-8")
+    due = _keys(expected)
+    if blind:
+        due = frozenset(key for key in due if LDAP not in key) | frozenset(key for key in before["open"] if LDAP in key)
     return Night(
         number=number,
         folder=folder,
@@ -105,8 +121,9 @@ def next_night(folder: Path, *, reset: bool = False) -> Night:
         exit_code=ran.returncode,
         said=said,
         findings=findings,
-        found=_keys(finding for finding in findings if finding["state"] != "resolved"),
-        expected=_keys(expected),
+        found=found,
+        expected=due,
+        blind=blind,
         complaint=ran.stderr,
     )
 
@@ -125,12 +142,15 @@ def tell(night: Night, out: TextIO) -> int:
         return 2
     incomplete = [part for part in said["coverage"] if part["status"] != "COMPLETE"]
     print(f"  {len(said['coverage'])} parts read, {len(incomplete)} of them not whole", file=out)
-    moves = ("new", "persisting", "reopened", "resolved")
+    for part in incomplete:
+        print(f"    {part['source']} {part['table_name']}: {part['status']}: {' '.join(part['gaps'] or [])}", file=out)
+    moves = ("new", "persisting", "reopened", "unverified", "resolved")
     print(f"  {', '.join(f'{said[move]} {move}' for move in moves)}\n", file=out)
     for line in _table(night.findings):
         print(f"  {line}", file=out)
     missed, extra = night.expected - night.found, night.found - night.expected
-    print(f"\n  {len(night.expected)} findings were planted: {len(missed)} missed, {len(extra)} too many", file=out)
+    due = "stand, those of the blind spot as last known" if night.blind else "were planted"
+    print(f"\n  {len(night.expected)} findings {due}: {len(missed)} missed, {len(extra)} too many", file=out)
     for text in sorted([f"missed   {key}" for key in missed] + [f"too many {key}" for key in extra]):
         print(f"    {text}", file=out)
     report = next(path for path in said["reports"] if path.endswith(".html"))
@@ -148,8 +168,8 @@ def _reported(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _table(findings: Iterable[Mapping[str, Any]]) -> list[str]:
-    states = ("new", "persisting", "reopened", "resolved")
-    counted = Counter((f["rule_id"], f["rule"], f["severity"], f["state"]) for f in findings)
+    states = ("new", "persisting", "reopened", "unverified", "resolved")
+    counted = Counter((f["rule_id"], f["rule"], f["severity"], _standing(f)) for f in findings)
     rules = sorted({key[:3] for key in counted}, key=lambda rule: rule[0])
     width = max((len(rule[1]) for rule in rules), default=0)
     head = f"{'rule':<11} {'':<{width}} {'severity':<9}" + "".join(f"{state:>11}" for state in states)
@@ -159,6 +179,11 @@ def _table(findings: Iterable[Mapping[str, Any]]) -> list[str]:
         for rule_id, name, severity in rules
     ]
     return [head, *rows]
+
+
+def _standing(finding: Mapping[str, Any]) -> str:
+    verified = finding["verified"] or finding["state"] == "resolved"
+    return str(finding["state"]) if verified else "unverified"
 
 
 def _keys(findings: Iterable[Mapping[str, Any]]) -> frozenset[str]:
