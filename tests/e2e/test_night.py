@@ -1,0 +1,228 @@
+"""The whole night over a real OpenLDAP, an AWS API server and governance files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import openpyxl  # type: ignore[import-untyped] # it ships no types
+import pyarrow.parquet as pq
+
+from tests.e2e.conftest import AS_OF, CANARY, PEOPLE, World
+from tests.servers.postgres import postgres
+from tests.servers.slapd import Slapd
+
+
+def by_rule(findings: list[dict[str, Any]], rule: str, column: str = "reason") -> set[str]:
+    return {
+        f[column] for f in findings if f["rule_id"] == rule and f["verdict"] == "violation" and f["state"] != "resolved"
+    }
+
+
+def logins(world: World) -> dict[str, str]:
+    """Return account_id -> login of the newest snapshot."""
+    newest = max((world.folder / "snapshots").glob("2*"))
+    rows = [
+        row for path in newest.rglob("*.parquet") if "accounts" in path.parts for row in pq.read_table(path).to_pylist()
+    ]
+    return {row["account_id"]: row["login"] for row in rows}
+
+
+def who(world: World, findings: list[dict[str, Any]], rule: str) -> set[str]:
+    """Return the logins of the accounts that a rule found."""
+    known = logins(world)
+    return {
+        known[f["subject"]["account_id"]]
+        for f in findings
+        if f["rule_id"] == rule and f["verdict"] == "violation" and f["state"] != "resolved"
+    }
+
+
+def test_the_planted_problems_are_found_and_nothing_else(world: World) -> None:
+    said = world.run(code=1)
+    assert {part["status"] for part in said["coverage"]} == {"COMPLETE"}
+    assert said["blocked"] == []
+    found = world.findings()
+    assert who(world, found, "IG-LVR-001") == {"bob", "bob-tagged"}
+    assert who(world, found, "IG-ORP-001") == {"ghost"}
+    assert who(world, found, "IG-SUP-001") == {"dirk"}
+    assert {f["person_id"] for f in found if f["rule_id"] == "IG-LVR-002"} == {"P2"}
+    assert {f["subject"]["source"] for f in found if f["rule_id"] == "IG-CRD-001"} == {"aws"}
+    assert len([f for f in found if f["rule_id"] == "IG-CRD-001"]) == 2
+    assert len([f for f in found if f["rule_id"] == "IG-EXC-001"]) == 1
+    unapproved = [f for f in found if f["rule_id"] == "IG-APR-001" and f["source"] == "corp-ldap"]
+    assert {f["person_id"] for f in unapproved} == {"P2"}, "ada and dirk hold approved groups"
+    assert {f["person_id"] for f in found if f["rule_id"] == "IG-APR-002"} == {"P1"}
+
+
+def test_the_json_contract_of_a_finding(world: World) -> None:
+    world.run(code=1)
+    finding = world.findings("--rule", "IG-LVR-001", "--source", "corp-ldap")[0]
+    keys = "finding_id rule_id rule verdict severity state source subject reason person_id first_seen last_seen".split()  # noqa: SIM905 - the contract's own words
+    assert set(keys) <= set(finding)
+    assert finding["subject"].keys() == {"source", "account_id"}
+    assert (finding["rule"], finding["severity"], finding["state"]) == ("leaver_keeps_account", "critical", "new")
+    assert (finding["source"], finding["person_id"], finding["first_seen"]) == ("corp-ldap", "P2", AS_OF)
+
+
+def test_nested_groups_are_grants_to_entitlements(world: World) -> None:
+    said = json.loads(world.ask("pull", "--json", code=0).stdout)
+    folder = Path(said["folder"])
+    tables = {
+        t: [r for p in folder.rglob("*.parquet") if t in p.parts for r in pq.read_table(p).to_pylist()]
+        for t in ("entitlements", "grants")
+    }
+    names = {row["entitlement_id"]: row["name"] for row in tables["entitlements"]}
+    nested = {
+        (names[r["principal_id"]], names[r["entitlement_id"]])
+        for r in tables["grants"]
+        if r["principal_kind"] == "entitlement"
+    }
+    assert nested >= {("admins", "staff"), ("operators", "admins"), ("staff", "operators")}
+
+
+def test_the_second_night_shows_what_persists_what_is_mended_and_what_returns(world: World) -> None:
+    first = world.run(code=1)
+    assert first["persisting"] == first["resolved"] == 0
+    again = world.run(code=1)
+    assert (again["new"], again["resolved"]) == (0, 0)
+    assert again["persisting"] == first["new"]
+    assert {f["state"] for f in world.findings()} == {"persisting"}
+    ids = {f["finding_id"] for f in world.findings()}
+
+    people = world.folder / "qms" / "people.csv"
+    broken = people.read_text()
+    people.write_text(broken.replace("2026-01-31", "2026-12-31"))
+    mended = world.run(code=1)
+    assert mended["resolved"] >= 3
+    resolved = world.findings("--state", "resolved")
+    assert {f["person_id"] for f in resolved if f["rule_id"] == "IG-LVR-001"} == {"P2"}
+
+    people.write_text(broken)
+    returned = world.run(code=1)
+    assert returned["reopened"] == mended["resolved"]
+    assert {f["finding_id"] for f in world.findings()} == ids
+    shown = json.loads(world.ask("findings", "show", resolved[0]["finding_id"], "--json", code=0).stdout)
+    assert [change["change"] for change in shown["history"]] == ["opened", "resolved", "reopened"]
+
+
+def test_a_replay_gives_the_same_verdicts_and_writes_nothing(world: World) -> None:
+    night = world.run(code=1)
+    before = world.findings()
+    (world.folder / "qms" / "people.csv").write_text("person_id,full_name\nP9,Nobody\n")
+    replay = json.loads(world.ask("run", "--replay", night["snapshot"], "--json", code=1).stdout)
+    assert replay["digest"] == night["digest"]
+    assert replay["same_as_recorded"] is True
+    assert world.findings() == before
+    other = json.loads(
+        world.ask("run", "--replay", night["snapshot"], "--as-of", "2026-01-15T00:00:00Z", "--json").stdout
+    )
+    assert other["same_as_recorded"] is False
+    assert "IG-LVR-001" not in {v["rule_id"] for v in other["verdicts"]}
+
+
+def test_pull_then_evaluate_is_a_night_too(world: World) -> None:
+    world.ask("pull", "--as-of", AS_OF, code=0)
+    dry = json.loads(world.ask("evaluate", "--dry-run", "--json", code=1).stdout)
+    assert world.findings() == []
+    wet = json.loads(world.ask("evaluate", "--json", code=1).stdout)
+    assert wet["digest"] == dry["digest"]
+    assert wet["new"] == len(world.findings()) > 0
+
+
+def test_reports_in_every_format(world: World) -> None:
+    night = world.run(code=1)
+    (html,) = night["reports"]
+    page = Path(html).read_text()
+    assert "Bob Left" in page
+    assert "<script src" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace(world.aws_url, "")
+    for ending in ("xlsx", "csv", "json"):
+        target = world.folder / f"findings.{ending}"
+        assert world.ask("report", "-o", target, code=0).stdout.strip() == str(target)
+        assert target.stat().st_size > 500
+    assert openpyxl.load_workbook(world.folder / "findings.xlsx").sheetnames[0] == "Summary"
+    assert len(json.loads((world.folder / "findings.json").read_text())["findings"]) == len(world.findings())
+
+
+def test_a_canary_that_did_not_come_back_opens_and_closes_nothing(world: World) -> None:
+    world.run(code=1)
+    before = [(f["finding_id"], f["state"] == "resolved") for f in world.findings()]
+    config = world.config.read_text()
+    world.config.write_text(config.replace(CANARY, f"uid=nightingale,{PEOPLE}"))
+    night = world.run(code=3)
+    assert [(f["finding_id"], f["state"] == "resolved") for f in world.findings()] == before
+    gaps = [gap for part in night["coverage"] if part["source"] == "corp-ldap" for gap in part["gaps"]]
+    assert any("nightingale" in gap for gap in gaps)
+    assert {entry["source"] for entry in night["blocked"]} >= {"corp-ldap"}
+
+
+def test_a_server_killed_leaves_every_finding_as_it_was(world: World, slapd: Slapd) -> None:
+    world.run(code=1)
+    before = {f["finding_id"]: (f["first_seen"], f["reason"]) for f in world.findings()}
+    slapd.kill()
+    night = world.run(code=3)
+    after = world.findings()
+    assert {f["finding_id"]: (f["first_seen"], f["reason"]) for f in after} == before
+    assert {f["state"] for f in after if f["source"] == "corp-ldap"} == {"persisting"}
+    assert not any(f["verified"] for f in after if f["source"] == "corp-ldap")
+    assert night["new"] == night["resolved"] == 0
+
+
+def test_a_mass_drop_is_held_until_somebody_accepts_it(world: World) -> None:
+    people = world.folder / "qms" / "people.csv"
+    crowd = "".join(f"X{n},Extra {n},,,,employee,,,\n" for n in range(200))
+    whole = people.read_text()
+    people.write_text(whole + crowd)
+    world.run(code=1)
+    people.write_text(whole)
+    held = world.run(code=3)
+    assert held["new"] == held["resolved"] == 0
+    (gap,) = [g for part in held["coverage"] if part["table_name"] == "people" for g in part["gaps"]]
+    assert "204 rows" in gap
+    assert "reconciler sources accept qms people" in gap
+    refused = world.ask(
+        "sources", "accept", "qms", "approvals", "--snapshot", held["snapshot"], "--by", "x", "--reason", "y"
+    )
+    assert refused.returncode == 2
+    said = world.ask(
+        "sources",
+        "accept",
+        "qms",
+        "people",
+        "--snapshot",
+        held["snapshot"],
+        "--by",
+        "Ada",
+        "--reason",
+        "spin-off",
+        code=0,
+    )
+    assert "204 to 4 rows" in said.stdout
+    assert world.run(code=1)["persisting"] > 0
+
+
+def test_findings_can_live_in_postgresql(world: World) -> None:
+    with postgres() as server:
+        url = server.url(server.new_database())
+        world.config.write_text(world.config.read_text().replace("sqlite:///reconciler.db", url))
+        assert world.run(code=1)["new"] == len(world.findings())
+        assert world.run(code=1)["new"] == 0
+    answer = world.ask("findings", "list", code=4)
+    assert "postgresql" in answer.stderr
+
+
+def test_several_aws_accounts_by_assumed_role(world: World, moto: Any) -> None:
+    other = moto.client("iam", "210987654321")
+    other.create_user(UserName="far-away")
+    other.close()
+    accounts = (
+        'accounts = [{ account_id = "123456789012" }, '
+        '{ account_id = "210987654321", role_arn = "arn:aws:iam::210987654321:role/reader" }]'
+    )
+    world.config.write_text(world.config.read_text().replace('connector = "aws"', f'connector = "aws"\n{accounts}'))
+    said = json.loads(world.ask("pull", "--json", code=0).stdout)
+    parts = {p["partition"] for p in said["coverage"] if p["source"] == "aws"}
+    assert parts == {"123456789012", "210987654321"}
+    assert "far-away" in logins(world).values()
