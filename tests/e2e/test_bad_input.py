@@ -73,10 +73,10 @@ def test_a_wrong_configuration_exits_with_2(quick: World, old: str, new: str, sa
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("people.csv", 'person_id,full_name\nP1,"Ada\nP2,Bob\n', "people.csv:2"),
-        ("people.csv", "person_id,full_name\nP1,Ada\nP2,Bob,more\n", "people.csv:3"),
+        ("people.csv", 'person_id,full_name\nP1,"Ada\nP2,Bob\n', "people.csv, line 2"),
+        ("people.csv", "person_id,full_name\nP1,Ada\nP2,Bob,more\n", "people.csv, line 3"),
         ("people.csv", "person_id,ful_name\nP1,Ada\n", "full_name"),
-        ("people.csv", "person_id,full_name\nP1,Ada\nP1,Bob\n", "people.csv:3"),
+        ("people.csv", "person_id,full_name\nP1,Ada\nP1,Bob\n", "people.csv, line 3"),
         ("people.csv", "full_name\nAda\n", "person_id"),
         ("people.csv", "person_id,ends_on\nP1,31.12.2026\n", "ends_on"),
         ("people.csv", "", "people.csv"),
