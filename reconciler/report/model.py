@@ -153,7 +153,7 @@ def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportMod
     return ReportModel(
         run=run,
         time_zone=time_zone,
-        sentences=sentences(_counts(tallies, len(unknown)), seen),
+        sentences=sentences(_counts(tallies, standing_ones), seen),
         coverage=seen,
         tallies=tallies,
         violations=sections[0],
@@ -187,9 +187,14 @@ def _worst_first() -> tuple[Severity, ...]:
     return ("critical", "high", "medium", "low")
 
 
-def _counts(tallies: Sequence[Tally], unknown: int) -> Mapping[str, int]:
+def _counts(tallies: Sequence[Tally], standing_ones: Sequence[Finding]) -> Mapping[str, int]:
     totals = {each: sum(getattr(tally, each) for tally in tallies) for each in (*STANDINGS, "open")}
-    return totals | {tally.severity: tally.open for tally in tallies} | {"not_evaluable": unknown}
+    return {
+        **totals,
+        **{tally.severity: tally.open for tally in tallies},
+        "not_evaluable": sum(finding.verdict is not Outcome.VIOLATION for finding in standing_ones),
+        "unverified": sum(not finding.verified for finding in standing_ones),
+    }
 
 
 def _groups(findings: Iterable[Finding], run: Run) -> tuple[Group, ...]:
