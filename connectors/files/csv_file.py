@@ -39,13 +39,15 @@ class CsvFile:
     def rows(self, problems: Problems) -> Iterator[tuple[int, list[str]]]:
         """Yield line and fields of each row; a row with another number of fields is a problem and left out."""
         records = self._records(problems)
-        width = len(next(records, (0, ()))[1])
+        header = next(records, (0, ()))[1]
+        width = len(header)
         for line, fields in records:
             if len(fields) == width:
                 yield line, fields
             else:
-                found = "too few" if len(fields) < width else "too many"
-                problems.add(line, f"{found} fields: {len(fields)}, the header has {width}", _FIELDS)
+                found, at = ("too few", header[len(fields)]) if len(fields) < width else ("too many", header[-1])
+                where = f"none for column {at}" if found == "too few" else f"more than one after column {at}"
+                problems.add(line, f"{found} fields: {len(fields)}, the header has {width}; {where}", _FIELDS)
 
     def count(self) -> int | None:
         """Return None: a CSV file does not say how many rows it holds."""

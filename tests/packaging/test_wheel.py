@@ -69,7 +69,9 @@ def test_the_bundled_rules_are_found(command: Path) -> None:
 def test_a_run_from_the_root_folder_finds_a_leaver(command: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     folder.mkdir()
-    (folder / "people.csv").write_text("person_id,full_name,employee_id,ends_on,time_zone\np1,Ada Byron,7,2026-01-31,UTC\n")
+    (folder / "people.csv").write_text(
+        "person_id,full_name,employee_id,ends_on,time_zone\np1,Ada Byron,7,2026-01-31,UTC\n"
+    )
     (folder / "accounts.csv").write_text(
         "account_id,login,employee_id,status,can_sign_in\nu1,ada,7,enabled,true\nu2,ghost,,enabled,true\n"
     )
