@@ -67,8 +67,10 @@ def test_a_sound_rule_loads_and_passes_its_cases(tmp_path: Path) -> None:
             '"P1D"',
             '"P1M"',
             [
-                "old_account.toml:16: 'P1M' is no duration; write for example PT24H or P90D "
-                "(months and years have no fixed length)"
+                (
+                    "old_account.toml:16: 'P1M' is no duration; write for example PT24H or P90D "
+                    "(months and years have no fixed length)"
+                )
             ],
         ),
         ('type = "duration"', 'type = "time"', ["old_account.toml:15: unknown type 'time'"]),
@@ -110,8 +112,10 @@ def test_a_sound_rule_loads_and_passes_its_cases(tmp_path: Path) -> None:
         ),
         (
             '[{ source = "s", account_id = "a", verdict = "violation" }]',
-            '[\n{ source = "s", account_id = "a", verdict = "violation" },\n'
-            '{ source = "s", account_id = "a", verdict = "violation" }]',
+            (
+                '[\n{ source = "s", account_id = "a", verdict = "violation" },\n'
+                '{ source = "s", account_id = "a", verdict = "violation" }]'
+            ),
             ["old_account.toml:23: expect names a subject twice"],
         ),
         ("id =", "id = [", ["old_account.toml:2: not TOML: Unclosed array"]),
