@@ -1,0 +1,21 @@
+"""``make bench``: every benchmark, one after the other; 1 where one is past its limit."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.bench import bench_pull, bench_rules
+from tests.bench.bench_pull import say
+
+
+def main() -> int:
+    """Run them all; figures are ratios within one run, since machines differ and are shared."""
+    worst = 0
+    for title, bench in (("pull", bench_pull), ("rules", bench_rules)):
+        say(f"\n--- {title}")
+        worst = max(worst, bench.main())
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
