@@ -18,6 +18,8 @@ def neutral(text: str) -> str:
     full-width, small or raised form of one, and a text that begins with a tab or a line break. Parts begin at
     the start and after ``;``, tab and line breaks, where a spreadsheet set to another separator cuts a cell.
     """
+    if text[:1].isalnum() and not _CELLS.search(text):
+        return text  # nearly every cell
     if text[:1] in {"\t", "\r", "\n"}:
         text = f"'{text}"
     starts = [0, *(match.end() for match in _CELLS.finditer(text))]

@@ -207,9 +207,10 @@ def _product(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the real command, as an operator would."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     secrets = {_LDAP_PASSWORD: directory.PASSWORD, "AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
+    apart = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}  # whoever runs this may have own
     return subprocess.run(
         [sys.executable, "-m", "reconciler", *arguments, "--config", str(folder / "reconciler.toml")],
-        env=inherited | secrets,
+        env=inherited | secrets | apart,
         capture_output=True,
         text=True,
         check=False,
