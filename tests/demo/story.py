@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
+from unittest.mock import patch
 
 from tests.demo import cloud, directory, governance, planted
 from tests.demo.company import ESTATE, LDAP, ZONE, Company
@@ -92,6 +94,7 @@ def next_night(folder: Path, *, reset: bool = False, blind: bool = False) -> Nig
     company, claims = planted.broken(number)
     folder.mkdir(parents=True, exist_ok=True)
     with (
+        _apart(),
         serve() as aws,
         LdapServer(
             directory.entries(company),
@@ -155,7 +158,8 @@ def tell(night: Night, out: TextIO) -> int:
         print(f"    {text}", file=out)
     report = next(path for path in said["reports"] if path.endswith(".html"))
     print(f"\n  Report: {report}", file=out)
-    print(f"  Look closer: reconciler findings list --config {night.folder / 'reconciler.toml'}", file=out)
+    command = os.path.relpath(Path(sys.executable).with_name("reconciler"))
+    print(f"  Look closer: {command} findings list --config {night.folder / 'reconciler.toml'}", file=out)
     print("  Run it again for the next night: some is mended, something new goes wrong.", file=out)
     return 0 if night.went_well else 1
 
@@ -203,14 +207,22 @@ def _config(ldap: str, aws: str) -> str:
     )
 
 
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Keep away the AWS settings and proxies of whoever runs this: the company is on loopback."""
+    with patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+            del os.environ[name]
+        os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        yield
+
+
 def _product(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the real command, as an operator would."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     secrets = {_LDAP_PASSWORD: directory.PASSWORD, "AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
-    apart = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}  # whoever runs this may have own
     return subprocess.run(
         [sys.executable, "-m", "reconciler", *arguments, "--config", str(folder / "reconciler.toml")],
-        env=inherited | secrets | apart,
+        env=os.environ | secrets,
         capture_output=True,
         text=True,
         check=False,

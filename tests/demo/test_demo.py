@@ -25,7 +25,11 @@ RULES = {
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> list[story.Night]:
     folder = tmp_path_factory.mktemp("demo")
-    return [story.next_night(folder, blind=blind) for blind in (False, False, True)]
+    with pytest.MonkeyPatch.context() as patch:
+        # What the caller's own environment may hold must not reach the demonstration.
+        patch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        patch.setenv("AWS_PROFILE", "nobody")
+        return [story.next_night(folder, blind=blind) for blind in (False, False, True)]
 
 
 def per_rule(keys: frozenset[str]) -> dict[str, set[str]]:
