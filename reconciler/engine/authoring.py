@@ -93,7 +93,7 @@ def _explained(rule: Rule) -> Iterator[str]:
     yield "**Reads**"
     yield ""
     for name in rule.reads:
-        needed = [column for table, column in rule.needs if table == name]
+        needed = [" or ".join(columns) for table, columns in rule.needs if table == name]
         notes = ["may be absent"] if name in rule.optional else []
         notes += [f"needs {', '.join(needed)}"] if needed else []
         told = "; ".join(notes)

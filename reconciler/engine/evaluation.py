@@ -15,7 +15,7 @@ from reconciler.engine.lint import required_identity, wrapped
 from reconciler.engine.rule import Problem, Rule, RuleError
 from reconciler.engine.sandbox import RuleFailed, Sandbox
 from reconciler.engine.scopes import Scoping
-from reconciler.engine.workspace import Options, open_workspace
+from reconciler.engine.workspace import ROOM, Options, open_workspace
 from reconciler.errors import StoreError
 from reconciler.estate.results import Evaluation, Outcome, RuleResult, Scope, Verdict
 from reconciler.estate.tables import tables
@@ -112,7 +112,9 @@ class _Judge:
         try:
             self.sandbox.run(sql, self.rule.values(self.as_of), self.seconds, before=1)
         except RuleFailed as error:
-            raise self._broken(error.message, "Correct the rule, or give it more memory.", error.line or 1) from error
+            if error.starved:
+                raise StoreError(f"{info.rule_id} ran out of room: {error.message}", advice=ROOM) from error
+            raise self._broken(error.message, "Correct the rule.", error.line or 1) from error
 
     def _type(self, name: str) -> str:
         return self.rule.types.get(name, "VARCHAR")
@@ -208,7 +210,7 @@ class _Judge:
         except duckdb.Error as error:
             raise StoreError(
                 f"{self.rule.info.rule_id} could not be counted: {error}",
-                advice="Free disk space in the temporary folder, or raise engine.memory_mb.",
+                advice=ROOM,
             ) from error
 
 

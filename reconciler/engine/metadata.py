@@ -136,16 +136,21 @@ class MetadataReader:
                 self.notes.fault(f"unknown table {name!r}", f"Use one of: {', '.join(tables())}.", key, number)
         return names
 
-    def _needs(self, reads: list[str]) -> list[tuple[str, str]]:
+    def _needs(self, reads: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+        """Read ``table.column`` or ``table.one | table.other``, of which either will do."""
         needs = []
-        for number, name in enumerate(self._texts("needs")):
-            table, _, column = name.partition(".")
-            if table in tables() and tables()[table].column(column) and table in reads:
-                needs.append((table, column))
+        for number, text in enumerate(self._texts("needs")):
+            pairs = [part.strip().partition(".") for part in text.split("|")]
+            table = pairs[0][0]
+            known = all(
+                name == table and name in reads and name in tables() and tables()[name].column(column)
+                for name, _, column in pairs
+            )
+            if known:
+                needs.append((table, tuple(column for _, _, column in pairs)))
             else:
-                self.notes.fault(
-                    f"needs names {name!r}, which is no column of a table read", "Write table.column.", "needs", number
-                )
+                told = f"needs names {text!r}, which is no column of a table read"
+                self.notes.fault(told, "Write table.column.", "needs", number)
         return needs
 
     def _params(self) -> dict[str, Param]:

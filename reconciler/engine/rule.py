@@ -88,9 +88,9 @@ class Rule:
     """A rule that passed every check.
 
     ``reads`` names the estate tables in its SQL; those in ``optional`` count as empty where no source reports
-    them. ``needs`` are the (table, column) pairs without which nothing can be judged. ``columns`` are those
-    that must be loaded for it, by table; ``types`` those it selects, with DuckDB's name of their type; ``asked``
-    the parameters that its SQL names.
+    them. ``needs`` are tables, each with columns of which a source must report one, else nothing is judged.
+    ``columns`` are those that must be loaded for it, by table; ``types`` those it selects, with DuckDB's name of
+    their type; ``asked`` the parameters that its SQL names.
     """
 
     info: RuleInfo
@@ -99,7 +99,7 @@ class Rule:
     toml_path: Path
     reads: tuple[str, ...]
     optional: tuple[str, ...]
-    needs: tuple[tuple[str, str], ...]
+    needs: tuple[tuple[str, tuple[str, ...]], ...]
     params: Mapping[str, Param]
     cases: tuple[Case, ...]
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

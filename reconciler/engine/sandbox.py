@@ -28,12 +28,16 @@ _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 
 class RuleFailed(Exception):  # noqa: N818  # it is caught where the rule's name is known, and becomes a RuleError
-    """DuckDB refused or ended a rule's SQL; ``line`` is the line in the rule's own text, None where unknown."""
+    """DuckDB refused or ended a rule's SQL.
 
-    def __init__(self, message: str, line: int | None) -> None:
+    ``line`` is the line in the rule's own text, None where unknown; ``starved`` says that memory or disk ran out.
+    """
+
+    def __init__(self, message: str, line: int | None, *, starved: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.line = line
+        self.starved = starved
 
 
 class Sandbox:
@@ -109,7 +113,8 @@ class Sandbox:
             found = _LINE.search(text)
             line = max(int(found[1]) - before, 1) if found else None
             first = text.split("\n\nLINE", maxsplit=1)[0].replace("\n\n", " ").replace("\n", " ").strip()
-            raise RuleFailed(first, line) from error
+            starved = isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException)
+            raise RuleFailed(first, line, starved=starved) from error
 
     @contextmanager
     def _limited(self, seconds: float) -> Iterator[None]:

@@ -113,9 +113,10 @@ class Scoping:
             yield f"{source}: {table} is {status.value}: {told}"
 
     def _missing(self, rule: Rule, source: str, table: str) -> Iterator[str]:
-        for name, column in rule.needs:
-            if name == table and column not in self.coverage.columns_of(source, table):
-                yield f"{source} does not report {table}.{column}"
+        reported = set(self.coverage.columns_of(source, table))
+        for name, columns in rule.needs:
+            if name == table and not reported & set(columns):
+                yield f"{source} does not report {' or '.join(f'{table}.{column}' for column in columns)}"
 
     def _linkable(self, source: str) -> bool:
         people = {

@@ -19,6 +19,7 @@ from reconciler.estate.tables import Coverage, tables
 from reconciler.snapshot import Snapshot
 
 _DAMAGED = "Run `reconciler evaluate` on another snapshot, or pull again; verify() names an altered file."
+ROOM = "Free disk space in the temporary folder (TMPDIR), or raise engine.memory_mb."
 _ODD_BATCH = 50_000
 
 
@@ -49,13 +50,28 @@ class Workspace:
 
 @contextmanager
 def open_workspace(snapshot: Snapshot, rules: Sequence[Rule], options: Options) -> Iterator[Workspace]:
-    """Load the columns that the rules read; the folder is removed at the end, whatever happens."""
-    with tempfile.TemporaryDirectory(prefix="reconciler-", dir=options.folder) as name:
-        sandbox = Sandbox(folder=Path(name), threads=options.threads, memory_limit_mb=options.memory_limit_mb)
+    """Load the columns that the rules read; the folder is removed at the end, whatever happens.
+
+    Raises ``StoreError`` where the rows cannot be read, or memory or disk do not suffice.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="reconciler-", dir=options.folder)
+    except OSError as error:
+        raise StoreError(f"no temporary folder can be made: {error.strerror}", advice=ROOM) from error
+    with folder as name, _storing(Path(name), options) as sandbox:
+        yield _fill(sandbox, snapshot, rules, options)
+
+
+@contextmanager
+def _storing(folder: Path, options: Options) -> Iterator[Sandbox]:
+    try:
+        sandbox = Sandbox(folder=folder, threads=options.threads, memory_limit_mb=options.memory_limit_mb)
         try:
-            yield _fill(sandbox, snapshot, rules, options)
+            yield sandbox
         finally:
             sandbox.close()
+    except duckdb.Error as error:
+        raise StoreError(f"the rows could not be worked on: {error}", advice=ROOM) from error
 
 
 def _fill(sandbox: Sandbox, snapshot: Snapshot, rules: Sequence[Rule], options: Options) -> Workspace:

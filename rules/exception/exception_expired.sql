@@ -62,18 +62,23 @@ still as (
   where n.account_id is not null or (e.account_key is null and e.person_id is null)
 )
 select e.exception_id, s.source, s.account_id, coalesce(l.person_id, e.person_id) as person_id,
-       case when s.shown is null and a.can_sign_in is null then 'not_evaluable' else 'violation' end as verdict,
+       case when s.shown is null and a.usable is null then 'not_evaluable' else 'violation' end as verdict,
        concat(e.how, '; account ', coalesce(a.login, s.account_id),
               case
                 when s.shown is not null then concat(' still holds ', s.shown)
-                when a.can_sign_in is null then ', which it covered, may still sign in'
+                when a.usable is null then ', which it covered, may still sign in'
                 else concat(', which it covered, is still ', coalesce(a.status, 'usable'))
               end) as reason
 from still s
 join ended e on e.exception_id = s.exception_id
-left join accounts a on a.source = s.source and a.account_id = s.account_id
+left join (
+  select source, account_id, login, status,
+         coalesce(can_sign_in, case when status = 'enabled' then true
+                                    when status in ('disabled', 'deleted') then false end) as usable
+  from accounts
+) a on a.source = s.source and a.account_id = s.account_id
 left join links l on l.source = s.source and l.account_id = s.account_id
-where s.shown is not null or (a.account_id is not null and coalesce(a.can_sign_in, true))
+where s.shown is not null or (a.account_id is not null and coalesce(a.usable, true))
 union all
 select exception_id, source, cast(null as varchar), person_id, 'not_applicable',
        concat(how, '; it names no account, person or entitlement that could be looked up')

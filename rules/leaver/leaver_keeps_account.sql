@@ -1,6 +1,8 @@
 -- An account that can still be used after its owner's access has ended.
 with owned as (
-  select a.source, a.account_id, a.login, a.status, a.can_sign_in, l.person_id as linked_to,
+  select a.source, a.account_id, a.login, a.status, l.person_id as linked_to,
+         coalesce(a.can_sign_in, case when a.status = 'enabled' then true
+                                      when a.status in ('disabled', 'deleted') then false end) as usable,
          p.person_id, coalesce(p.full_name, p.person_id) as owner, p.ends_on, p.time_zone, p.status as person_status,
          access_deadline(p.ends_on, p.time_zone, $grace) as deadline,
          list_contains($ended_statuses, lower(trim(p.status))) as said_to_have_left
@@ -11,7 +13,7 @@ with owned as (
 select source, account_id, linked_to as person_id,
        case
          when person_id is null then 'not_applicable'
-         when deadline is null or can_sign_in is null then 'not_evaluable'
+         when deadline is null or usable is null then 'not_evaluable'
          else 'violation'
        end as verdict,
        case
@@ -22,7 +24,7 @@ select source, account_id, linked_to as person_id,
          when deadline is null then
            concat('account ', coalesce(login, account_id), ': ', owner, ' left on ', strftime(ends_on, '%Y-%m-%d'),
                   ' in the unknown time zone ', time_zone)
-         when can_sign_in is null then
+         when usable is null then
            concat(owner, ' left on ', strftime(ends_on, '%Y-%m-%d'), '; whether account ', coalesce(login, account_id),
                   ' can still sign in is unknown')
          else
@@ -31,5 +33,5 @@ select source, account_id, linked_to as person_id,
        end as reason
 from owned
 where person_id is null
-   or (coalesce(can_sign_in, true)
+   or (coalesce(usable, true)
        and (deadline <= $as_of or (deadline is null and (ends_on is not null or said_to_have_left))))

@@ -17,22 +17,24 @@ registered as (
   group by n.source, n.account_id
 ),
 unlinked as (
-  select a.source, a.account_id, a.login, a.kind, a.status, a.can_sign_in, l.state, l.candidates,
-         r.account_id is not null as registered
+  select a.source, a.account_id, a.login, a.kind, a.status, l.state, l.candidates,
+         r.account_id is not null as registered,
+         coalesce(a.can_sign_in, case when a.status = 'enabled' then true
+                                      when a.status in ('disabled', 'deleted') then false end) as usable
   from accounts a
   left join links l on l.source = a.source and l.account_id = a.account_id
   left join registered r on r.source = a.source and r.account_id = a.account_id
-  where l.person_id is null and coalesce(a.can_sign_in, true)
+  where l.person_id is null
 )
 select source, account_id,
        case
          when registered or kind = 'service' then 'not_applicable'
-         when can_sign_in is null then 'not_evaluable'
+         when usable is null then 'not_evaluable'
          else 'violation'
        end as verdict,
        concat(
          'account ', coalesce(login, account_id), ' is ',
-         coalesce(status, case when can_sign_in then 'usable' else 'of unknown status' end), ' and linked to nobody',
+         coalesce(status, case when usable then 'usable' else 'of unknown status' end), ' and linked to nobody',
          case
            when registered then ', but registered as special'
            when kind = 'service' then ', and the source declares it a service account'
@@ -40,6 +42,7 @@ select source, account_id,
            when state = 'proposed' then concat('; proposed: ', array_to_string(candidates, ', '), ' may fit')
            else '; no register of special accounts names it'
          end,
-         case when can_sign_in is null then '; whether it can sign in is unknown' else '' end
+         case when usable is null then '; whether it can sign in is unknown' else '' end
        ) as reason
 from unlinked
+where coalesce(usable, true)

@@ -21,7 +21,7 @@ over as (
 select a.source, a.account_id, o.person_id,
        case
          when o.person_id is null then 'not_applicable'
-         when o.cause in ('missing', 'zone', 'unknown') or a.can_sign_in is null then 'not_evaluable'
+         when o.cause in ('missing', 'zone', 'unknown') or a.usable is null then 'not_evaluable'
          else 'violation'
        end as verdict,
        case
@@ -36,10 +36,15 @@ select a.source, a.account_id, o.person_id,
              else ' has neither an end nor a status'
            end,
            '; account ', coalesce(a.login, a.account_id),
-           case when a.can_sign_in is null then ' may still sign in' else concat(' is still ', coalesce(a.status, 'usable')) end
+           case when a.usable is null then ' may still sign in' else concat(' is still ', coalesce(a.status, 'usable')) end
          )
        end as reason
-from accounts a
+from (
+  select source, account_id, login, status,
+         coalesce(can_sign_in, case when status = 'enabled' then true
+                                    when status in ('disabled', 'deleted') then false end) as usable
+  from accounts
+) a
 left join links l on l.source = a.source and l.account_id = a.account_id
 left join over o on o.person_id = l.person_id
-where o.person_id is null or (o.cause is not null and coalesce(a.can_sign_in, true))
+where o.person_id is null or (o.cause is not null and coalesce(a.usable, true))

@@ -212,6 +212,32 @@ def test_a_column_that_a_source_cannot_fill_blocks_the_rules_that_need_it(seal: 
     assert not scope(found["IG-ORP-001"]).blocked
 
 
+def test_either_of_two_columns_will_do_where_a_rule_says_so(seal: Seal, rules: list[Rule]) -> None:
+    keys = ("account_id", "login", "employee_id", "email")
+    one = Read("ldap", "accounts", ACCOUNTS, columns=(*keys, "status"))
+    assert not scope(judge(seal(estate(accounts=one)), rules)["IG-LVR-001"]).blocked
+    none = Read("ldap", "accounts", ACCOUNTS, columns=keys)
+    blocked = scope(judge(seal(estate(accounts=none)), rules)["IG-LVR-001"]).blocked
+    assert blocked == ("ldap does not report accounts.can_sign_in or accounts.status",)
+
+
+def test_room_that_ran_out_is_the_stores_fault_not_the_rules(seal: Seal, rules: list[Rule], tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no temporary folder can be made") as raised:
+        evaluate(seal(estate()), rules, as_of=NIGHT, options=Options(folder=tmp_path / "nowhere"))
+    assert "TMPDIR" in raised.value.advice
+    big = SQL.replace(
+        "from accounts a",
+        "from accounts a join (select list_sort(list(b.account_id order by b.account_id)) "
+        "as l from accounts b cross join accounts c cross join accounts d) as e on len(e.l) > 0",
+    )
+    many = [Account(source="ldap", account_id=f"account-number-{n}", can_sign_in=True) for n in range(400)]
+    hungry = _rule(tmp_path, big)
+    with pytest.raises(StoreError, match="OWN-TEST-001 ran out of room"):
+        evaluate(
+            seal([Read("ldap", "accounts", many)]), hungry, as_of=NIGHT, options=Options(memory_limit_mb=100, threads=1)
+        )
+
+
 def test_accounts_without_any_column_that_matches_cannot_be_linked(seal: Seal, rules: list[Rule]) -> None:
     accounts = Read("ldap", "accounts", ACCOUNTS, columns=("account_id", "status", "can_sign_in"))
     (blocked,) = scope(judge(seal(estate(accounts=accounts)), rules)["IG-ORP-001"]).blocked
