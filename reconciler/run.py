@@ -62,11 +62,6 @@ def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.
     ]
 
 
-def open_findings(settings: Settings) -> FindingStore:
-    """Open the database: an empty one is set up, an older one is refused."""
-    return FindingStore.open(settings.database_url)
-
-
 def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | SourceError]:
     """Ask each source what its credentials cannot see: gaps, or the error where nothing could be seen."""
 
@@ -146,7 +141,7 @@ def write_reports(
 def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[collect.Progress], None]) -> Night:
     """Do the whole night: rules, database, pull, verdicts, findings, reports."""
     rules = load_rules(settings)
-    store = open_findings(settings)
+    store = FindingStore.open(settings.database_url)
     unsealed = SnapshotStore(settings.snapshots).unsealed()
     snapshot = pull(settings, store, as_of=as_of or clock.now(), progress=progress)
     evaluation = evaluate(settings, snapshot, rules, as_of=snapshot.as_of)
@@ -163,7 +158,7 @@ def accept_drop(settings: Settings, *, source: str, table: str, snapshot: str, b
     """
     snapshots = SnapshotStore(settings.snapshots)
     before, now = collect.held_drop(snapshots, snapshots.open(snapshot), source, table)
-    open_findings(settings).accept_drop(
+    FindingStore.open(settings.database_url).accept_drop(
         source=source,
         table_name=table,
         snapshot=snapshot,

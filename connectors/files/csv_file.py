@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
@@ -39,7 +39,7 @@ class CsvFile:
     def rows(self, problems: Problems) -> Iterator[tuple[int, list[str]]]:
         """Yield line and fields of each row; a row with another number of fields is a problem and left out."""
         records = self._records(problems)
-        header = next(records, (0, ()))[1]
+        header: Sequence[str] = next(records, (0, ()))[1]
         width = len(header)
         for line, fields in records:
             if len(fields) == width:

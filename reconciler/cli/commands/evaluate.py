@@ -27,6 +27,7 @@ def command(
     from reconciler import run
     from reconciler.cli import output, summary
     from reconciler.errors import ConfigurationError
+    from reconciler.findings import FindingStore
     from reconciler.snapshot import SnapshotStore
 
     snapshots = SnapshotStore(settings.snapshots)
@@ -34,7 +35,7 @@ def command(
     if chosen is None:
         raise ConfigurationError(f"no sealed snapshot in {settings.snapshots}", advice="Run `reconciler pull` first.")
     rules = run.load_rules(settings)
-    store = run.open_findings(settings)
+    store = FindingStore.open(settings.database_url)
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of)
     if dry_run:

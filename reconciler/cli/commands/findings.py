@@ -49,10 +49,10 @@ def list_findings(
     With --json: one array; each item has finding_id, rule_id, rule, verdict, severity, state, source, subject
     (the identity columns), reason, person_id, first_seen and last_seen.
     """
-    from reconciler import run
     from reconciler.cli import output
+    from reconciler.findings import FindingStore
 
-    found = run.open_findings(settings).findings(
+    found = FindingStore.open(settings.database_url).findings(
         state=state,
         rule=rule,
         severity=severity,
@@ -89,10 +89,10 @@ def list_findings(
 @options.as_json
 def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
     """Show one finding (its id, or the start of it) with its whole history."""
-    from reconciler import run
     from reconciler.cli import output
+    from reconciler.findings import FindingStore
 
-    finding, history = run.open_findings(settings).show(finding_id)
+    finding, history = FindingStore.open(settings.database_url).show(finding_id)
     if machine:
         output.emit({"finding": finding, "history": history})
         return

@@ -24,9 +24,10 @@ def command(settings: Settings, as_of: datetime | None, *, machine: bool) -> int
     """
     from reconciler import clock, run
     from reconciler.cli import output, summary
+    from reconciler.findings import FindingStore
     from reconciler.snapshot import SnapshotStore
 
-    store = run.open_findings(settings)
+    store = FindingStore.open(settings.database_url)
     unsealed = SnapshotStore(settings.snapshots).unsealed()
     with output.pulling() as progress:
         snapshot = run.pull(settings, store, as_of=as_of or clock.now(), progress=progress)

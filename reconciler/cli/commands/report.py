@@ -25,12 +25,13 @@ def command(settings: Settings, fmt: str | None, output: Path | None) -> None:
     """Write the report of the last recorded run and print its path."""
     from reconciler import report, run
     from reconciler.errors import ConfigurationError
+    from reconciler.findings import FindingStore
 
     ending = output.suffix.lstrip(".").lower() if output else ""
     if fmt is None and ending and ending not in FORMATS:
         raise ConfigurationError(f"{output}: no report format .{ending}", advice=f"Use one of: {', '.join(FORMATS)}.")
     chosen = cast("Literal['html', 'xlsx', 'csv', 'json']", fmt or ending or "html")
-    store = run.open_findings(settings)
+    store = FindingStore.open(settings.database_url)
     last = store.last_run()
     if last is None:
         raise ConfigurationError("no run is recorded yet", advice="Do `reconciler run` first.")

@@ -45,11 +45,12 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
 def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str, *, machine: bool) -> int:
     from reconciler import run
     from reconciler.cli import output, summary
+    from reconciler.findings import FindingStore
     from reconciler.snapshot import SnapshotStore
 
     snapshot = SnapshotStore(settings.snapshots).open(name)
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, snapshot, run.load_rules(settings), as_of=as_of or snapshot.as_of)
-    recorded = run.open_findings(settings).run_of_snapshot(snapshot.snapshot_id)
+    recorded = FindingStore.open(settings.database_url).run_of_snapshot(snapshot.snapshot_id)
     code = run.exit_code(snapshot.coverage(), run.violations(evaluation), fail_on)
     return summary.replayed(evaluation, recorded, code, machine=machine)
