@@ -9,7 +9,7 @@ with registered as (
   join special_accounts s on s.source = n.source and lower(trim(s.account_id)) = n.name
   group by n.source, n.account_id
 ),
-held as (
+held as not materialized (
   select g.source, g.principal_kind, g.principal_id, g.entitlement_id, g.assignment, l.person_id,
          lower(g.source) as system, lower(g.entitlement_id) as id_key, lower(trim(e.name)) as name_key,
          coalesce(e.name, g.entitlement_id) as shown, lower(trim(e.environment)) as environment, e.privileged,
