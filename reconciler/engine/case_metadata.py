@@ -129,7 +129,8 @@ class CaseReader:
                 self.notes.fault(f"{table} has no column {name!r}", f"Use one of: {known}.", *at, name)
             elif not fits(column, value):
                 told = f"one of: {', '.join(column.values)}" if column.values else f"a value of type {column.type_name}"
-                self.notes.fault(f"{table}.{name} cannot be {value!r}", f"Write {told}.", *at, name)
+                shown = repr(value) if isinstance(value, str) else str(value)
+                self.notes.fault(f"{table}.{name} cannot be {shown}", f"Write {told}.", *at, name)
 
 
 def fits(column: Column, value: object) -> bool:

@@ -138,8 +138,6 @@ class Lint:
             self._sql(1, f"column {name!r} is not selected", "Select verdict, reason, identity and population key.")
         for name in sorted(set(types) - wanted - {"person_id"}):
             self._sql(1, f"selected column {name!r} leads nowhere", "Put it into reason, or into identity.")
-        if len(types) != len(output):
-            self._sql(1, "two selected columns have one name", "Name each once.")
         for name, kind in types.items():
             if name in _TEXTS and kind != "VARCHAR":
                 self._sql(1, f"column {name!r} is {kind}, not text", "Cast it, or select the right column.")

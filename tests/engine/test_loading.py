@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from reconciler.engine import RuleError, load, run_cases, write_lock
+from reconciler.engine.rule import parse_value
 from reconciler.errors import ConfigurationError
 from tests.engine.rulebook import SQL, TOML, write_rule
 
@@ -118,6 +119,15 @@ def test_a_sound_rule_loads_and_passes_its_cases(tmp_path: Path) -> None:
             ),
             ["old_account.toml:23: expect names a subject twice"],
         ),
+        ("expect = []", "expect = [1]", ["old_account.toml:25: expect is no list of rows"]),
+        ("expect = []", "expect = []\nparams.age = 7", ["old_account.toml:26: 7 is no duration"]),
+        ("expect = []", "expect = []\nparams = 7", ["old_account.toml:26: params is no table"]),
+        ('name = "silent"', "name = 7", ["old_account.toml:22: the case has no name"]),
+        (
+            "created_at = 2026-01-01T00:00:00Z",
+            "created_at = 2026-01-01T00:00:00",
+            ["old_account.toml:20: accounts.created_at cannot be 2026-01-01 00:00:00"],
+        ),
         ("id =", "id = [", ["old_account.toml:2: not TOML: Unclosed array"]),
     ],
 )
@@ -171,6 +181,79 @@ def test_each_fault_of_the_sql_is_named_with_its_line(tmp_path: Path, old: str, 
     write_rule(tmp_path, sql=SQL.replace(old, new, 1))
     found = problems(tmp_path)
     assert any(problem.startswith(expected) for problem in found), found
+
+
+def test_params_and_cases_of_another_shape_are_named(tmp_path: Path) -> None:
+    head = TOML[: TOML.index("[params.age]")]
+    write_rule(tmp_path, toml=f"{head}params = 1\ncase = 2\n")
+    assert problems(tmp_path) == [
+        "old_account.toml:14: params is no table",
+        "old_account.toml:15: case is no list of tables",
+    ]
+
+
+def test_a_built_table_is_no_population(tmp_path: Path) -> None:
+    toml = TOML.replace('"accounts"', '"coverage"').replace("given.accounts", "given.coverage")
+    for old, new in (
+        (", can_sign_in = true", ""),
+        (", created_at = 2026-01-01T00:00:00Z", ""),
+        ('account_id = "a"', 'table_name = "t", partition = "a"'),
+        ('"account_id"', '"table_name", "partition"'),
+    ):
+        toml = toml.replace(old, new)
+    sql = """select c.source, c.partition, c.table_name, 'violation' as verdict, c.status as reason
+    from coverage c where $as_of - $age is not null"""
+    write_rule(tmp_path, sql=sql, toml=toml)
+    assert problems(tmp_path) == ["old_account.toml:12: coverage cannot be a population"]
+
+
+def test_subjects_of_an_identity_table_need_their_source(tmp_path: Path) -> None:
+    write_rule(tmp_path, toml=TOML.replace('["source", "account_id"]', '["account_id"]'))
+    assert problems(tmp_path) == ["old_account.toml:13: identity lacks source"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "value"),
+    [
+        ("duration", "P1WT1H30M5S", timedelta(weeks=1, hours=1, minutes=30, seconds=5)),
+        ("duration", timedelta(1), timedelta(1)),
+        ("integer", 3, 3),
+        ("number", 3, 3.0),
+        ("text", "a", "a"),
+        ("boolean", False, False),
+        ("list of text", ["a"], ["a"]),
+        ("date", date(2026, 1, 1), date(2026, 1, 1)),
+    ],
+)
+def test_a_parameter_takes_its_type(kind: str, raw: object, value: object) -> None:
+    assert parse_value(kind, raw) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        ("duration", "P"),
+        ("duration", "PT"),
+        ("duration", "P1DT"),
+        ("integer", True),
+        ("number", True),
+        ("integer", "3"),
+        ("text", 3),
+        ("boolean", 1),
+        ("list of text", ["a", 1]),
+        ("list of text", "a"),
+        ("date", datetime(2026, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_parameter_refuses_other_types(kind: str, raw: object) -> None:
+    with pytest.raises(ValueError, match="is no "):
+        parse_value(kind, raw)
+
+
+def test_a_parameter_may_be_held_to_some_values(tmp_path: Path) -> None:
+    write_rule(tmp_path, toml=TOML.replace('default = "P1D"', 'default = "P1D"\nvalues = ["P1D", "P2D"]'))
+    with pytest.raises(ConfigurationError, match="'P3D' is none of: P1D, P2D"):
+        load([tmp_path], {"OWN-TEST-001": {"age": "P3D"}})
 
 
 def test_every_problem_of_every_rule_is_told_at_once(tmp_path: Path) -> None:
