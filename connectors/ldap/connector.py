@@ -28,7 +28,9 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 _PEOPLE = frozenset(("person", "organizationalperson", "inetorgperson"))
-_MANAGED = frozenset(("msds-managedserviceaccount", "msds-groupmanagedserviceaccount"))
+_MANAGED = frozenset(
+    ("msds-managedserviceaccount", "msds-groupmanagedserviceaccount", "msds-delegatedmanagedserviceaccount")
+)
 _CERTIFICATES = ("userCertificate;binary", "userCertificate")
 _NO_EXPIRY_389 = "20380119031407Z"
 """What 389 Directory Server writes where a password never expires."""

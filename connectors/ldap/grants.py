@@ -172,16 +172,21 @@ class GrantChain:
         profile = self._profile
         if profile is not ACTIVE_DIRECTORY and not self._resolver.has_numbers:
             return  # no group of this directory can be anybody's primary one
-        accounts = self._settings.user_filter or profile.accounts
+        condition = self._settings.user_filter or profile.accounts
+        if profile is not ACTIVE_DIRECTORY:
+            condition = f"(&{condition}({profile.primary}=*))"
+        # In Active Directory every account has one: it is asked of all, so that one that is hidden shows as a gap.
         attributes = (profile.id_attribute, profile.primary, "objectSid")
-        search = Search(base, f"(&{accounts}({profile.primary}=*))", attributes, self._settings.page_size)
+        search = Search(base, condition, attributes, self._settings.page_size)
         for answer in self._client.pages(search):
             for entry in answer.entries:
                 number = self._primary_number(entry)
                 holder = Holder("account", self._mapper.identifier(entry))
                 groups = self._resolver.by_number(number) if number else []
                 if not groups and profile is ACTIVE_DIRECTORY:
-                    self._tell(Gap("grants", entry.dn, f"its primary group {number or ''} is not to be seen"))
+                    self._tell(
+                        Gap("grants", entry.dn, f"its primary group{f' {number}' if number else ''} is not to be seen")
+                    )
                 for group in groups:
                     yield from self._row(group, holder, "direct")
 

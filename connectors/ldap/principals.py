@@ -70,24 +70,31 @@ def build(client: Client, profile: Profile, settings: Settings) -> Index:
     index = Index()
     by_login = False
     for base in settings.group_bases:
+        by_login = by_login or _lists_logins(client, base, settings.group_filter or profile.groups)
         for entry in _read(client, base, settings.group_filter or profile.groups, _group_attributes(profile), settings):
             number = group_number(entry, profile)
             holder = Holder("entitlement", identifier(entry, profile))
             index.add(index.holders, normalise(entry.dn), holder)
             if number:
                 index.numbers.setdefault(number, []).append(holder.identifier)
-            by_login = by_login or "posixgroup" in entry.classes()
-    wanted = (profile.id_attribute, *(() if profile is ACTIVE_DIRECTORY else ("uid", profile.primary)))
+    numbered = () if profile is ACTIVE_DIRECTORY else (profile.primary,)
+    wanted = (profile.id_attribute, *numbered, *(profile.member_logins if by_login else ()))
     for base in settings.bases:
         for entry in _read(client, base, settings.user_filter or profile.accounts, wanted, settings):
             key = normalise(entry.dn)
             if digest(key) in index.holders:
                 continue  # both filters match it: as a group it was indexed first, and as a group it holds
-            holder = Holder("account", identifier(entry, profile), entry.text(profile.primary) or "")
+            holder = Holder("account", identifier(entry, profile), entry.text(*numbered) or "")
             index.add(index.holders, key, holder)
-            for login in entry.texts("uid") if by_login else ():
-                index.add(index.logins, login.casefold(), holder)
+            if by_login:
+                for login in {login.casefold() for name in profile.member_logins for login in entry.texts(name)}:
+                    index.add(index.logins, login, holder)
     return index
+
+
+def _lists_logins(client: Client, base: str, condition: str) -> bool:
+    """Say whether any group below ``base`` lists members by uid: the accounts' logins are read only then."""
+    return bool(client.page(Search(base, f"(&{condition}(memberUid=*))", ("1.1",), 1), None).entries)
 
 
 def group_number(entry: Entry, profile: Profile) -> str | None:
@@ -99,7 +106,7 @@ def group_number(entry: Entry, profile: Profile) -> str | None:
 
 
 def _group_attributes(profile: Profile) -> tuple[str, ...]:
-    return (profile.id_attribute, profile.group_number, "objectClass")
+    return (profile.id_attribute, profile.group_number)
 
 
 def _read(client: Client, base: str, condition: str, attributes: Sequence[str], settings: Settings) -> Iterable[Entry]:
@@ -175,7 +182,8 @@ class Resolver:
         """Look for a uid in the whole server: an account outside every base DN must not pass for nobody."""
         if not self._contexts:
             return _gap(login, "is in no base_dn, and the server does not say what else it holds")
-        condition = f"(uid={escape_filter_chars(login)})"
+        names = self._profile.member_logins
+        condition = f"(|{''.join(f'({name}={escape_filter_chars(login)})' for name in names)})"
         for context in self._contexts:
             try:
                 found = self._client.beside().page(Search(context, condition, ("1.1",), 10), None)
@@ -199,9 +207,15 @@ class Resolver:
             return (
                 _gap(dn, "is an account of another domain: whom it names is not to be seen here") if foreign else None
             )
-        if not any(under(key, base) for base in self._bases[kind]):
+        if not any(under(key, base) and self._context(key) == self._context(base) for base in self._bases[kind]):
             return _gap(dn, f"is an {kind} outside every base_dn", f"base_dn that holds {dn}")
         return Holder(kind, identifier(found, self._profile), found.text(self._profile.primary) or "")
+
+    def _context(self, key: str) -> str:
+        """Return the partition that holds the entry: in Active Directory no search crosses from one to another."""
+        if self._profile is not ACTIVE_DIRECTORY:
+            return ""
+        return max((context for context in map(normalise, self._contexts) if under(key, context)), key=len, default="")
 
     def _kind(self, dn: str) -> PrincipalKind | None:
         mine, theirs = self._settings, self._profile
@@ -217,9 +231,13 @@ class Resolver:
         The server names the deepest entry of the path that exists for us. Where that is the entry right
         above, we can look there and the member is not there: it is gone. Where it is further up, the
         place itself is hidden or elsewhere, and the member may well exist.
+
+        Active Directory removes a deleted entry from all groups: a member that it lists and does not show
+        is there, and hidden.
         """
         above = parent(dn)
-        if not missing.denied and above and normalise(missing.matched) == above:
+        kept = self._profile is ACTIVE_DIRECTORY
+        if not kept and not missing.denied and above and normalise(missing.matched) == above:
             return None
         reason = missing.reason if missing.denied else "lies where this reader cannot look"
         return _gap(dn, reason, missing.permission or f"read access to {above or key}")

@@ -34,6 +34,8 @@ class Profile:
     group_number: str
     """The group's attribute that carries this number."""
     owner: tuple[str, ...]
+    member_logins: tuple[str, ...] = ("uid",)
+    """The account's attributes that a memberUid may name."""
 
 
 _POSIX_ACCOUNTS = (
@@ -98,7 +100,7 @@ ACTIVE_DIRECTORY = Profile(
     id_attribute="objectGUID",
     accounts=(
         "(|(&(objectCategory=person)(objectClass=user))(objectClass=msDS-ManagedServiceAccount)"
-        "(objectClass=msDS-GroupManagedServiceAccount))"
+        "(objectClass=msDS-GroupManagedServiceAccount)(objectClass=msDS-DelegatedManagedServiceAccount))"
     ),
     # Well-known principals (Authenticated Users, ...) hold memberships as groups do; foreign users are no group.
     groups="(|(objectClass=group)(&(objectClass=foreignSecurityPrincipal)(!(cn=S-1-5-21-*))))",
@@ -127,6 +129,7 @@ ACTIVE_DIRECTORY = Profile(
     primary="primaryGroupID",
     group_number="objectSid",
     owner=("managedBy",),
+    member_logins=("uid", "sAMAccountName"),
 )
 
 PROFILES = {profile.name: profile for profile in (OPENLDAP, ACTIVE_DIRECTORY, DIRECTORY_389)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
-from reconciler.sdk.errors import Misbehaved, Refused, Unreachable
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Unreachable
 from reconciler.sdk.records import Record
 
 from .client import PAGED_RESULTS, Client, Missing, Search, tls_context
@@ -18,13 +19,14 @@ from .connector import Mapper, reports
 from .dn import normalise, under
 from .grants import GrantChain
 from .principals import Index, Resolver, build
-from .profiles import PROFILES, Profile, detect, server_time
+from .profiles import ACTIVE_DIRECTORY, PROFILES, Profile, detect, server_time
 from .settings import Settings
 from .values import Entry
 
 TABLES = ("accounts", "entitlements", "grants", "credentials")
-_WITHOUT_PEOPLE = ("dc=domaindnszones,", "dc=forestdnszones,", "cn=configuration,")
-"""Partitions of Active Directory that every domain refers to and that hold no account and no group."""
+_WITHOUT_PEOPLE = re.compile(r"(cn=configuration|dc=domaindnszones|dc=forestdnszones)(,dc=[^,]+)+")
+"""Partitions of Active Directory that every domain refers to and that hold no account and no group of people."""
+_GLOBAL_CATALOG = (3268, 3269)
 
 
 @dataclass(slots=True)
@@ -122,11 +124,19 @@ class LdapSource:
         try:
             root = client.root()
             profile = self._profile or detect(root)
+            self._refuse_catalog(profile)
             self._profile, self.reports = profile, reports(profile, self._settings)
             return client, Mapper(self.name, profile, self._settings, server_time(root))
         except BaseException:
             client.close()
             raise
+
+    def _refuse_catalog(self, profile: Profile) -> None:
+        if profile is ACTIVE_DIRECTORY and self._settings.port in _GLOBAL_CATALOG:
+            raise ConfigurationError(
+                f"{self.endpoint} is a global catalog: it leaves out members of groups and attributes of accounts",
+                advice="Name port 636 (ldaps://) or 389 of a domain controller, one source for each domain.",
+            )
 
     def _open(self, table: str, base: str) -> _Chain:
         client, mapper = self._connect()
@@ -197,7 +207,8 @@ class LdapSource:
         gaps = []
         for url in urls:
             dn = normalise(unquote(url.partition("://")[2].partition("/")[2].partition("?")[0]))
-            if not dn.startswith(_WITHOUT_PEOPLE) and not any(dn and under(dn, subtree) for subtree in left_out):
+            usual = self._profile is ACTIVE_DIRECTORY and _WITHOUT_PEOPLE.fullmatch(dn)
+            if not usual and not any(dn and under(dn, subtree) for subtree in left_out):
                 gaps.append(
                     Gap(table, url, "lies on another server, to which the directory refers; read it as a source too")
                 )

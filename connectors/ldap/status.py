@@ -72,8 +72,8 @@ def directory_389(entry: Entry, server_time: datetime | None) -> State:
 
 def active_directory(entry: Entry, server_time: datetime | None) -> State:
     """Map userAccountControl, the lockout and accountExpires."""
-    control = entry.number("userAccountControl")
-    expires = file_time(entry.number("accountExpires") or 0)
+    control, ends = entry.number("userAccountControl"), entry.number("accountExpires")
+    expires = file_time(ends or 0)
     if control is None:
         return State(None, None, None, expires)
     computed = entry.number(COMPUTED)
@@ -81,7 +81,8 @@ def active_directory(entry: Entry, server_time: datetime | None) -> State:
     raw = f"userAccountControl={control} ({' '.join(names)})"
     if control & DISABLED:
         return State(raw, "disabled", can_sign_in=False, expires_at=expires)
-    expired = _is_past(expires, server_time) if expires else False
+    # Active Directory gives every account this attribute: where it does not come, it is hidden, and no "never".
+    expired = None if ends is None else _is_past(expires, server_time) if expires else False
     if computed is not None and computed & LOCKOUT:
         return State(raw, "locked", can_sign_in=False, expires_at=expires)
     lockout = entry.number("lockoutTime") or 0

@@ -55,9 +55,13 @@ _SUPERIOR = {
     "organizationalperson": "person",
     "user": "organizationalperson",
     "computer": "user",
+    "msds-managedserviceaccount": "computer",
     "msds-groupmanagedserviceaccount": "computer",
+    "msds-delegatedmanagedserviceaccount": "computer",
 }
 _SUBSTRINGS = {0x80: "{}.*", 0x81: ".*{}.*", 0x82: ".*{}"}
+_CONFIGURATION = "cn=configuration"
+"""The top of a partition of its own, into which Active Directory's searches of a domain do not go."""
 _BIT_AND, _BIT_OR = "1.2.840.113556.1.4.803", "1.2.840.113556.1.4.804"
 
 
@@ -175,6 +179,10 @@ class Directory:
         found = {tuple(part for part in key if part.startswith("dc=")) or key[:1] for key in self._entries}
         return sorted(",".join(reversed(parts)) for parts in found)
 
+    def elsewhere(self, key: Key) -> bool:
+        """Say whether ``key`` lies in a domain that is not held here: Active Directory refers to others for it."""
+        return tuple(part for part in key if part.startswith("dc=")) not in map(key_of, self.suffixes())
+
     def matched(self, key: Key, hidden: Sequence[Key]) -> str | None:
         """Return the DN of the deepest visible entry above ``key``; None where ``key`` itself can be searched."""
         seen = [veil for veil in hidden if key[: len(veil)] == veil]
@@ -200,7 +208,9 @@ class Directory:
         return [
             entry
             for entry in found
-            if not any(entry.key[: len(veil)] == veil for veil in veils) and matches(condition, entry)
+            if not any(entry.key[: len(veil)] == veil for veil in veils)
+            and (self.profile != "ad" or scope == 0 or _CONFIGURATION in base or _CONFIGURATION not in entry.key)
+            and matches(condition, entry)
         ]
 
 

@@ -18,7 +18,7 @@ from tests.simulators import ber
 from tests.simulators.ldap_directory import Directory, Entries, Entry, Key, Profile, Values, key_of
 
 PAGED, SORT = "1.2.840.113556.1.4.319", "1.2.840.113556.1.4.473"
-SUCCESS, OPERATIONS, PROTOCOL, SIZE_LIMIT, UNAVAILABLE_CRITICAL = 0, 1, 2, 4, 12
+SUCCESS, OPERATIONS, PROTOCOL, SIZE_LIMIT, REFERRAL, UNAVAILABLE_CRITICAL = 0, 1, 2, 4, 10, 12
 NO_SUCH_OBJECT, INVALID_DN, BAD_CREDENTIALS, NO_ACCESS = 32, 34, 49, 50
 _ROOT: dict[Profile, dict[str, Values]] = {
     "openldap": {"objectClass": ["top", "OpenLDAProotDSE"], "structuralObjectClass": ["OpenLDAProotDSE"]},
@@ -275,6 +275,8 @@ class LdapServer:
             return UNAVAILABLE_CRITICAL, "critical control unavailable in context", ""
         if any(base[: len(key)] == key for key in map(key_of, self.faults.refused)):
             return NO_ACCESS, "no read access", ""
+        if self._profile == "ad" and self.directory.elsewhere(base):
+            return REFERRAL, "0000202B: RefErr: DSID-0310084A, data 0, 1 access points", ""
         hidden = [key_of(dn) for dn in self.faults.hidden]
         matched = self.directory.matched(base, hidden)
         return None if matched is None else (NO_SUCH_OBJECT, "", matched)
@@ -296,7 +298,7 @@ class LdapServer:
             self._cut(connection)
         out = bytearray()
         if chain.pages == 1 and search.scope:
-            for url in faults.referrals:
+            for url in (*self._own_referrals(search), *faults.referrals):
                 out += _message(number, ber.strings(0x73, [url]))
         if faults.garble_on_page == chain.pages:
             return connection.sendall(_message(number, ber.tlv(0x64, b"\x31\xff\xff")))
@@ -313,6 +315,14 @@ class LdapServer:
             value = ber.tlv(ber.SEQUENCE, ber.integer(0), ber.octets(cookie))
             control = ber.tlv(0xA0, ber.tlv(ber.SEQUENCE, ber.octets(PAGED), ber.octets(value)))
         return connection.sendall(out + _message(number, _result(0x65, code, ""), control))
+
+    def _own_referrals(self, search: _Search) -> list[str]:
+        """Return the references that every AD domain sends from its root: to the partitions below it."""
+        root = search.base
+        if self._profile != "ad" or key_of(root) not in map(key_of, self.directory.suffixes()):
+            return []
+        below = (f"CN=Configuration,{root}", f"DC=DomainDnsZones,{root}", f"DC=ForestDnsZones,{root}")
+        return [f"ldap://dc.corp.test/{dn}" for dn in below]
 
     def _take_page(self, search: _Search, chain: _Chain) -> tuple[list[Entry], int]:
         faults, waiting = self.faults, len(chain.left)
@@ -412,7 +422,8 @@ def _message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
 
 
 def _result(tag: int, code: int, text: str, matched: str = "") -> bytes:
-    return ber.tlv(tag, ber.integer(code, ber.ENUMERATED), ber.octets(matched), ber.octets(text))
+    referred = [ber.strings(0xA3, ["ldap://other.corp.test/"])] if code == REFERRAL else []
+    return ber.tlv(tag, ber.integer(code, ber.ENUMERATED), ber.octets(matched), ber.octets(text), *referred)
 
 
 def _entry(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.sdk.errors import Refused
+from reconciler.sdk.errors import ConfigurationError, Refused
 from tests.connectors.ldap.pulling import Pulled, pull, source
 from tests.simulators.ldap_server import Faults, LdapServer
 
@@ -106,15 +106,19 @@ async def test_a_foreign_account_is_a_gap_and_a_well_known_principal_a_group(mon
 
 
 async def test_referrals_that_every_domain_sends_are_no_gap_but_a_child_domain_is(monkeypatch: M) -> None:
-    own = [
-        "ldap://DomainDnsZones.corp.test/DC=DomainDnsZones,DC=corp,DC=test",
-        "ldap://ForestDnsZones.corp.test/DC=ForestDnsZones,DC=corp,DC=test",
-        "ldap://corp.test/CN=Configuration,DC=corp,DC=test",
-    ]
-    assert (await read(monkeypatch, "accounts", Faults(referrals=own))).gaps == []
-    child = "ldap://sub.corp.test/DC=sub,DC=corp,DC=test"
-    pulled = await read(monkeypatch, "accounts", Faults(referrals=[*own, child]))
-    assert [gap.subject for gap in pulled.gaps] == [child]
+    # The simulator refers to the configuration and the DNS zones from the root of the domain, as every DC does.
+    assert (await read(monkeypatch, "accounts")).gaps == []
+    others = ["ldap://sub.corp.test/DC=sub,DC=corp,DC=test", "ldap://corp.test/OU=CN=Configuration,DC=corp,DC=test"]
+    pulled = await read(monkeypatch, "accounts", Faults(referrals=others))
+    assert [gap.subject for gap in pulled.gaps] == others
+
+
+async def test_only_active_directory_refers_to_partitions_without_people(monkeypatch: M) -> None:
+    own = "ldap://other.test/CN=Configuration,DC=corp,DC=test"
+    with LdapServer(domain(), users={"reader": "pw"}, faults=Faults(referrals=[own])) as server:
+        given = {"bind_dn": "reader", "password": "pw", "base_dn": D, "user_filter": "(objectClass=user)"}
+        pulled = await pull(source(server.url, monkeypatch, **given), "accounts")
+    assert [gap.subject for gap in pulled.gaps] == [own]
 
 
 async def test_the_servers_own_page_limit_is_obeyed(monkeypatch: M) -> None:
@@ -150,3 +154,78 @@ async def test_anonymous_is_told_to_sign_in(monkeypatch: M) -> None:
     with pytest.raises(Refused, match="successful bind") as refused:
         await read(monkeypatch, "accounts", bind_dn=None, bind_password=None)
     assert "bind_dn" in refused.value.advice
+
+
+async def test_a_primary_group_number_that_is_hidden_is_a_gap(monkeypatch: M) -> None:
+    entries = domain(2)
+    del entries[f"CN=p1,CN=Users,{D}"]["primaryGroupID"]
+    pulled = await read(monkeypatch, "grants", entries=entries)
+    assert [(gap.subject, gap.reason) for gap in pulled.gaps] == [
+        (f"CN=p1,CN=Users,{D}", "its primary group is not to be seen")
+    ]
+
+
+async def test_a_member_that_is_listed_and_not_shown_is_hidden_not_gone(monkeypatch: M) -> None:
+    pulled = await read(monkeypatch, "grants", Faults(hidden=[f"CN=p1,CN=Users,{D}"]), domain(2))
+    assert [gap.subject for gap in pulled.gaps] == [f"CN=p1,CN=Users,{D}"]
+    assert pulled.gaps[0].missing_permission == f"read access to cn=users,{D.lower()}"
+
+
+async def test_a_member_in_another_domain_of_the_forest_is_a_gap(monkeypatch: M) -> None:
+    entries = domain(1)
+    entries[f"CN=crowd,{D}"]["member"].append(f"CN=kim,CN=Users,DC=sub,{D}")
+    pulled = await read(monkeypatch, "grants", entries=entries)
+    assert [gap.subject for gap in pulled.gaps] == [f"CN=kim,CN=Users,DC=sub,{D}"]
+    assert "lies on another server" in pulled.gaps[0].reason
+    left_out = await read(monkeypatch, "grants", entries=entries, leave_out=[f"DC=sub,{D}"])
+    assert (left_out.gaps, len(left_out.rows)) == ([], 2)
+
+
+async def test_a_base_in_another_domain_is_refused(monkeypatch: M) -> None:
+    with pytest.raises(Refused, match="does not hold DC=other,DC=test and refers to ldap://other"):
+        await read(monkeypatch, "accounts", base_dn="DC=other,DC=test")
+
+
+async def test_a_member_in_another_partition_is_a_gap_although_its_name_lies_below_the_base(monkeypatch: M) -> None:
+    # Samba lists Everyone by its entry in the configuration partition, which no search of the domain reaches.
+    entries = domain(1)
+    everyone = f"CN=Everyone,CN=WellKnown Security Principals,CN=Configuration,{D}"
+    entries[everyone] = {"objectClass": ["top", "foreignSecurityPrincipal"], "cn": ["Everyone"]}
+    entries[f"CN=crowd,{D}"]["member"].append(everyone)
+    contexts = {"namingContexts": [D, f"CN=Configuration,{D}"]}
+    with LdapServer(entries, users={"reader": "pw"}, profile="ad", root_dse=contexts) as server:
+        given = {"bind_dn": "reader", "password": "pw", "base_dn": [f"CN=Users,{D}", f"CN=crowd,{D}"]}
+        assert (await pull(source(server.url, monkeypatch, **given), "grants")).gaps[0].subject == everyone
+        given["base_dn"] = D
+        assert (await pull(source(server.url, monkeypatch, **given), "grants")).gaps[0].subject == everyone
+
+
+async def test_members_by_logon_name_are_found(monkeypatch: M) -> None:
+    entries = domain(2)
+    entries[f"CN=p1,CN=Users,{D}"]["uid"] = ["unix-name"]
+    entries[f"CN=nis,{D}"] = group("nis", 2002) | {"memberUid": ["P0", "unix-name", "nobody"]}
+    pulled = await read(monkeypatch, "grants", entries=entries)
+    nis = (await read(monkeypatch, "entitlements", entries=entries)).by("name")["nis"].entitlement_id
+    accounts = (await read(monkeypatch, "accounts", entries=entries)).by("login")
+    holders = {row.principal_id for row in pulled.rows if row.entitlement_id == nis}
+    assert holders == {accounts["p0"].account_id, accounts["p1"].account_id}
+    assert pulled.gaps == []
+
+
+@pytest.mark.parametrize("kind", ["Managed", "GroupManaged", "DelegatedManaged"])
+async def test_managed_service_accounts_are_service_accounts(monkeypatch: M, kind: str) -> None:
+    entries = domain(0)
+    classes = ["top", "person", "organizationalPerson", "user", "computer", f"msDS-{kind}ServiceAccount"]
+    category = [f"CN=ms-DS-{kind}-Service-Account,CN=Schema,CN=Configuration,{D}"]
+    entries[f"CN=svc,{D}"] = user("svc$", 3001, objectClass=[*classes], objectCategory=[*category])
+    assert [(row.login, row.kind) for row in (await read(monkeypatch, "accounts", entries=entries)).rows] == [
+        ("svc$", "service")
+    ]
+
+
+async def test_a_global_catalog_is_refused(monkeypatch: M) -> None:
+    with LdapServer(domain(), users={"reader": "pw"}, profile="ad") as server:
+        monkeypatch.setattr("connectors.ldap.source._GLOBAL_CATALOG", (int(server.url.rpartition(":")[2]),))
+        with pytest.raises(ConfigurationError, match="global catalog") as refused:
+            await pull(source(server.url, monkeypatch, bind_dn="reader", password="pw", base_dn=D), "grants")
+    assert "636" in refused.value.advice
