@@ -52,6 +52,8 @@ class Mapper:
     profile: Profile
     settings: Settings
     server_time: datetime | None = None
+    locks_unseen: bool = False
+    """Whether locks are hidden from this reader: an account without one may be locked."""
     gaps: list[Gap] = field(default_factory=list)
 
     def take_gaps(self) -> list[Gap]:
@@ -163,7 +165,10 @@ class Mapper:
         return entry.text(*names)
 
     def _state(self, entry: Entry) -> State:
-        return self.profile.state(entry, self.server_time)
+        state = self.profile.state(entry, self.server_time)
+        if self.locks_unseen and state.status == "enabled":
+            return State(None, None, None, state.expires_at)
+        return state
 
     def _last_sign_in(self, entry: Entry) -> tuple[datetime | None, str | None]:
         found = [

@@ -20,6 +20,7 @@ from .dn import normalise
 from .principals import Holder, Resolver, group_number
 from .profiles import ACTIVE_DIRECTORY
 from .settings import Settings
+from .sight import EmptyGroups
 from .values import Entry, sid
 
 ROWS = 5_000
@@ -76,9 +77,12 @@ class GrantChain:
         attributes = (*own, "member", "uniqueMember", "memberUid", "memberURL")
         condition = self._settings.group_filter or profile.groups
         search = Search(self._base, condition, attributes, min(GROUPS, self._settings.page_size))
+        empty = EmptyGroups(self._client, profile.id_attribute, condition, self._settings, self._base)
         for answer in self._client.pages(search):
             self._batch.referrals += answer.referrals
             for entry in answer.entries:
+                for name in empty.hidden(entry):
+                    self._tell(Gap("grants", entry.dn, f"its {name} is hidden", f"read and search access to {name}"))
                 yield from self._group(entry)
         for base in self._account_bases:
             yield from self._primary_groups(base)

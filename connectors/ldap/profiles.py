@@ -34,6 +34,8 @@ class Profile:
     group_number: str
     """The group's attribute that carries this number."""
     owner: tuple[str, ...]
+    locks: tuple[str, ...] = ()
+    """Attributes whose absence says that an account is not locked."""
     member_logins: tuple[str, ...] = ("uid",)
     """The account's attributes that a memberUid may name."""
 
@@ -73,6 +75,7 @@ OPENLDAP = Profile(
     password_expires="",
     state=status.openldap,
     state_attributes=("pwdAccountLockedTime", "pwdEndTime", "shadowExpire"),
+    locks=("pwdAccountLockedTime",),
     primary="gidNumber",
     group_number="gidNumber",
     owner=("owner",),
@@ -90,6 +93,7 @@ DIRECTORY_389 = Profile(
     password_expires="passwordExpirationTime",  # noqa: S106 - an attribute's name
     state=status.directory_389,
     state_attributes=("nsAccountLock", "accountUnlockTime", "shadowExpire"),
+    locks=("nsAccountLock", "accountUnlockTime"),
     primary="gidNumber",
     group_number="gidNumber",
     owner=("owner",),

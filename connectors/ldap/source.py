@@ -21,6 +21,7 @@ from .grants import GrantChain
 from .principals import Index, Resolver, build
 from .profiles import ACTIVE_DIRECTORY, PROFILES, Profile, detect, server_time
 from .settings import Settings
+from .sight import unseen
 from .values import Entry
 
 TABLES = ("accounts", "entitlements", "grants", "credentials")
@@ -152,6 +153,8 @@ class LdapSource:
     def _entries(self, client: Client, mapper: Mapper, table: str, base: str) -> Iterator[Page]:
         """Yield the pages of a table whose rows come each from one entry."""
         search = self._search(mapper, table, base)
+        if table == "accounts":
+            mapper.locks_unseen = unseen(client, base, search.filter, mapper.profile.locks)
         for given, answer in enumerate(client.pages(search), start=1):
             rows: list[Record] = []
             for entry in answer.entries:

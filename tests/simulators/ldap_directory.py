@@ -192,8 +192,13 @@ class Directory:
         above = (self._entries.get(key[:depth]) for depth in range(top, 0, -1))
         return next((entry.dn for entry in above if entry is not None), "")
 
-    def search(self, base: Key, scope: int, condition: Tlv, hidden: Iterable[Key]) -> list[Entry]:
-        """Return the entries in scope (0 base, 1 one level, 2 subtree) that match, without hidden subtrees."""
+    def search(
+        self, base: Key, scope: int, condition: Tlv, hidden: Iterable[Key], veiled: frozenset[str] = frozenset()
+    ) -> list[Entry]:
+        """Return the entries in scope (0 base, 1 one level, 2 subtree) that match, without hidden subtrees.
+
+        ``veiled`` attributes are Undefined in filters, as they are for a reader who may not search them.
+        """
         veils = tuple(hidden)
         if scope == 0:
             one = self._entries.get(base)
@@ -210,20 +215,25 @@ class Directory:
             for entry in found
             if not any(entry.key[: len(veil)] == veil for veil in veils)
             and (self.profile != "ad" or scope == 0 or _CONFIGURATION in base or _CONFIGURATION not in entry.key)
-            and matches(condition, entry)
+            and matches(condition, entry, veiled)
         ]
 
 
-def matches(condition: Tlv, entry: Entry) -> bool:
-    """Evaluate a filter (RFC 4511, 4.5.1.7); what is undefined counts as not matching."""
+def matches(condition: Tlv, entry: Entry, veiled: frozenset[str] = frozenset()) -> bool | None:
+    """Evaluate a filter (RFC 4511, 4.5.1.7): True, False, or None for Undefined, which does not match."""
     tag = condition.tag
     if tag == 0x87:
-        return bool(entry.values(condition.text()))
+        return None if condition.text().lower() in veiled else bool(entry.values(condition.text()))
     parts = condition.children()
     if tag in {0xA0, 0xA1}:
-        return (all if tag == 0xA0 else any)(matches(part, entry) for part in parts)
+        found = [matches(part, entry, veiled) for part in parts]
+        decisive = tag == 0xA1
+        return decisive if decisive in found else None if None in found else not decisive
     if tag == 0xA2:
-        return not matches(parts[0], entry)
+        inner = matches(parts[0], entry, veiled)
+        return None if inner is None else not inner
+    if tag != 0xA9 and parts[0].text().lower() in veiled:
+        return None
     return _bits(parts, entry) if tag == 0xA9 else _asserted(tag, parts, entry)
 
 

@@ -62,6 +62,8 @@ class Faults:
     """Search references sent with the first page of every search below a base."""
     hidden: Sequence[str] = ()
     """DNs whose subtree the reader may not see: left out silently, noSuchObject when asked for."""
+    hidden_attributes: Sequence[str] = ()
+    """Attributes the reader may not see: left out silently, and Undefined in filters."""
     refused: Sequence[str] = ()
     """DNs whose subtree answers insufficientAccessRights when it is the base."""
     range_size: int | None = None
@@ -284,7 +286,8 @@ class LdapServer:
     def _found(self, search: _Search, base: Key) -> list[Entry]:
         if self.faults.empty_results:
             return []
-        return self.directory.search(base, search.scope, search.condition, map(key_of, self.faults.hidden))
+        veiled = frozenset(name.lower() for name in self.faults.hidden_attributes)
+        return self.directory.search(base, search.scope, search.condition, map(key_of, self.faults.hidden), veiled)
 
     def _send_page(
         self, number: int, search: _Search, chain: _Chain, session: _Session, connection: socket.socket
@@ -357,6 +360,10 @@ class LdapServer:
         raise _Cut
 
     def _shown(self, entry: Entry, wanted: Sequence[str]) -> dict[str, tuple[bytes, ...]]:
+        veiled = {name.lower() for name in self.faults.hidden_attributes}
+        return {name: values for name, values in self._ranged(entry, wanted).items() if name.lower() not in veiled}
+
+    def _ranged(self, entry: Entry, wanted: Sequence[str]) -> dict[str, tuple[bytes, ...]]:
         size = self.faults.range_size
         if size is None:
             return entry.select(wanted, self._profile)
