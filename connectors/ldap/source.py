@@ -212,9 +212,8 @@ class LdapSource:
             dn = normalise(unquote(url.partition("://")[2].partition("/")[2].partition("?")[0]))
             usual = self._profile is ACTIVE_DIRECTORY and _WITHOUT_PEOPLE.fullmatch(dn)
             if not usual and not any(dn and under(dn, subtree) for subtree in left_out):
-                gaps.append(
-                    Gap(table, url, "lies on another server, to which the directory refers; read it as a source too")
-                )
+                where = "lies on another server, to which the directory refers"
+                gaps.append(Gap(table, url, f"{where}; read it as a source of its own and name it in leave_out here"))
         return gaps
 
     def _met(self, dns: Iterable[str]) -> frozenset[str]:
