@@ -22,7 +22,7 @@ from .dn import first_value, normalise
 from .profiles import ACTIVE_DIRECTORY, Profile
 from .settings import Settings, TextColumn
 from .status import COMPUTED, PASSWORD_EXPIRED, TRUST, State
-from .values import NEVER, Entry, file_time, generalized_time, guid
+from .values import NEVER, Entry, file_time, generalized_time, guid, sid
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -34,6 +34,8 @@ _MANAGED = frozenset(
 _CERTIFICATES = ("userCertificate;binary", "userCertificate")
 _NO_EXPIRY_389 = "20380119031407Z"
 """What 389 Directory Server writes where a password never expires."""
+_DEFAULT_PRIMARY = frozenset(("513", "514", "515", "516"))
+"""Relative ids of Domain Users, Guests, Computers and Controllers: being in them says what kind an account is."""
 _WELL_KNOWN = {
     "S-1-1-0": "Everyone",
     "S-1-5-4": "Interactive",
@@ -106,8 +108,13 @@ class Mapper:
             description=entry.text("description"),
             privileged=self._privileged(entry, name),
             owner_ref=entry.text(*self.profile.owner),
-            membership="dynamic" if dynamic else "assigned",
+            membership="dynamic" if dynamic else "primary" if self._is_default_primary(entry) else "assigned",
         )
+
+    def _is_default_primary(self, entry: Entry) -> bool:
+        """Whether this is a group that Active Directory itself makes the primary one of every account of a kind."""
+        raw = entry.raw("objectSid") if self.profile is ACTIVE_DIRECTORY else ()
+        return bool(raw) and sid(raw[0]).rpartition("-")[2] in _DEFAULT_PRIMARY
 
     def credentials(self, entry: Entry) -> Iterator[Credential]:
         """Make the rows of an account's password, SSH keys and certificates; the secrets themselves are never read."""
@@ -138,7 +145,7 @@ class Mapper:
 
     def entitlement_attributes(self) -> tuple[str, ...]:
         """Name the attributes to ask for to fill ``entitlement``."""
-        extra = ["adminCount"] if self.profile is ACTIVE_DIRECTORY else []
+        extra = ["adminCount", "objectSid"] if self.profile is ACTIVE_DIRECTORY else []
         return _unique(
             [self.profile.id_attribute, "objectClass", "cn", "description", "memberURL", *self.profile.owner, *extra]
         )

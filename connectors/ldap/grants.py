@@ -188,9 +188,7 @@ class GrantChain:
                 holder = Holder("account", self._mapper.identifier(entry))
                 groups = self._resolver.by_number(number) if number else []
                 if not groups and profile is ACTIVE_DIRECTORY:
-                    self._tell(
-                        Gap("grants", entry.dn, f"its primary group{f' {number}' if number else ''} is not to be seen")
-                    )
+                    self._tell(_no_primary(entry, number))
                 for group in groups:
                     yield from self._row(group, holder, "direct")
 
@@ -214,6 +212,14 @@ class GrantChain:
         if len(self._told) > GAPS:
             gap = Gap("grants", self._base, f"more members could not be read than the {GAPS} that are named")
         self._batch.gaps.append(gap)
+
+
+def _no_primary(entry: Entry, number: str | None) -> Gap:
+    """Name what is missing: the group once, however many accounts have it; or the account whose number is hidden."""
+    if number is None:
+        return Gap("grants", entry.dn, "its primary group is hidden", "read access to primaryGroupID and objectSid")
+    reason = "is the primary group of accounts, and is not to be seen"
+    return Gap("grants", number, reason, "read access to the group, and a group_base_dn that holds it")
 
 
 def _url_search(url: str, page_size: int) -> Search | None:

@@ -56,7 +56,7 @@ class MetadataReader:
         return Rule(
             info=RuleInfo(
                 rule_id=texts["id"],
-                name=f"{self.sql_path.parent.name}/{self.sql_path.stem}",
+                name=self.sql_path.stem,
                 version=self._version(),
                 title=texts["title"],
                 severity=texts["severity"],  # type: ignore[arg-type]  # held to the choices

@@ -113,7 +113,7 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """Folder and file name: ``leaver/leaver_keeps_account``."""
+        """The file's name: ``leaver_keeps_account``."""
         return self.info.name
 
     def values(self, as_of: datetime) -> dict[str, object]:

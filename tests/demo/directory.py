@@ -15,6 +15,8 @@ CANARY = f"CN=canary,{SERVICES}"
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _SPACE = uuid.UUID("5f0c3b2e-7a51-4c1e-9b1f-0e6a4d9c2b77")
 _ENABLED, _DISABLED = "512", "514"
+_DOMAIN_USERS = 513
+_FIRST_NUMBER = 1000
 
 Entry = dict[str, list[str | bytes]]
 
@@ -42,11 +44,18 @@ def entries(company: Company) -> Mapping[str, Entry]:
         found[_dn(account)] = _account(account, company)
         for group in account.groups:
             members[group].append(_dn(account))
+    found[f"CN=Domain Users,CN=Users,{DOMAIN}"] = {
+        "objectClass": ["top", "group"],
+        "cn": ["Domain Users"],
+        "objectGUID": [uuid.UUID(group_id("Domain Users")).bytes_le],
+        "objectSid": [_sid(_DOMAIN_USERS)],
+    }
     for name, dns in members.items():
         found[_group_dn(name)] = {
             "objectClass": ["top", "group"],
             "cn": [name],
             "objectGUID": [uuid.UUID(group_id(name)).bytes_le],
+            "objectSid": [_sid(_number(f"group {name}"))],
             "description": [f"Members of {name}"],
             "member": list(dns),
             **({"adminCount": ["1"]} if name in PRIVILEGED else {}),
@@ -61,6 +70,8 @@ def _account(account: Account, company: Company) -> Entry:
         "objectClass": ["top", "person", "organizationalPerson", "user"],
         "objectCategory": [f"CN=Person,CN=Schema,CN=Configuration,{DOMAIN}"],
         "objectGUID": [uuid.UUID(account_id(account.uid)).bytes_le],
+        "objectSid": [_sid(_number(f"account {account.uid}"))],
+        "primaryGroupID": [str(_DOMAIN_USERS)],
         "cn": [account.uid],
         "sAMAccountName": [account.uid],
         "userAccountControl": [_DISABLED if account.locked else _ENABLED],
@@ -94,6 +105,16 @@ def _dn(account: Account) -> str:
 
 def _group_dn(name: str) -> str:
     return f"CN={name},{GROUPS}"
+
+
+def _number(name: str) -> int:
+    return _FIRST_NUMBER + uuid.uuid5(_SPACE, name).int % 2**30
+
+
+def _sid(number: int) -> bytes:
+    """Return an objectSid of the domain as the directory stores it: S-1-5-21-1-2-3-NUMBER."""
+    parts = (21, 1, 2, 3, number)
+    return bytes((1, len(parts))) + (5).to_bytes(6, "big") + b"".join(part.to_bytes(4, "little") for part in parts)
 
 
 def _file_time(instant: datetime) -> str:

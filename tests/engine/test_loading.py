@@ -23,7 +23,7 @@ def test_a_sound_rule_loads_and_passes_its_cases(tmp_path: Path) -> None:
     write_rule(tmp_path)
     (rule,) = load([tmp_path])
     assert rule.info.rule_id == "OWN-TEST-001"
-    assert rule.name == "own/old_account"
+    assert rule.name == "old_account"
     assert rule.columns == {"accounts": ("source", "account_id", "can_sign_in", "created_at")}
     assert rule.params["age"].value == timedelta(days=1)
     assert [result.passed for result in run_cases([rule])] == [True, True, True]

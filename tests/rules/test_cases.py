@@ -11,14 +11,14 @@ from reconciler.bundled import root
 from reconciler.engine import CaseResult, Rule, load, run_cases
 
 CATALOGUE = {
-    "IG-APR-001": "approval/grant_without_approval",
-    "IG-APR-002": "approval/approval_expired",
-    "IG-CRD-001": "credential/credential_too_old",
-    "IG-EXC-001": "exception/exception_expired",
-    "IG-LVR-001": "leaver/leaver_keeps_account",
-    "IG-LVR-002": "leaver/leaver_keeps_credential",
-    "IG-ORP-001": "orphan/orphan_account",
-    "IG-SUP-001": "supplier/contract_ended",
+    "IG-APR-001": "grant_without_approval",
+    "IG-APR-002": "approval_expired",
+    "IG-CRD-001": "credential_too_old",
+    "IG-EXC-001": "exception_expired",
+    "IG-LVR-001": "leaver_keeps_account",
+    "IG-LVR-002": "leaver_keeps_credential",
+    "IG-ORP-001": "orphan_account",
+    "IG-SUP-001": "contract_ended",
 }
 
 

@@ -108,6 +108,15 @@ def new(folder: Path, family: str, name: str) -> None:
         click.echo(path)
 
 
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def lock(folder: Path) -> None:
+    """Write FOLDER/versions.lock: from now on a rule that changes without a new version is refused."""
+    from reconciler import engine
+
+    click.echo(engine.write_lock(folder, engine.load([folder], {}, locked=False)))
+
+
 def _find(rule_id: str, rules: list[Rule]) -> Rule:
     import difflib
 

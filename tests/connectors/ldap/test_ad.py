@@ -85,11 +85,11 @@ async def test_the_primary_group_is_a_direct_grant(monkeypatch: M) -> None:
 
 
 async def test_a_primary_group_out_of_sight_is_a_gap(monkeypatch: M) -> None:
-    entries = domain(1)
+    entries = domain(3)
     del entries[f"CN=Domain Users,CN=Users,{D}"]
     pulled = await read(monkeypatch, "grants", entries=entries)
-    assert [gap.subject for gap in pulled.gaps] == [f"CN=p0,CN=Users,{D}"]
-    assert "S-1-5-21-1-2-3-513" in pulled.gaps[0].reason
+    assert [gap.subject for gap in pulled.gaps] == ["S-1-5-21-1-2-3-513"]
+    assert "group_base_dn" in pulled.gaps[0].missing_permission
 
 
 async def test_a_foreign_account_is_a_gap_and_a_well_known_principal_a_group(monkeypatch: M) -> None:
@@ -130,6 +130,7 @@ async def test_a_login_of_several_names_and_a_protected_group(monkeypatch: M) ->
     entries[f"CN=crowd,{D}"]["adminCount"] = ["1"]
     groups = (await read(monkeypatch, "entitlements", entries=entries)).by("name")
     assert {name: row.privileged for name, row in groups.items()} == {"Domain Users": None, "crowd": True}
+    assert {name: row.membership for name, row in groups.items()} == {"Domain Users": "primary", "crowd": "assigned"}
     accounts = await read(monkeypatch, "accounts", entries=entries, map={"login": "cn"})
     assert [row.login for row in accounts.rows] == ["p0"]
 
@@ -161,7 +162,7 @@ async def test_a_primary_group_number_that_is_hidden_is_a_gap(monkeypatch: M) ->
     del entries[f"CN=p1,CN=Users,{D}"]["primaryGroupID"]
     pulled = await read(monkeypatch, "grants", entries=entries)
     assert [(gap.subject, gap.reason) for gap in pulled.gaps] == [
-        (f"CN=p1,CN=Users,{D}", "its primary group is not to be seen")
+        (f"CN=p1,CN=Users,{D}", "its primary group is hidden")
     ]
 
 
