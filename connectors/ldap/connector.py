@@ -34,8 +34,11 @@ _MANAGED = frozenset(
 _CERTIFICATES = ("userCertificate;binary", "userCertificate")
 _NO_EXPIRY_389 = "20380119031407Z"
 """What 389 Directory Server writes where a password never expires."""
-_DEFAULT_PRIMARY = frozenset(("513", "514", "515", "516"))
-"""Relative ids of Domain Users, Guests, Computers and Controllers: being in them says what kind an account is."""
+_DEFAULT_PRIMARY = frozenset(("513", "514", "515"))
+"""Relative ids of Domain Users, Guests and Computers: being in them says what kind an account is.
+
+Domain Controllers (516) is none: an account that is read here and is in it may copy every password of the domain.
+"""
 _WELL_KNOWN = {
     "S-1-1-0": "Everyone",
     "S-1-5-4": "Interactive",

@@ -230,3 +230,10 @@ async def test_a_global_catalog_is_refused(monkeypatch: M) -> None:
         with pytest.raises(ConfigurationError, match="global catalog") as refused:
             await pull(source(server.url, monkeypatch, bind_dn="reader", password="pw", base_dn=D), "grants")
     assert "636" in refused.value.advice
+
+
+async def test_only_the_groups_of_a_kind_are_primary_not_the_domain_controllers(monkeypatch: M) -> None:
+    entries = domain(0)
+    entries |= {f"CN=g{rid},{D}": group(f"g{rid}", rid) for rid in (512, 514, 515, 516)}
+    groups = (await read(monkeypatch, "entitlements", entries=entries)).by("name")
+    assert {name for name, row in groups.items() if row.membership == "primary"} == {"Domain Users", "g514", "g515"}
