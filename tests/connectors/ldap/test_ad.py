@@ -100,6 +100,9 @@ async def test_a_foreign_account_is_a_gap_and_a_well_known_principal_a_group(mon
     entries[f"CN=mixed,{D}"] = group("mixed", 2001, foreign, known)
     pulled = await read(monkeypatch, "grants", entries=entries)
     assert [gap.subject for gap in pulled.gaps] == [foreign]
+    left_out = [f"CN=ForeignSecurityPrincipals,{D}"]
+    known_left = await read(monkeypatch, "grants", entries=entries, leave_out=left_out)
+    assert (known_left.gaps, len(known_left.rows)) == ([], len(pulled.rows))
     groups = (await read(monkeypatch, "entitlements", entries=entries)).by("name")
     assert set(groups) == {"Domain Users", "crowd", "mixed", "Authenticated Users (S-1-5-11)"}
     assert groups["Authenticated Users (S-1-5-11)"].entitlement_id in {row.principal_id for row in pulled.rows}
