@@ -1,10 +1,14 @@
-"""The mass-change stop: a table that shrank too much is held until a named person accepts the drop.
+"""The mass-change stop: a table that lost too much is held until a named person accepts the loss.
 
 A broken filter, a narrowed right or an emptied file looks exactly like a mass departure, and every page of it
 may be in order. A drop is held where it passes both limits, count and percent: percent alone would stop a
 large table too late and a small one every night. Below the small population the count alone would let nearly
 everything go, so there the loss of more than half (and at least three rows) is held. The loss of all rows is
 always held. Growth is not: what is new is judged by the rules.
+
+A column is lost as easily as a row, and does the same harm: people without ``employee_id`` belong to no account.
+So a table is held too where it lost a column that it reported, or most of the values of one, and where its whole
+source left the configuration although rules join its governance tables to everything else.
 """
 
 from __future__ import annotations
@@ -16,12 +20,18 @@ from datetime import datetime
 
 from reconciler.collect.outcome import Part, TableOutcome
 from reconciler.sdk.connector import Gap, Partition, Status
+from reconciler.sdk.records import GOVERNANCE
+from reconciler.snapshot.filled import filled
+from reconciler.snapshot.manifest import SourceEntry
 from reconciler.snapshot.store import Snapshot, SnapshotStore
+from reconciler.snapshot.writer import SnapshotWriter
 
 HELD = "held by the mass-change stop"
 """How the gap of a held table begins."""
 
 _SMALL_LOSS = 3
+_FEW_VALUES = 20
+"""Columns with fewer values come and go; from here on the loss of more than half of them is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +60,11 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The number of rows to measure against, and in words where it is from."""
+    """The number of rows to measure against, in words where it is from, and the snapshot (None: it was accepted)."""
 
     rows: int
     origin: str
+    snapshot: Snapshot | None = None
 
 
 class History:
@@ -73,6 +84,11 @@ class History:
                     return entry.reports
         return {}
 
+    def left(self, names: Sequence[str]) -> list[SourceEntry]:
+        """Return the sources of the newest snapshot that are not among ``names`` any more."""
+        newest = next(self._snapshots(), None)
+        return [entry for entry in newest.manifest.sources if entry.name not in names] if newest else []
+
     def baseline(self, source: str, table: str) -> Baseline | None:
         """Return the rows when the table was last COMPLETE, or as accepted since; None: never."""
         for snapshot in self._snapshots():
@@ -80,7 +96,7 @@ class History:
                 sealed_at = snapshot.manifest.sealed_at
                 later = [a for a in self._accepted if (a.source, a.table) == (source, table) and a.at > sealed_at]
                 if not later:
-                    return Baseline(snapshot.rows(source, table), f"in snapshot {snapshot.snapshot_id}")
+                    return Baseline(snapshot.rows(source, table), f"in snapshot {snapshot.snapshot_id}", snapshot)
                 last = max(later, key=lambda acceptance: acceptance.at)
                 return Baseline(last.rows, f"as accepted by {last.by} on {last.at:%Y-%m-%d}")
         return None
@@ -116,10 +132,10 @@ def hold(
     past: History,
     limits: Limits,
     *,
-    snapshot_id: str,
+    writer: SnapshotWriter,
     selected: Sequence[str] | None,
 ) -> None:
-    """Add a gap to each COMPLETE table of ``source`` that shrank too much, and one for each that vanished.
+    """Add a gap to each COMPLETE table of ``source`` that lost too much, and one for each that vanished.
 
     A table that the source reported before and does not report now (its file is gone) is added to
     ``outcomes`` as PARTIAL. ``selected`` are the tables that the configuration names, None for all: a table
@@ -132,17 +148,54 @@ def hold(
         if baseline is None:
             continue
         if outcome is None and (selected is None or table in selected) and baseline.rows > 0:
-            gap = _gap(source, table, baseline, "the source does not report this table any more", snapshot_id)
-            outcomes[table] = TableOutcome(table, before[table], [Part(Partition(), closed=True, gaps={gap: None})])
-        elif outcome and outcome.status is Status.COMPLETE and too_much(baseline.rows, outcome.rows, limits):
-            gap = _gap(source, table, baseline, f"{outcome.rows} rows now", snapshot_id)
-            outcome.add_gap(gap.reason)
+            lost = f"{baseline.rows} rows {baseline.origin}, the source does not report this table any more"
+            outcomes[table] = _vanished(source, table, before[table], lost, writer.snapshot_id)
+        elif outcome and outcome.status is Status.COMPLETE:
+            if too_much(baseline.rows, outcome.rows, limits):
+                lost = f"{baseline.rows} rows {baseline.origin}, {outcome.rows} rows now"
+                outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
+            for lost in _lost_columns(source, outcome, baseline, writer):
+                outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
 
 
-def _gap(source: str, table: str, baseline: Baseline, now: str, snapshot_id: str) -> Gap:
+def hold_left(entry: SourceEntry, past: History, *, snapshot_id: str) -> dict[str, TableOutcome]:
+    """Return as PARTIAL the governance tables of a source that left the configuration; empty once accepted.
+
+    Its identity tables are not kept: findings of a source that is not read stay as they are, whatever happens.
+    """
+    held = {}
+    for table, columns in entry.reports.items():
+        baseline = past.baseline(entry.name, table) if table in GOVERNANCE else None
+        if baseline is not None and baseline.rows > 0:
+            lost = f"{baseline.rows} rows {baseline.origin}, the source is not configured any more"
+            held[table] = _vanished(entry.name, table, columns, lost, snapshot_id)
+    return held
+
+
+def _lost_columns(source: str, outcome: TableOutcome, baseline: Baseline, writer: SnapshotWriter) -> Iterator[str]:
+    """Say which columns are not reported any more, and which lost most of their values."""
+    if baseline.snapshot is None:
+        return
+    reported = next((e.reports for e in baseline.snapshot.manifest.sources if e.name == source), {})
+    for column in reported.get(outcome.table, ()):
+        if column not in outcome.columns:
+            yield f"column {column} was reported {baseline.origin} and is not any more"
+    before = filled(baseline.snapshot.files(outcome.table, source))
+    now = filled(writer.folder / part.file.path for part in outcome.parts if part.file)
+    for column in outcome.columns:
+        if before[column] >= _FEW_VALUES and now[column] * 2 < before[column]:
+            yield f"column {column} held {before[column]} values {baseline.origin} and {now[column]} now"
+
+
+def _vanished(source: str, table: str, columns: tuple[str, ...], lost: str, snapshot_id: str) -> TableOutcome:
+    gap = _gap(source, table, lost, snapshot_id)
+    return TableOutcome(table, columns, [Part(Partition(), closed=True, gaps={gap: None})])
+
+
+def _gap(source: str, table: str, lost: str, snapshot_id: str) -> Gap:
     return Gap(
         table,
         "",
-        f"{HELD}: {baseline.rows} rows {baseline.origin}, {now}. If that is right, accept it: "
+        f"{HELD}: {lost}. If that is right, accept it: "
         f"reconciler sources accept {shlex.quote(source)} {table} --snapshot {snapshot_id} --by NAME --reason TEXT",
     )

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import msgspec
+
 from reconciler import clock
-from reconciler.collect.mass_change import Acceptance, History, Limits, hold
+from reconciler.collect.mass_change import Acceptance, History, Limits, hold, hold_left
 from reconciler.collect.outcome import Progress
 from reconciler.collect.patience import Sleep
 from reconciler.collect.source import Pull, SourceReading
@@ -73,18 +75,20 @@ def _seal(
         # First what already is in doubt, so that a drop is held for its own sake only; then what a hold puts in doubt.
         judge_fan_out(reading.outcomes)
         selected = reading.pull.settings.tables
-        hold(reading.name, reading.outcomes, past, limits, snapshot_id=writer.snapshot_id, selected=selected)
+        hold(reading.name, reading.outcomes, past, limits, writer=writer, selected=selected)
         judge_fan_out(reading.outcomes)
         for outcome in reading.outcomes.values():
             report(Progress(reading.name, outcome.table, outcome.rows, outcome.status))
+    gone = past.left([reading.name for reading in readings])
+    left = [(entry, held) for entry in gone if (held := hold_left(entry, past, snapshot_id=writer.snapshot_id))]
+    outcomes = [(reading.name, outcome) for reading in readings for outcome in reading.outcomes.values()]
+    outcomes += [(entry.name, outcome) for entry, held in left for outcome in held.values()]
     folder = writer.seal(
-        sources=[reading.entry() for reading in readings],
-        coverage=[
-            entry
-            for reading in readings
-            for outcome in reading.outcomes.values()
-            for entry in outcome.entries(reading.name)
+        sources=[
+            *(reading.entry() for reading in readings),
+            *(msgspec.structs.replace(entry, reports={t: o.columns for t, o in held.items()}) for entry, held in left),
         ],
+        coverage=[entry for name, outcome in outcomes for entry in outcome.entries(name)],
         sealed_at=clock.now(),
     )
     return Snapshot(folder)

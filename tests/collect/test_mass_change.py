@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from reconciler import clock
 from reconciler.collect import Acceptance, Limits
-from reconciler.collect.acceptance import held_drop
+from reconciler.collect.acceptance import held_drop, held_tables
 from reconciler.collect.mass_change import too_much
 from reconciler.errors import ConfigurationError, StoreError
-from reconciler.sdk.connector import Status
+from reconciler.sdk.connector import Page, Partition, Status
+from reconciler.sdk.records import Person, Record
 from reconciler.sdk.testing import Fault, FaultKind, MisbehavingSource
 from reconciler.snapshot import Snapshot
 from tests.collect.conftest import Night
@@ -169,3 +171,90 @@ def test_nothing_is_accepted_where_the_measure_is_gone(night: Night) -> None:
     first.folder.rename(first.folder.parent / "moved")
     with pytest.raises(ConfigurationError, match="holds simulated accounts whole"):
         held_drop(night.store, held, "simulated", "accounts")
+
+
+def without(made: MisbehavingSource, table: str, column: str) -> MisbehavingSource:
+    """Let the source report a column less than it did."""
+    made.reports = {t: columns - {column} if t == table else columns for t, columns in made.reports.items()}
+    return made
+
+
+def test_a_lost_column_is_held_until_it_is_accepted_or_comes_back(night: Night) -> None:
+    night.run(source(10))
+    for _ in range(2):
+        held = night.run(without(source(10), "accounts", "employee_id"))
+        assert status(held) is Status.PARTIAL
+        assert "column employee_id was reported in snapshot" in held.gaps("simulated", "accounts")[0]
+        assert status(held, "entitlements") is Status.COMPLETE
+    assert held_drop(night.store, held, "simulated", "accounts") == (10, 10)
+    assert status(night.run(source(10))) is Status.COMPLETE
+    accept(night, 10)
+    assert status(night.run(without(source(10), "accounts", "employee_id"))) is Status.COMPLETE
+
+
+class Blank(MisbehavingSource):
+    """Reports the employee number of the first accounts only, as behind a narrowed right."""
+
+    known = 0
+
+    def rows(self, table: str, start: int, stop: int) -> list[Record]:
+        found = super().rows(table, start, stop)
+        if table != "accounts":
+            return found
+        numbered = zip(range(start, stop), found, strict=True)
+        return [row if at < self.known else msgspec.structs.replace(row, employee_id=None) for at, row in numbered]
+
+
+@pytest.mark.parametrize(
+    ("before", "known", "held"), [(100, 0, True), (100, 49, True), (100, 50, False), (19, 0, False)]
+)
+def test_a_column_that_lost_most_of_its_values_is_held(night: Night, before: int, known: int, *, held: bool) -> None:
+    night.run(source(before))
+    blank = Blank(accounts=before, entitlements=10, grants=0, credentials=0, totals=True)
+    blank.known = known
+    snapshot = night.run(blank)
+    assert (status(snapshot) is Status.PARTIAL) is held
+    if held:
+        assert (
+            f"column employee_id held 100 values in snapshot {night.store.ids()[1]} and {known} now"
+            in (snapshot.gaps("simulated", "accounts")[0])
+        )
+
+
+class People(MisbehavingSource):
+    """A governance source beside the simulated one."""
+
+    async def page(self, table: str, partition: Partition, cursor: str | None) -> Page:
+        del table, partition, cursor
+        return Page([Person(person_id=f"P{n}") for n in range(5)], total=5)
+
+    async def partitions(self, table: str, parents: object) -> list[Partition]:
+        del table, parents
+        return [Partition()]
+
+
+def people() -> People:
+    made = People(name="hr")
+    made.reports = {"people": frozenset({"person_id"})}
+    return made
+
+
+def test_a_governance_source_that_left_the_configuration_is_held(night: Night) -> None:
+    night.run(source(10), people())
+    for _ in range(2):
+        held = night.run(source(10))
+        assert status(held) is Status.COMPLETE
+        assert held.status("hr", "people") is Status.PARTIAL
+        assert held.sources_of("people") == ["hr"]
+        assert "the source is not configured any more" in held.gaps("hr", "people")[0]
+    assert held_tables(held, "hr") == ["people"]
+    with pytest.raises(ConfigurationError, match="nothing of simulated is held"):
+        held_tables(held, "simulated")
+    assert held_drop(night.store, held, "hr", "people") == (5, 0)
+    night.accepted.append(Acceptance("hr", "people", 0, clock.now(), "Ada", "moved to another system"))
+    assert night.run(source(10)).sources_of("people") == []
+
+
+def test_an_identity_source_that_left_keeps_its_findings_without_being_held(night: Night) -> None:
+    night.run(source(10), people())
+    assert night.run(people()).sources_of("accounts") == []
