@@ -5,7 +5,10 @@ with owned as (
                                       when a.status in ('disabled', 'deleted') then false end) as usable,
          p.person_id, coalesce(p.full_name, p.person_id) as owner, p.ends_on, p.time_zone, p.status as person_status,
          access_deadline(p.ends_on, p.time_zone, $grace) as deadline,
-         list_contains($ended_statuses, lower(trim(p.status))) as said_to_have_left
+         -- said to have left though the last day is unknown, or has not even begun
+         coalesce(list_contains($ended_statuses, lower(trim(p.status))), false)
+           and (p.ends_on is null
+                or coalesce(access_deadline(p.ends_on - 1, p.time_zone, to_hours(0)) > $as_of, false)) as contradicted
   from accounts a
   left join links l on l.source = a.source and l.account_id = a.account_id
   left join people p on p.person_id = l.person_id
@@ -13,7 +16,7 @@ with owned as (
 select source, account_id, linked_to as person_id,
        case
          when person_id is null then 'not_applicable'
-         when deadline is null or usable is null then 'not_evaluable'
+         when deadline is null or usable is null or contradicted then 'not_evaluable'
          else 'violation'
        end as verdict,
        case
@@ -21,6 +24,9 @@ select source, account_id, linked_to as person_id,
          when person_id is null then concat(linked_to, ' is not among the people')
          when ends_on is null then
            concat('account ', coalesce(login, account_id), ': ', owner, ' is ', person_status, ', but no last day is known')
+         when contradicted then
+           concat('account ', coalesce(login, account_id), ': ', owner, ' is ', person_status, ', but the last day is ',
+                  strftime(ends_on, '%Y-%m-%d'))
          when deadline is null then
            concat('account ', coalesce(login, account_id), ': ', owner, ' left on ', strftime(ends_on, '%Y-%m-%d'),
                   ' in the unknown time zone ', time_zone)
@@ -34,4 +40,4 @@ select source, account_id, linked_to as person_id,
 from owned
 where person_id is null
    or (coalesce(usable, true)
-       and (deadline <= $as_of or (deadline is null and (ends_on is not null or said_to_have_left))))
+       and (deadline <= $as_of or contradicted or (deadline is null and ends_on is not null)))
