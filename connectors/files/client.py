@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, SourceError, Unreachable
-from reconciler.sdk.records import Record
+from reconciler.sdk.records import IDENTITY, Record
 
 from .connector import Key, Layout, lay_out
 from .folder import DataFile, Signature, find, reading
@@ -22,6 +22,9 @@ from .values import Reading
 
 VERSION = "1.0.0"
 PAGE_ROWS = 5_000
+
+NEVER_EMPTY = frozenset({*IDENTITY, "people", "approvals"})
+"""Tables of which no estate has none: a file of theirs without rows is a failed export until settings say otherwise."""
 
 
 class Chain:
@@ -60,7 +63,7 @@ class Chain:
 
     @property
     def total(self) -> int | None:
-        """The count of rows that the file itself gives; once it is read and has none, 0."""
+        """The count of rows that the file itself gives; once it is read and has a header but no rows, 0."""
         count = self._reader.count()
         return 0 if count is None and self._ended and self.position == 0 else count
 
@@ -189,11 +192,25 @@ class FilesSource:
             self._chains[file.table] = chain
         else:
             chain.close()
+        total = chain.total
+        doubted = not more and chain.position == 0 and self._doubts_none_of(file.table)
         return Page(
             rows=rows,
             next=str(chain.position) if more else None,
-            total=chain.total,
+            gaps=[self._nothing_there(file)] if doubted else (),
+            total=None if doubted else total,
             canaries=self._canaries(chain.layout, rows),
+        )
+
+    def _doubts_none_of(self, table: str) -> bool:
+        return table in NEVER_EMPTY and table not in self._settings.may_be_empty
+
+    def _nothing_there(self, file: DataFile) -> Gap:
+        return Gap(
+            file.table,
+            "",
+            f"{file.shown} has no rows, as after an export that failed. Export it again; if there really are no "
+            f'{file.table}, set may_be_empty = ["{file.table}"] in [sources.{self.name}].',
         )
 
     def _canaries(self, layout: Layout, rows: Sequence[Record]) -> frozenset[str]:
@@ -210,12 +227,13 @@ class FilesSource:
 
     def _refuse_idle_settings(self, files: Mapping[str, DataFile]) -> None:
         settings = self._settings
-        for key in ("columns", "ignore_columns", "sheets"):
+        for key in ("columns", "ignore_columns", "sheets", "may_be_empty"):
             for table in getattr(settings, key):
                 if table not in files:
+                    entry = f"{key} names {table}, which" if key == "may_be_empty" else f"{key}.{table}"
                     raise ConfigurationError(
-                        f"[sources.{self.name}] {key}.{table} does nothing: {self._shown} has no file of {table}",
-                        advice="Remove the key, or add the file.",
+                        f"[sources.{self.name}] {entry} does nothing: {self._shown} has no file of {table}",
+                        advice="Remove the entry, or add the file.",
                     )
 
     def _open(self, file: DataFile) -> Chain:

@@ -55,7 +55,15 @@ class Settings(SourceSettings):
         list[str], Field(description='Texts that mean "not said", such as NULL or n/a; an empty cell always does.')
     ] = Field(default_factory=list)
 
-    @field_validator("tables")
+    may_be_empty: Annotated[
+        list[str],
+        Field(
+            description="Tables whose file may rightly have no rows; without it no people, no approvals, and no "
+            "accounts, entitlements, grants, credentials or events, are taken for a failed export."
+        ),
+    ] = Field(default_factory=list)
+
+    @field_validator("tables", "may_be_empty")
     @classmethod
     def _known_tables(cls, tables: list[str] | None) -> list[str] | None:
         for table in tables or ():

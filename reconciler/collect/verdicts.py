@@ -22,19 +22,27 @@ _VERIFIED = 1_000
 
 
 def judge_count(part: Part, table: str) -> None:
-    """Doubt a part that is empty on nobody's word, or that has other rows than its provider counts."""
+    """Doubt a part that is empty on nobody's word, or that has other rows than its provider counts.
+
+    Where the connector itself has said what it doubts of an empty part, and the remedy, nothing is added.
+    """
     if part.total is not None and part.total != part.rows:
         reason = f"the provider counts {part.total} rows and {part.rows} came: the chain ended early or the data moved"
         part.add_gap(Gap(table, "", f"{reason}. Pull again; if it stays, report it as a defect of the connector."))
-    elif part.rows == 0 and part.total is None and not part.canaries:
+    elif part.rows == 0 and part.total is None and not part.canaries and not _doubted(part, table):
         part.add_gap(
             Gap(
                 table,
                 "",
                 "zero rows, and neither a canary nor the provider's own count vouches for it. Check that these "
-                "credentials may read here, and name in `canaries` an object that must come back.",
+                "credentials may read here, and name in `canaries` an object that must come back; or see in the "
+                "connector's README how it is told that there may be none.",
             )
         )
+
+
+def _doubted(part: Part, table: str) -> bool:
+    return any(gap.table == table and not gap.subject for gap in part.gaps)
 
 
 def judge_duplicates(outcome: TableOutcome, writer: SnapshotWriter) -> None:

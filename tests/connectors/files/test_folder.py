@@ -136,12 +136,15 @@ def test_settings_for_a_table_that_is_not_read_are_an_error(folder: Folder) -> N
     for key, value in (("columns", {"contract_id": "No"}), ("ignore_columns", ["x"]), ("sheets", "Data")):
         said = folder.error("people", **{key: {"contracts": value}})
         assert f"[sources.qms] {key}.contracts does nothing" in said
+    said = folder.error("people", may_be_empty=["people", "approvals"])
+    assert "[sources.qms] may_be_empty names approvals, which does nothing: qms has no file of approvals" in said
 
 
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
         ("tables", ["peple"], "no such table: peple; did you mean people?"),
+        ("may_be_empty", ["peple"], "no such table: peple; did you mean people?"),
         ("columns", {"zzz": {}}, "no such table: zzz; tables are accounts"),
         ("columns", {"people": {"endson": "x"}}, "no such estate column: endson; did you mean ends_on?"),
         ("sheets", {"peple": "x"}, "did you mean people?"),

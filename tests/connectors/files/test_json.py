@@ -143,10 +143,10 @@ def test_bytes_that_are_not_utf8_are_named(folder: Folder, suffix: str) -> None:
 
 
 async def test_an_empty_array_is_no_rows_and_shows_no_more_than_the_key(folder: Folder) -> None:
-    folder.write("people.json", " [ ] ")
-    (page,) = await folder.pages("people")
+    folder.write("suppliers.json", " [ ] ")
+    (page,) = await folder.pages("suppliers")
     assert (list(page.rows), page.next, page.total) == ([], None, 0)
-    assert folder.reports()["people"] == {"person_id"}
+    assert folder.reports()["suppliers"] == {"supplier_id"}
 
 
 def test_an_unknown_name_in_any_object_is_refused(folder: Folder, suffix: str) -> None:

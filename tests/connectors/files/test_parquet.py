@@ -26,8 +26,8 @@ async def test_rows_come_with_the_count_of_the_footer(folder: Folder, small_page
 
 
 async def test_no_rows_are_counted_too(folder: Folder) -> None:
-    save(folder, "people", person_id=pa.array([], pa.string()))
-    (page,) = await folder.pages("people")
+    save(folder, "suppliers", supplier_id=pa.array([], pa.string()))
+    (page,) = await folder.pages("suppliers")
     assert (list(page.rows), page.total) == ([], 0)
 
 
