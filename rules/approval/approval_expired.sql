@@ -5,6 +5,12 @@ with registered as (
     select source, account_id, lower(trim(account_id)) as name from accounts
     union all
     select source, account_id, lower(trim(login)) from accounts
+    union all
+    select source, account_id, lower(trim(json_extract_string(attributes, '$.dn')))
+    from accounts where json_valid(attributes)
+    union all
+    select source, account_id, lower(trim(json_extract_string(attributes, '$.arn')))
+    from accounts where json_valid(attributes)
   ) n
   join special_accounts s on s.source = n.source and lower(trim(s.account_id)) = n.name
   group by n.source, n.account_id
@@ -42,14 +48,14 @@ decided as (
   where entitlement is not null
     and (kind is null or kind in ('access_request', 'role_change', 'onboarding', 'emergency_access'))
     and (decision is null or list_contains($approved_words, lower(trim(decision))))
-    and (coalesce(valid_from, decided_at) is null or coalesce(valid_from, decided_at) <= $as_of)
+    and (valid_from is null or valid_from <= $as_of) and (decided_at is null or decided_at <= $as_of)
 ),
 fitting as (
   select h.source, h.principal_id, h.entitlement_id, d.state, d.valid_until, d.approval_id,
          d.wanted = h.id_key or coalesce(d.wanted = h.name_key, false)
            or coalesce(h.id_key like d.pattern escape '\', false)
            or coalesce(h.name_key like d.pattern escape '\', false) as fits,
-         h.name_key is null as nameless
+         h.name_key is null as nameless, d.environment is not null and h.environment is null as placeless
   from held h
   join decided d on d.person_id = h.person_id
   where h.outside is null
@@ -58,8 +64,10 @@ fitting as (
 ),
 found as (
   select source, principal_id, entitlement_id,
-         bool_or(fits and state = 'live') as covered,
-         bool_or((fits and state = 'unsure') or (nameless and not fits and state in ('live', 'unsure'))) as unsure,
+         bool_or(fits and state = 'live' and not placeless) as covered,
+         bool_or(case when fits then state = 'unsure' or (state = 'live' and placeless)
+                      else nameless and state in ('live', 'unsure') end) as unsure,
+         bool_and(placeless) filter (where fits and state = 'ended') as ended_placeless,
          max(case when fits and state = 'ended' then valid_until end) as ended_at,
          max(case when fits and state = 'ended'
                then concat(strftime(valid_until, '%Y-%m-%dT%H:%M:%S.%f'), approval_id) end) as ended_by
@@ -69,17 +77,19 @@ found as (
 )
 select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.person_id,
        case
-         when h.outside is not null then 'not_applicable'
-         when f.unsure or ($scope = 'privileged' and h.privileged is null) then 'not_evaluable'
+         when h.outside is not null or f.ended_at is null then 'not_applicable'
+         when f.unsure or f.ended_placeless or ($scope = 'privileged' and h.privileged is null) then 'not_evaluable'
          else 'violation'
        end as verdict,
        case
          when h.outside is not null then h.outside
+         when f.ended_at is null then 'no approval that ended covered it'
          else concat(
            coalesce(p.full_name, h.person_id), ' holds ', h.shown, ' by account ', coalesce(a.login, h.principal_id),
            ' (', h.assignment, '); approval ', substr(f.ended_by, 27), ' ended on ', strftime(f.ended_at, '%Y-%m-%d'),
            case
              when f.unsure then ', and whether another one covers it is unknown'
+             when f.ended_placeless then ', and whether it covered the entitlement''s environment is unknown'
              when $scope = 'privileged' and h.privileged is null then ', and whether it is privileged is unknown'
              else ' and none covers it now'
            end
@@ -90,4 +100,4 @@ left join found f on f.source = h.source and f.principal_id = h.principal_id and
   and h.outside is null
 left join accounts a on h.outside is null and a.source = h.source and a.account_id = h.principal_id
 left join people p on h.outside is null and p.person_id = h.person_id
-where h.outside is not null or (f.ended_at is not null and not coalesce(f.covered, false))
+where h.outside is not null or not coalesce(f.covered, false)

@@ -5,6 +5,12 @@ with registered as (
     select source, account_id, lower(trim(account_id)) as name from accounts
     union all
     select source, account_id, lower(trim(login)) from accounts
+    union all
+    select source, account_id, lower(trim(json_extract_string(attributes, '$.dn')))
+    from accounts where json_valid(attributes)
+    union all
+    select source, account_id, lower(trim(json_extract_string(attributes, '$.arn')))
+    from accounts where json_valid(attributes)
   ) n
   join special_accounts s on s.source = n.source and lower(trim(s.account_id)) = n.name
   group by n.source, n.account_id
@@ -42,14 +48,14 @@ decided as (
   where entitlement is not null
     and (kind is null or kind in ('access_request', 'role_change', 'onboarding', 'emergency_access'))
     and (decision is null or list_contains($approved_words, lower(trim(decision))))
-    and (coalesce(valid_from, decided_at) is null or coalesce(valid_from, decided_at) <= $as_of)
+    and (valid_from is null or valid_from <= $as_of) and (decided_at is null or decided_at <= $as_of)
 ),
 fitting as (
   select h.source, h.principal_id, h.entitlement_id, d.state, d.valid_until,
          d.wanted = h.id_key or coalesce(d.wanted = h.name_key, false)
            or coalesce(h.id_key like d.pattern escape '\', false)
            or coalesce(h.name_key like d.pattern escape '\', false) as fits,
-         h.name_key is null as nameless
+         h.name_key is null as nameless, d.environment is not null and h.environment is null as placeless
   from held h
   join decided d on d.person_id = h.person_id
   where h.outside is null
@@ -58,8 +64,10 @@ fitting as (
 ),
 found as (
   select source, principal_id, entitlement_id,
-         bool_or(fits and state = 'live') as covered,
-         bool_or((fits and state = 'unsure') or (nameless and not fits and state in ('live', 'unsure'))) as unsure,
+         bool_or(fits and state = 'live' and not placeless) as covered,
+         bool_or(case when fits then state = 'unsure' or (state = 'live' and placeless)
+                      else nameless and state in ('live', 'unsure') end) as unsure,
+         bool_or(fits and state = 'live' and placeless) as placeless,
          max(case when fits and state = 'ended' then valid_until end) as ended_at
   from fitting
   where fits or nameless
@@ -80,6 +88,7 @@ select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignmen
            case
              when f.unsure and h.name_key is null then
                '; the entitlement''s name is unknown, so whether an approval covers it is, too'
+             when f.placeless then '; an approval fits that is limited to an environment, and the entitlement''s is unknown'
              when f.unsure then '; an approval fits whose decision or kind is unknown'
              when $scope = 'privileged' and h.privileged is null then '; whether it is privileged is unknown'
              else '; no approval covers it'
