@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from reconciler.sdk.connector import Gap
-from reconciler.sdk.errors import Refused
+from reconciler.sdk.errors import Refused, SourceError
 
 from .client import IamClient
 from .failures import NotOffered
@@ -16,7 +16,7 @@ _ACCESS = ("entitlements", "grants")
 
 
 def check_account(client: IamClient) -> list[Gap]:
-    """Return a gap per permission that this account's credentials lack, and table that needs it.
+    """Return a gap per permission that this account's credentials lack, and table that needs it; no table: all do.
 
     What is asked user by user is tried with the first user only: a policy that tells users apart shows in the pull.
     Raises ``Refused`` where the credentials themselves are refused.
@@ -26,13 +26,28 @@ def check_account(client: IamClient) -> list[Gap]:
         try:
             call()
         except Refused as refused:
-            if not refused.missing_permission:
-                raise
-            subject = f"AWS account {client.account_id}"
-            gaps.extend(Gap(table, subject, refused.message, refused.missing_permission) for table in tables)
+            if not refused.missing_permission.startswith("iam:"):
+                raise  # the account is shut as a whole, as where its role may not be assumed: no call will do better
+            about = [""] if tables is _ALL else tables
+            gaps.extend(account_gap(table, client.account_id, refused) for table in about)
         except NotOffered:
             continue  # the pull decides whether that can be believed, and says so in each account
     return gaps
+
+
+def within(account_id: str, message: str) -> str:
+    """Return a message without the account that it begins with: its place in the coverage says that already."""
+    return message.removeprefix(f"AWS account {account_id}").lstrip(",: ")
+
+
+def account_gap(table: str, account_id: str, error: SourceError) -> Gap:
+    """Return the gap of one account, whose id is its partition; an empty ``table`` means every table."""
+    return Gap(
+        table,
+        account_id,
+        within(account_id, error.message),
+        error.missing_permission if isinstance(error, Refused) else "",
+    )
 
 
 def _calls(client: IamClient) -> Iterator[tuple[Sequence[str], Callable[[], Any]]]:

@@ -14,7 +14,7 @@ from reconciler.sdk.errors import Refused, SourceError
 from reconciler.sdk.records import Record
 
 from . import access, connector
-from .checking import check_account
+from .checking import account_gap, check_account, within
 from .client import Answer, Connection, IamClient
 from .details import UserDetail, read_user
 from .fields import Item, text
@@ -102,6 +102,7 @@ class AwsSource:
     async def check(self) -> Sequence[Gap]:
         """Try one cheap call of every kind in every account; gaps name the permissions that are missing.
 
+        The subject of each is the account, as its partition is called, so that it is laid on no other account.
         Raises ``SourceError`` where the credentials open no account at all.
         """
         found: list[Gap] = []
@@ -113,11 +114,11 @@ class AwsSource:
                 found.extend(await self._run(check_account, client))
             except SourceError as error:
                 failures.append(error)
-                found.extend(_account_gaps(partition.name, error))
+                found.append(account_gap("", partition.name, error))
         if failures and len(failures) == len(partitions):
             raise failures[0]
         wanted = self._settings.tables
-        return [gap for gap in found if wanted is None or gap.table in wanted]
+        return [gap for gap in found if wanted is None or not gap.table or gap.table in wanted]
 
     async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
         """Return one partition per AWS account; its name is the account id."""
@@ -128,7 +129,14 @@ class AwsSource:
         return [Partition(account_id)]
 
     async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
-        """Read one page of ``table`` of one AWS account."""
+        """Read one page of ``table`` of one AWS account; what fails there names the account by its partition only."""
+        try:
+            return await self._page(table, partition, cursor)
+        except SourceError as error:
+            error.message = within(partition.name, error.message)
+            raise
+
+    async def _page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
         client = await self._run(self._connection.iam, partition.name)
         if cursor is None:
             self._begin(table, partition.name)
@@ -396,11 +404,6 @@ def _short(counter: str, counted: int | None, read: int) -> str:
     if counted is None:
         return f"GetAccountSummary does not count {counter}: nothing says whether all were read"
     return f"IAM counts {counted} {counter.lower()} and {read} were read"
-
-
-def _account_gaps(account_id: str, error: SourceError) -> list[Gap]:
-    permission = error.missing_permission if isinstance(error, Refused) else ""
-    return [Gap(table, f"AWS account {account_id}", error.message, permission) for table in REPORTS]
 
 
 class _NoParents:

@@ -65,6 +65,11 @@ class Part:
         else:
             self.more_gaps += 1
 
+    def add_gap_of_its_own(self, gap: Gap) -> None:
+        """Keep a gap about this partition, unless the reason why it failed says the same."""
+        if self.closed or not any(gap.reason in known.reason for known in self.gaps):
+            self.add_gap(gap)
+
     def fail(self, gap: Gap) -> None:
         """Mark as failed for the reason that ``gap`` gives."""
         self.closed = False

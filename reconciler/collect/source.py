@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reconciler.collect.chain import Chain
@@ -222,7 +222,10 @@ class SourceReading:
         return await self._patience.ask(guarded)
 
     def _spread(self, gaps: Sequence[Gap]) -> None:
-        """Bring each gap to the table that it is about; one about no table that was read concerns them all."""
+        """Bring each gap to what it is about: its table, and there the partition that its subject names, if any.
+
+        One about no table that was read concerns them all.
+        """
         moved = [
             gap
             for outcome in self.outcomes.values()
@@ -235,7 +238,10 @@ class SourceReading:
             if gap.table in RECORDS and gap.table not in self.outcomes:
                 continue  # about a table that the configuration leaves out
             for outcome in about:
-                for part in outcome.parts:
+                named = [part for part in outcome.parts if gap.subject and part.partition.name == gap.subject]
+                for part in named:
+                    part.add_gap_of_its_own(replace(gap, subject=""))
+                for part in outcome.parts if not named else ():
                     part.add_gap(gap)
 
     async def _close(self) -> None:

@@ -133,6 +133,28 @@ def test_a_gap_about_nothing_known_is_about_everything(night: Night) -> None:
     assert statuses(snapshot) == dict.fromkeys(TABLES, "PARTIAL")
 
 
+def test_a_gap_that_names_a_partition_is_about_that_partition_only(night: Night) -> None:
+    denied = Gap("", "1", "AssumeRole was denied", "sts:AssumeRole")
+    snapshot = night.run(MisbehavingSource(partitions=3, gaps=[denied, Gap("grants", "2", "half is hidden")]))
+    found = {(one.table, one.partition): [gap.words for gap in one.gaps] for one in snapshot.manifest.coverage}
+    for table in TABLES:
+        assert found[table, "0"] == []
+        assert found[table, "1"] == ["AssumeRole was denied (missing: sts:AssumeRole)"]
+        assert found[table, "2"] == (["half is hidden"] if table == "grants" else [])
+    assert snapshot.gaps("simulated", "accounts") == ("1: AssumeRole was denied (missing: sts:AssumeRole)",)
+
+
+def test_why_a_partition_failed_is_said_once(night: Night) -> None:
+    faults = [Fault(FaultKind.REFUSED)]
+    source = MisbehavingSource(partitions=2, faults=faults, gaps=[Gap("accounts", "0", "not allowed", "read.all")])
+    first, second = night.run(source, tables=["accounts"], concurrency=1).manifest.coverage
+    assert [gap.words for gap in first.gaps] == ["not allowed. Grant read.all. (missing: read.all)"]
+    assert second.gaps == first.gaps  # which the fault gave it, not the check
+    both = [Gap("accounts", "0", "not allowed"), Gap("accounts", "0", "and half is hidden")]
+    source = MisbehavingSource(partitions=2, faults=faults, gaps=both)
+    assert len(night.run(source, tables=["accounts"]).manifest.coverage[0].gaps) == 2
+
+
 def test_a_canary_that_stays_away_puts_every_table_in_doubt(night: Night) -> None:
     for source in (MisbehavingSource(canary="c", lose_canary=True), MisbehavingSource(canary="other")):
         snapshot = night.run(source, canaries=["c"])

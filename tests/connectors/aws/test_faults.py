@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.collect import Limits, Pull, pull
 from reconciler.sdk.connector import Partition, Source
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Throttled, Unreachable
+from reconciler.sdk.settings import SourceSettings
+from reconciler.snapshot import SnapshotStore
 from tests.connectors.aws.conftest import NoParents, read
 from tests.simulators import aws_iam
 
@@ -296,8 +300,38 @@ async def test_a_role_that_may_not_be_assumed_fails_its_account_only(iam: aws_ia
     with pytest.raises(Refused) as caught:
         await read(source, "accounts", "444455556666")
     assert caught.value.missing_permission == "sts:AssumeRole"
-    gaps = await source.check()
-    assert {gap.subject for gap in gaps} == {"AWS account 444455556666"}
+    assert caught.value.message.startswith("role arn:aws:iam::444455556666:role/reader: AssumeRole was denied")
+    (gap,) = await source.check()
+    assert (gap.table, gap.subject, gap.missing_permission) == ("", "444455556666", "sts:AssumeRole")
+    assert gap.reason == caught.value.message
+
+
+async def test_an_account_that_stays_shut_leaves_the_other_whole(
+    iam: aws_iam.Simulator, opened: Opened, tmp_path: Path
+) -> None:
+    seeded(iam)
+    iam.account("444455556666")
+    iam.external_ids["444455556666"] = "secret-handshake"
+    entries = [
+        {"account_id": "111122223333"},
+        {"account_id": "444455556666", "role_arn": "arn:aws:iam::444455556666:role/reader", "external_id": "wrong"},
+    ]
+    source = opened(iam.url, **fast(accounts=entries))
+    snapshot = await pull(
+        [Pull(source, "aws", SourceSettings(connector="aws"))],
+        SnapshotStore(tmp_path / "snapshots"),
+        estate="acme",
+        as_of=datetime(2026, 11, 21, tzinfo=UTC),
+        limits=Limits(),
+        accepted=(),
+        report=lambda _progress: None,
+    )
+    found = {(one.table, one.partition): (one.status, len(one.gaps)) for one in snapshot.manifest.coverage}
+    for table in ("accounts", "entitlements", "grants", "credentials"):
+        assert found[table, "111122223333"] == ("COMPLETE", 0)
+        assert found[table, "444455556666"] == ("FAILED", 1)
+        (words,) = snapshot.gaps("aws", table)
+        assert words.startswith("444455556666: role arn:aws:iam::444455556666:role/reader: AssumeRole was denied")
 
 
 async def test_the_external_id_opens_the_role(iam: aws_iam.Simulator, opened: Opened) -> None:
