@@ -76,16 +76,30 @@ def judge_duplicates(outcome: TableOutcome, writer: SnapshotWriter) -> None:
 
 
 def judge_canaries(outcomes: Sequence[TableOutcome], wanted: Sequence[str]) -> None:
-    """Doubt every table of a source where a configured canary came back in none of them."""
-    seen = {canary for outcome in outcomes for part in outcome.parts for canary in part.canaries}
+    """Doubt every table of a source where a configured canary came back in none of them.
+
+    A canary may have been in what was not read to its end, so where there is such a part nobody is blamed, and
+    it keeps the gap that says why. What was read whole is then in doubt still, for want of the proof, except
+    where all of a partition was read and another canary came back in it.
+    """
+    parts = [(outcome, part) for outcome in outcomes for part in outcome.parts]
+    seen = {canary for _, part in parts for canary in part.canaries}
+    broken = {part.partition.name for _, part in parts if not part.closed}
+    proven = {part.partition.name for _, part in parts if part.canaries} - broken if broken else set()
+    unread = ", ".join(sorted({outcome.table for outcome, part in parts if not part.closed}))
     for canary in wanted:
-        if canary not in seen:
-            for outcome in outcomes:
-                outcome.add_gap(
-                    "the canary did not come back, so these credentials do not see all they should. Check their "
-                    "rights, that the object still exists, and that `tables` holds the table that it is in.",
-                    subject=canary,
-                )
+        if canary in seen:
+            continue
+        reason = (
+            f"the canary has not come back; it may be in what could not be read ({unread}). Mend that first: until "
+            "then nothing proves that these credentials see all they should."
+            if broken
+            else "the canary did not come back, so these credentials do not see all they should. Check their rights, "
+            "that the object still exists, and that `tables` holds the table that it is in."
+        )
+        for outcome, part in parts:
+            if part.closed and part.partition.name not in proven:
+                part.add_gap(Gap(outcome.table, canary, reason))
 
 
 def judge_fan_out(outcomes: Mapping[str, TableOutcome]) -> None:

@@ -30,8 +30,9 @@ class Status(StrEnum):
 class Gap:
     """Something that could not be read, and why: never an empty list.
 
-    ``subject`` names the object or part (empty: the whole table); ``missing_permission`` is the scope, role
-    or right to grant, where the system said which.
+    ``table`` empty means every table. ``subject`` names the object or part (empty: the whole table); where it is
+    the name of a partition, only that partition is in doubt. ``missing_permission`` is the scope, role or right
+    to grant, where the system said which.
     """
 
     table: str

@@ -163,6 +163,36 @@ def test_a_canary_that_stays_away_puts_every_table_in_doubt(night: Night) -> Non
         assert snapshot.files("accounts") == []
 
 
+def test_a_canary_that_was_not_asked_for_to_the_end_is_not_blamed(night: Night) -> None:
+    cut = MisbehavingSource(canary="c", lose_canary=True, faults=[Fault(FaultKind.RESET, page=1)])
+    snapshot = night.run(cut, canaries=["c"], retry_seconds=0)
+    assert statuses(snapshot) == dict.fromkeys(TABLES, "PARTIAL") | {"accounts": "FAILED"}
+    (why,) = snapshot.gaps("simulated", "accounts")
+    assert why.startswith("connection reset")
+    (doubt,) = snapshot.gaps("simulated", "grants")
+    assert doubt.startswith("c: the canary has not come back; it may be in what could not be read (accounts)")
+
+
+def test_a_canary_of_its_own_keeps_a_partition_whole_beside_a_broken_one(night: Night) -> None:
+    class TwoAccounts(MisbehavingSource):
+        lost = ""
+
+        async def page(self, table: str, partition: Partition, cursor: str | None) -> Page:
+            if partition.name == "1":
+                raise Refused("not allowed")
+            page = await super().page(table, partition, cursor)
+            own = table == "accounts" and self.lost != "zero"
+            return Page(page.rows, next=page.next, total=page.total, canaries=frozenset({"zero"} if own else ()))
+
+    source = TwoAccounts(partitions=2)
+    found = night.run(source, canaries=["zero", "one"]).manifest.coverage
+    assert {(part.partition, part.status.value) for part in found} == {("0", "COMPLETE"), ("1", "FAILED")}
+    source = TwoAccounts(partitions=2)
+    source.lost = "zero"
+    found = night.run(source, canaries=["zero", "one"]).manifest.coverage
+    assert {(part.partition, part.status.value) for part in found} == {("0", "PARTIAL"), ("1", "FAILED")}
+
+
 def test_zero_rows_need_a_voucher(night: Night) -> None:
     for totals, status in ((True, "COMPLETE"), (False, "PARTIAL")):
         source = MisbehavingSource(accounts=0, entitlements=0, grants=0, credentials=0, totals=totals)
