@@ -52,8 +52,14 @@ class Problems:
             return
         found = [text for _, text in sorted(self._found, key=lambda problem: problem[0])]
         message = found[0] if len(found) == 1 else f"{self.file} has {len(found)} problems:\n  " + "\n  ".join(found)
-        advice = " ".join([*self._remedies, *([note] if note else []), "Nothing of this file was used."])
+        # A remedy that is the beginning of another one would be read twice.
+        remedies = [one for one in self._remedies if not any(_goes_on(other, one) for other in self._remedies)]
+        advice = " ".join([*remedies, *([note] if note else []), "Nothing of this file was used."])
         raise ConfigurationError(message, advice=advice)
+
+
+def _goes_on(longer: str, remedy: str) -> bool:
+    return longer != remedy and longer.startswith(remedy.removesuffix("."))
 
 
 def shown(value: object) -> str:

@@ -140,6 +140,14 @@ def test_settings_for_a_table_that_is_not_read_are_an_error(folder: Folder) -> N
     assert "[sources.qms] may_be_empty names approvals, which does nothing: qms has no file of approvals" in said
 
 
+def test_a_remedy_that_begins_another_is_said_once(folder: Folder) -> None:
+    folder.write("approvals.csv", "approval_id,decided_at\nA1,2026-01-01\nA2,2026-01-02T10:00:00\nA3,soon\n")
+    said = folder.error("approvals")
+    assert "has 3 problems" in said
+    assert said.count("Write date, time and zone") == 1
+    assert "or set time_zone" in said
+
+
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
