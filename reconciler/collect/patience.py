@@ -75,11 +75,13 @@ class Patience:
             _advise(error, f"It was asked {ATTEMPTS} times; find out why it does not answer, then pull again.")
             return True
         if self._cost(state.upcoming_sleep) > self._left:
-            _advise(
-                error,
-                f"The next try would be {state.upcoming_sleep:.1f} s later and {max(self._left, 0):.1f} s are left of "
-                f"retry_seconds = {self._seconds:g}; raise it, or pull again later.",
+            asked = error.retry_after if isinstance(error, Throttled) else None
+            wait = (
+                f"It asks to wait {asked:g} s, more than is left of"
+                if asked and math.isfinite(asked)
+                else "No answer within"
             )
+            _advise(error, f"{wait} retry_seconds = {self._seconds:g}: raise it, or pull again later.")
             return True
         return False
 
