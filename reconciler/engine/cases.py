@@ -38,19 +38,28 @@ def run_cases(rules: Iterable[Rule]) -> list[CaseResult]:
 
 def _run(sandbox: Sandbox, rule: Rule, case: Case) -> CaseResult:
     try:
-        rows = _rows(sandbox, rule, case)
+        rows = _rows(sandbox, rule, case, 1)
+        turned = _rows(sandbox, rule, case, -1)
     except (RuleFailed, duckdb.Error) as error:
         differences = [f"it failed: {error}"]
     else:
         differences = list(_compare(rule, rows, case.expect))
+        if turned != rows:
+            differences.append(f"with the rows given in reverse it says otherwise: {_first_other(turned, rows)}")
     detail = "\n".join(f"{case.at}: {difference}" for difference in differences)
     return CaseResult(rule.info.rule_id, rule.name, case.name, case.at, not differences, detail)
 
 
-def _rows(sandbox: Sandbox, rule: Rule, case: Case) -> list[dict[str, Any]]:
+def _first_other(turned: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> str:
+    other = [row for row in turned if row not in rows] or [row for row in rows if row not in turned]
+    return ", ".join(f"{name}={value}" for name, value in other[0].items()) if other else "rows more than once"
+
+
+def _rows(sandbox: Sandbox, rule: Rule, case: Case, step: int) -> list[dict[str, Any]]:
+    """Run the rule over the case's rows, given in their order (``step`` 1) or in reverse (-1)."""
     for name in rule.reads:
         sandbox.connection.execute(f'TRUNCATE "{name}"')
-        for row in case.given.get(name, ()):
+        for row in case.given.get(name, ())[::step]:
             columns = ", ".join(f'"{column}"' for column in row)
             marks = ", ".join("?" for _ in row)
             sandbox.connection.execute(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', list(row.values()))  # noqa: S608  # names were checked against the estate

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from reconciler.engine.lint import required_identity, wrapped
+from reconciler.engine.lint import TOO_MUCH, required_identity, wrapped
 from reconciler.engine.rule import Problem, Rule, RuleError
 from reconciler.engine.sandbox import RuleFailed, Sandbox
 from reconciler.engine.scopes import Scoping
@@ -114,7 +114,8 @@ class _Judge:
         except RuleFailed as error:
             if error.starved:
                 raise StoreError(f"{info.rule_id} ran out of room: {error.message}", advice=ROOM) from error
-            raise self._broken(error.message, "Correct the rule.", error.line or 1) from error
+            advice = TOO_MUCH if error.stopped else "Correct the rule."
+            raise self._broken(error.message, advice, error.line or 1) from error
 
     def _type(self, name: str) -> str:
         return self.rule.types.get(name, "VARCHAR")

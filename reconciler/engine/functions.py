@@ -123,6 +123,12 @@ FUNCTIONS = OPERATORS | TEXT | TIME | VALUE | AGGREGATE | WINDOW
 UNORDERED = frozenset({"list", "array_agg", "string_agg"})
 """Aggregates whose value depends on the order of rows; they need an ORDER BY inside."""
 
+PICKS = frozenset({"arg_max", "arg_min", "max_by", "min_by"})
+"""Aggregates that pick one of several rows; a tie must be broken by the value itself."""
+
+ORDERED = WINDOW | {"ntile", "percent_rank"}
+"""Window functions that count or look along an order; they need one."""
+
 CLOCKS = frozenset(
     {
         "now",

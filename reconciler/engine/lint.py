@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import duckdb
+
 from reconciler.engine.parse_tree import Query, read_query
 from reconciler.engine.rule import AS_OF, Notes, Problem, Rule
 from reconciler.engine.sandbox import RuleFailed, Sandbox
@@ -17,6 +19,9 @@ from reconciler.toml import Key
 LINT_SECONDS = 10.0
 """A rule over empty tables takes milliseconds; what takes this long has no end."""
 
+TOO_MUCH = "Let it work on less: join on keys, filter early, and cross nothing with everything."
+"""What to do about a rule that takes too long or too much memory."""
+
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _TEXTS = {"verdict", "reason", "source", "person_id"}
 _SCALARS = {"VARCHAR", "DATE", "TIMESTAMP WITH TIME ZONE", "BIGINT", "INTEGER", "BOOLEAN"}
@@ -24,7 +29,14 @@ _SCALARS = {"VARCHAR", "DATE", "TIMESTAMP WITH TIME ZONE", "BIGINT", "INTEGER", 
 
 def wrapped(sql: str) -> str:
     """Return the rule's SELECT as a sub-query; its first line is the second of the result."""
-    return f"(\n{sql.rstrip().removesuffix(';')}\n) AS verdicts"
+    raw, end = sql.encode(), len(sql.encode())
+    # A semicolon at the end, and comments behind it, would end the sub-query early.
+    for offset, kind in reversed(duckdb.tokenize(sql)):
+        if raw[offset : offset + 1] == b";":
+            end = offset
+        elif kind != duckdb.token_type.comment:
+            break
+    return f"(\n{raw[:end].decode()}\n) AS verdicts"
 
 
 def required_identity(rule: Rule) -> list[str]:
@@ -118,7 +130,8 @@ class Lint:
         try:
             self.sandbox.run(f"FROM {wrapped(self.rule.sql)}", values, LINT_SECONDS, before=1)
         except RuleFailed as error:
-            self._sql(error.line, error.message, "The tables and columns stand in reconciler/estate/README.md.")
+            named = "The tables and columns stand in reconciler/estate/README.md."
+            self._sql(error.line, error.message, TOO_MUCH if error.stopped or error.starved else named)
             return ()
         described = self.sandbox.connection.description or []
         return tuple((str(column[0]), str(column[1])) for column in described)

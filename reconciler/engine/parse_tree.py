@@ -14,7 +14,8 @@ from typing import Any
 
 import duckdb
 
-from reconciler.engine.functions import CLOCKS, FUNCTIONS, ROW_NUMBERS, SESSION, UNORDERED
+from reconciler.engine.determinism import doubt
+from reconciler.engine.functions import CLOCKS, FUNCTIONS, ROW_NUMBERS, SESSION
 
 _NODES = {
     "SELECT_NODE",
@@ -72,6 +73,10 @@ _ADVICE = {
 }
 
 
+_UPPER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
+_MOMENTS = {"now", "today", "tomorrow", "yesterday"}
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something in the SQL that is refused; ``offset`` counts bytes, None where the parser does not say."""
@@ -96,6 +101,10 @@ class Query:
 def read_query(connection: duckdb.DuckDBPyConnection, sql: str, known: Mapping[str, object]) -> Query:
     """Parse ``sql`` (nothing is bound or run) and walk its tree; ``known`` are the tables of the estate."""
     query = Query()
+    if "\0" in sql:
+        offset = len(sql[: sql.index("\0")].encode())
+        query.faults.append(Fault(offset, "a NUL byte", "Save the file as plain UTF-8 text."))
+        return query
     row = connection.execute(
         "select json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)", [sql]
     ).fetchone()
@@ -119,8 +128,13 @@ def read_query(connection: duckdb.DuckDBPyConnection, sql: str, known: Mapping[s
             Fault(None, f"{len(statements)} statements", "A rule is one SELECT; remove what follows the semicolon.")
         )
     for statement in statements:
-        _Walk(query, known).visit(statement, frozenset())
+        _Walk(query, known).visit(statement, _Scope())
     return query
+
+
+def fold(name: str) -> str:
+    """Return a name as DuckDB compares it: only A to Z have another case, so that no look-alike becomes a letter."""
+    return name.translate(_UPPER)
 
 
 def _verb(sql: str) -> str:
@@ -128,74 +142,98 @@ def _verb(sql: str) -> str:
     return words[0].upper() if words else "an empty file"
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What names mean at one place: the WITH names in sight, and the tables and aliases of the FROMs around it."""
+
+    names: frozenset[str] = frozenset()
+    aliases: frozenset[str] = frozenset()
+
+
 class _Walk:
     def __init__(self, query: Query, known: Mapping[str, object]) -> None:
         self.query = query
         self.known = known
 
-    def visit(self, node: Any, names: frozenset[str]) -> None:
-        """Check one node and what is below it; ``names`` are the WITH names in sight."""
+    def visit(self, node: Any, scope: _Scope) -> None:
+        """Check one node and what is below it."""
         if isinstance(node, list):
             for item in node:
-                self.visit(item, names)
+                self.visit(item, scope)
         elif isinstance(node, dict):
-            below = self._node(node, names)
+            below = self._node(node, scope)
             for key, value in node.items():
                 if key in _REFUSED_KEYS:
                     self._refuse(node, f"{_REFUSED_KEYS[key]} is refused", "Judge every row as the snapshot holds it.")
                 elif key not in {"cte_map", "literal"} and not (key == "select_list" and _is_values(node)):
                     self.visit(value, below)
 
-    def _node(self, node: dict[str, Any], names: frozenset[str]) -> frozenset[str]:
+    def _node(self, node: dict[str, Any], scope: _Scope) -> _Scope:
         kind = node.get("class", node.get("type"))
         if "class" in node:
-            self._expression(node, str(kind))
+            self._expression(node, str(kind), scope)
         elif isinstance(kind, str):
             if kind not in _NODES:
                 self._refuse(
                     node, f"{_WORDS.get(kind, kind)}{_called(node)} is refused", _ADVICE.get(kind, "Use plain SELECTs.")
                 )
             if kind == "BASE_TABLE":
-                self._table(node, names)
+                self._table(node, scope)
             if kind == "JOIN" and node.get("ref_type", "REGULAR") not in _JOINS:
                 self._refuse(node, f"a {node['ref_type']} join is refused", "Join with ON or USING.")
-        return self._with(node, names)
+            if kind == "DISTINCT_MODIFIER" and node.get("distinct_on_targets"):
+                self._refuse(
+                    node, "DISTINCT ON is refused", "Which row it keeps is chance: use GROUP BY with min or max."
+                )
+        return self._with(node, scope)
 
-    def _with(self, node: dict[str, Any], names: frozenset[str]) -> frozenset[str]:
+    def _with(self, node: dict[str, Any], scope: _Scope) -> _Scope:
+        names = scope.names
         for entry in node.get("cte_map", {}).get("map", []):
-            name = str(entry["key"]).lower()
+            name = fold(str(entry["key"]))
             if name in self.known:
                 self._refuse(node, f"WITH names a query {name!r} like a table of the estate", "Give it another name.")
-            self.visit(entry["value"], names)
+            self.visit(entry["value"], _Scope(names, scope.aliases))
             names |= {name}
-        return names
+        return _Scope(names, scope.aliases | set(_aliases(node.get("from_table"))))
 
-    def _table(self, node: dict[str, Any], names: frozenset[str]) -> None:
+    def _table(self, node: dict[str, Any], scope: _Scope) -> None:
         path = node.get("qualified_name", {}).get("path", [])
         name = str(node.get("table_name", ""))
-        if len(path) == 1 and name.lower() in names:
+        if len(path) == 1 and fold(name) in scope.names:
             return
-        if len(path) != 1 or name.lower() not in self.known:
+        if len(path) != 1 or fold(name) not in self.known:
             self._refuse(
                 node,
                 f"unknown table {'.'.join(map(str, path)) or name!r}",
                 f"Read one of: {', '.join(self.known)}.",
             )
             return
-        self.query.tables.setdefault(name.lower(), node.get("query_location", 0))
+        self.query.tables.setdefault(fold(name), node.get("query_location", 0))
 
-    def _expression(self, node: dict[str, Any], kind: str) -> None:
+    def _expression(self, node: dict[str, Any], kind: str, scope: _Scope) -> None:
         if kind not in _EXPRESSIONS:
             self._refuse(node, f"{_WORDS.get(kind, kind)} is refused", _ADVICE.get(kind, "Use plain expressions."))
         elif kind == "COLUMN_REF":
-            self._column(node, [str(part).lower() for part in node["column_names"]])
+            self._column(node, [fold(str(part)) for part in node["column_names"]], scope)
         elif kind == "PARAMETER":
             self.query.params.setdefault(str(node.get("identifier", "")), node.get("query_location", 0))
         elif kind in {"FUNCTION", "WINDOW"}:
             self._function(node)
+        elif kind == "CAST":
+            literal = node.get("child", {}).get("literal", {})
+            if fold(str(literal.get("text", "")).strip()) in _MOMENTS:
+                self._refuse(node, f"a cast of {literal['text']!r} asks the clock", _CLOCK)
 
-    def _column(self, node: dict[str, Any], path: list[str]) -> None:
+    def _column(self, node: dict[str, Any], path: list[str], scope: _Scope) -> None:
         self.query.columns.update(path)
+        # A table's name in place of a column is its whole row: columns would be read that nobody named.
+        if path[-1] in scope.aliases and (len(path) == 1 or path[0] not in scope.aliases):
+            self._refuse(
+                node,
+                f"{'.'.join(path)} is the whole row of a table",
+                "Name the column; where a column has that name, give the table another alias, or write alias.column.",
+            )
         if path[-1] in ROW_NUMBERS:
             self._refuse(node, f"{path[-1]} is no column of the estate", "Order and count by the table's own columns.")
         # Without brackets the standard's clock and session functions are parsed as columns.
@@ -206,7 +244,7 @@ class _Walk:
 
     def _function(self, node: dict[str, Any]) -> None:
         path = [str(part) for part in node.get("qualified_name", {}).get("path", [])]
-        name = str(node.get("function_name", "")).lower()
+        name = fold(str(node.get("function_name", "")))
         if name in CLOCKS:
             self._refuse(node, f"{name}() asks the clock", _CLOCK)
         elif len(path) > 1 or name not in FUNCTIONS:
@@ -215,10 +253,8 @@ class _Walk:
                 f"function {'.'.join(path) or name}() is not allowed",
                 "Use one of the functions listed in reconciler/engine/functions.py.",
             )
-        elif name in UNORDERED and not node.get("order_bys", {}).get("orders"):
-            self._refuse(
-                node, f"{name}() without an order", "Write ORDER BY inside it, so that every run gives the same text."
-            )
+        elif found := doubt(name, node):
+            self._refuse(node, found.message, found.advice)
 
     def _refuse(self, node: dict[str, Any], message: str, advice: str) -> None:
         offset = node.get("query_location")
@@ -230,6 +266,17 @@ def _is_values(node: dict[str, Any]) -> bool:
     return node.get("from_table", {}).get("type") == "EXPRESSION_LIST" and all(
         item.get("class") == "STAR" and "query_location" not in item for item in node.get("select_list", ())
     )
+
+
+def _aliases(table: Any) -> Iterator[str]:
+    """Yield the names by which a FROM calls its tables."""
+    if not isinstance(table, dict):
+        return
+    if table.get("type") == "JOIN":
+        yield from _aliases(table.get("left"))
+        yield from _aliases(table.get("right"))
+    elif name := table.get("alias") or table.get("table_name"):
+        yield fold(str(name))
 
 
 def _called(node: dict[str, Any]) -> str:

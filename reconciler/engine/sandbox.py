@@ -30,14 +30,16 @@ _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 class RuleFailed(Exception):  # noqa: N818  # it is caught where the rule's name is known, and becomes a RuleError
     """DuckDB refused or ended a rule's SQL.
 
-    ``line`` is the line in the rule's own text, None where unknown; ``starved`` says that memory or disk ran out.
+    ``line`` is the line in the rule's own text, None where unknown; ``starved`` says that memory or disk ran out,
+    ``stopped`` that it took too long.
     """
 
-    def __init__(self, message: str, line: int | None, *, starved: bool = False) -> None:
+    def __init__(self, message: str, line: int | None, *, starved: bool = False, stopped: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.line = line
         self.starved = starved
+        self.stopped = stopped
 
 
 class Sandbox:
@@ -107,7 +109,8 @@ class Sandbox:
             with self._limited(seconds):
                 self.connection.execute(sql, dict(params))
         except duckdb.InterruptException as error:
-            raise RuleFailed(f"did not end within {seconds:g} seconds and was stopped", None) from error
+            message = f"did not end within {seconds:g} seconds and was stopped"
+            raise RuleFailed(message, None, stopped=True) from error
         except duckdb.Error as error:
             text = str(error)
             found = _LINE.search(text)
