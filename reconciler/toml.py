@@ -66,6 +66,10 @@ def parse(raw: bytes, path: Path) -> Document:
         raise ConfigurationError(f"{path}:{line}: not UTF-8 text", advice="Save the file as UTF-8.") from error
     try:
         data = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigurationError(
+            f"{path}:{_deepest(text)}: nested too deeply to be read", advice="Take out the nested brackets."
+        ) from error
     except tomllib.TOMLDecodeError as error:
         found = _AT.search(str(error))
         line = int(found[1]) if found else len(text.splitlines())
@@ -74,6 +78,12 @@ def parse(raw: bytes, path: Path) -> Document:
             f"{path}:{line}: not TOML: {message}", advice="Correct the line; texts stand in quotes, lists in brackets."
         ) from error
     return Document(path, text, data)
+
+
+def _deepest(text: str) -> int:
+    """Return the line with the most opening brackets: no honest line comes near the one that nests too deeply."""
+    counts = [line.count("[") + line.count("{") for line in text.splitlines()]
+    return counts.index(max(counts)) + 1
 
 
 def line_of(text: str, keys: tuple[Key, ...]) -> int:

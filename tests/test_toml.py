@@ -87,3 +87,15 @@ def test_bad_text_is_named_with_its_line(raw: bytes, message: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone\.toml: No such file"):
         read(tmp_path / "gone.toml")
+
+
+@pytest.mark.parametrize("opening", ["[", "{b = "])
+def test_a_text_that_nests_too_deeply_is_named_with_its_line(opening: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"x\.toml:2: nested too deeply"):
+        parse(b"a = [1]\nb = " + opening.encode() * 5000, Path("x.toml"))
+
+
+def test_what_the_parser_still_takes_is_found_on_its_line() -> None:
+    text = f"a = 1\nb = {'[' * 300}{']' * 300}\nc = 3\n"
+    document = parse(text.encode(), Path("x.toml"))
+    assert document.line("c") == 3
