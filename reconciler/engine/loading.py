@@ -90,13 +90,13 @@ def _configure(rules: Mapping[str, Rule], params: Mapping[str, Mapping[str, obje
     for rule_id, values in params.items():
         if rule_id not in rules:
             raise ConfigurationError(
-                f"parameters are configured for rule {rule_id!r}, which does not exist",
+                f"rules.params.{rule_id}: parameters are configured for rule {rule_id!r}, which does not exist",
                 advice=f"Use one of: {', '.join(sorted(rules))}.",
             )
         try:
             configured[rule_id] = rules[rule_id].configured(values)
         except ValueError as error:
             raise ConfigurationError(
-                f"[rules.params.{rule_id}]: {error}", advice=f"`reconciler rules explain {rule_id}` lists them."
+                f"rules.params.{rule_id}.{error}", advice=f"`reconciler rules explain {rule_id}` lists them."
             ) from error
     return configured

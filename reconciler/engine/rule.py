@@ -16,9 +16,13 @@ from reconciler.toml import Document, Key
 AS_OF = "as_of"
 """The parameter every rule is given: the instant it judges."""
 
-PARAM_TYPES = ("duration", "integer", "number", "text", "boolean", "list of text", "date")
+PARAM_TYPES = ("duration", "integer", "number", "text", "boolean", "list of text", "list of words", "date")
+"""A word is a text that is compared in lower case."""
 
-_DURATION = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_COUNT = r"(\d{1,9})"
+_DURATION = re.compile(rf"P(?=.)(?:{_COUNT}W)?(?:{_COUNT}D)?(?:T(?=\d)(?:{_COUNT}H)?(?:{_COUNT}M)?(?:{_COUNT}S)?)?")
+_LONGEST = timedelta(days=36525)
+_WIDEST = 2**63
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -126,32 +130,34 @@ class Rule:
         params = dict(self.params)
         for name, raw in values.items():
             if name not in params:
-                message = f"rule {self.info.rule_id} has no parameter {name!r}; it has: {', '.join(params) or 'none'}"
+                message = f"{name}: the rule has no parameter {name!r}; it has: {', '.join(params) or 'none'}"
                 raise ValueError(message)
-            params[name] = replace(params[name], value=parse_value(params[name].type, raw, params[name].values))
+            try:
+                value = parse_value(params[name].type, raw, params[name].values)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+            params[name] = replace(params[name], value=value)
         return replace(self, params=params)
 
 
 def parse_value(kind: str, raw: object, values: tuple[object, ...] = ()) -> object:
     """Check a parameter's value against its type and the values it may take; a duration becomes a ``timedelta``.
 
-    Raises ``ValueError``.
+    Raises ``ValueError``, also for what could never match: an empty list, a blank text, a word in upper case.
     """
-    if values and raw not in values:
-        message = f"{raw!r} is none of: {', '.join(map(str, values))}"
-        raise ValueError(message)
+    _can_match(kind, raw, values)
     match kind, raw:
-        case "duration", str():
-            return parse_duration(raw)
-        case "duration", timedelta():
-            return raw
+        case "duration", str() | timedelta():
+            return parse_duration(raw) if isinstance(raw, str) else raw
         case ("integer", bool()) | ("number", bool()):
             pass
-        case ("integer", int()) | ("text", str()) | ("boolean", bool()):
+        case ("text", str()) | ("boolean", bool()):
             return raw
-        case "number", int() | float():
+        case "integer", int() if -_WIDEST <= raw < _WIDEST:
+            return raw
+        case "number", int() | float() if -_WIDEST <= raw < _WIDEST:
             return float(raw)
-        case "list of text", list() | tuple() if all(isinstance(item, str) for item in raw):
+        case "list of text" | "list of words", list() | tuple() if all(isinstance(i, str) for i in raw):
             return list(raw)
         case "date", date() if not isinstance(raw, datetime):
             return raw
@@ -161,6 +167,23 @@ def parse_value(kind: str, raw: object, values: tuple[object, ...] = ()) -> obje
     raise ValueError(message)
 
 
+def _can_match(kind: str, raw: object, values: tuple[object, ...]) -> None:
+    """Raise ``ValueError`` where a value, or one of a list, could never equal anything."""
+    if isinstance(raw, list | tuple) and not raw:
+        message = "an empty list can never match"
+        raise ValueError(message)
+    for item in raw if isinstance(raw, list | tuple) else (raw,):
+        if values and item not in values:
+            message = f"{item!r} is none of: {', '.join(map(str, values))}"
+            raise ValueError(message)
+        if isinstance(item, str) and not item.strip():
+            message = f"{item!r} is blank and can never match"
+            raise ValueError(message)
+        if kind == "list of words" and isinstance(item, str) and item != item.strip().lower():
+            message = f"{item!r} can never match; write {item.strip().lower()!r}"
+            raise ValueError(message)
+
+
 def parse_duration(text: str) -> timedelta:
     """Read an ISO 8601 duration of weeks, days (24 hours each), hours, minutes and seconds."""
     match = _DURATION.fullmatch(text)
@@ -168,4 +191,7 @@ def parse_duration(text: str) -> timedelta:
         message = f"{text!r} is no duration; write for example PT24H or P90D (months and years have no fixed length)"
         raise ValueError(message)
     weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    if (weeks * 7 + days) * 86400 + hours * 3600 + minutes * 60 + seconds > _LONGEST.total_seconds():
+        message = f"{text!r} is longer than a hundred years"
+        raise ValueError(message)
     return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -235,6 +235,12 @@ def test_a_parameter_takes_its_type(kind: str, raw: object, value: object) -> No
         ("duration", "P"),
         ("duration", "PT"),
         ("duration", "P1DT"),
+        ("duration", "P99999999999D"),
+        ("integer", 2**63),
+        ("integer", 10**400),
+        ("number", float("nan")),
+        ("number", float("inf")),
+        ("number", 10**400),
         ("integer", True),
         ("number", True),
         ("integer", "3"),
@@ -248,6 +254,41 @@ def test_a_parameter_takes_its_type(kind: str, raw: object, value: object) -> No
 def test_a_parameter_refuses_other_types(kind: str, raw: object) -> None:
     with pytest.raises(ValueError, match="is no "):
         parse_value(kind, raw)
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "message"),
+    [
+        ("duration", "P999999999W", "longer than a hundred years"),
+        ("list of text", [], "an empty list can never match"),
+        ("list of text", ["a", " "], "' ' is blank and can never match"),
+        ("text", "", "'' is blank"),
+        ("list of words", ["Approved "], "'Approved ' can never match; write 'approved'"),
+    ],
+)
+def test_a_parameter_that_could_never_match_is_refused(kind: str, raw: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_value(kind, raw)
+
+
+def test_each_item_of_a_list_is_held_to_its_values() -> None:
+    assert parse_value("list of words", ["a", "b"], ("a", "b", "c")) == ["a", "b"]
+    with pytest.raises(ValueError, match="'d' is none of: a, b"):
+        parse_value("list of words", ["a", "d"], ("a", "b"))
+
+
+def test_a_case_whose_result_depends_on_the_order_of_rows_fails(tmp_path: Path) -> None:
+    sql = """select source, account_id, 'violation' as verdict, concat('row ', n) as reason
+    from (select source, account_id, can_sign_in,
+                 row_number() over (partition by source order by created_at) as n from accounts) a
+    where can_sign_in and n = 1 and $as_of - $age is not null"""
+    one = '{ source = "s", account_id = "a", can_sign_in = true, created_at = 2026-01-01T00:00:00Z }'
+    other = one.replace('"a"', '"b"')
+    toml = TOML.replace(f"[{one}]", f"[{one}, {other}]", 1)
+    write_rule(tmp_path, sql=sql, toml=toml)
+    first = run_cases(load([tmp_path]))[0]
+    assert not first.passed
+    assert "with the rows given in reverse it says otherwise" in first.detail
 
 
 def test_a_parameter_may_be_held_to_some_values(tmp_path: Path) -> None:
@@ -296,8 +337,11 @@ def test_parameters_are_configured_by_rule(tmp_path: Path) -> None:
     ("params", "message"),
     [
         ({"OWN-TEST-002": {}}, "rule 'OWN-TEST-002', which does not exist"),
-        ({"OWN-TEST-001": {"agee": "P1D"}}, "has no parameter 'agee'; it has: age"),
-        ({"OWN-TEST-001": {"age": 3}}, "3 is no duration"),
+        (
+            {"OWN-TEST-001": {"agee": "P1D"}},
+            r"rules\.params\.OWN-TEST-001\.agee: the rule has no parameter 'agee'; it has: age",
+        ),
+        ({"OWN-TEST-001": {"age": 3}}, r"rules\.params\.OWN-TEST-001\.age: 3 is no duration"),
         ({"OWN-TEST-001": {"age": "three days"}}, "'three days' is no duration"),
     ],
 )
