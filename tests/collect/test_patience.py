@@ -56,7 +56,8 @@ async def test_a_wait_longer_than_the_budget_is_not_begun() -> None:
     assert isinstance(answer, Throttled)
     assert waits == []
     assert answer.advice == (
-        "Ask the vendor. It asks to wait 3600 s, more than is left of retry_seconds = 30: raise it, or pull again later."
+        "Ask the vendor. It asks to wait 3600 s, more than is left of retry_seconds = 30: "
+        "raise it, or pull again later."
     )
 
 
