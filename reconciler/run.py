@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from reconciler import clock, collect, connectors, engine, report
 from reconciler.bundled import root
-from reconciler.errors import ConfigurationError
-from reconciler.estate.results import SEVERITIES, Evaluation, Finding, Outcome, Run, State
+from reconciler.errors import ConfigurationError, StoreError
+from reconciler.estate.results import SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
 from reconciler.estate.tables import Coverage
 from reconciler.findings import FindingStore
 from reconciler.sdk.connector import Gap, Source, Status
@@ -60,6 +60,18 @@ def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.
         for name, section in settings.sources.items()
         if not names or name in names
     ]
+
+
+def check_tables(pulls: Sequence[collect.Pull]) -> None:
+    """Raise ``ConfigurationError`` for a table that is to be read and that its source does not report."""
+    for pull in pulls:
+        reports = pull.source.reports
+        unread = [table for table in pull.settings.tables or () if table not in reports]
+        if unread:
+            raise ConfigurationError(
+                f"sources.{pull.source.name}.tables: {pull.connector} does not report {', '.join(unread)}",
+                advice=f"Use some of: {', '.join(reports)}; or leave `tables` out.",
+            )
 
 
 def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | SourceError]:
@@ -138,49 +150,84 @@ def write_reports(
     return paths
 
 
+def instant(settings: Settings, store: FindingStore, as_of: datetime | None) -> datetime:
+    """Return the instant to judge as of: ``as_of`` where given, else now.
+
+    Raises ``ConfigurationError``, before anything is read, for one that the store would refuse after hours: before
+    the last recorded run, since findings only move forward.
+    """
+    chosen = as_of or clock.now()
+    last = store.last_run()
+    if last is not None and last.estate == settings.config.estate.name and chosen < last.as_of <= last.recorded_at:
+        raise ConfigurationError(
+            f"{chosen.isoformat()} is before the last recorded run as of {last.as_of.isoformat()}: findings only move "
+            "forward in time",
+            advice=f"Look back with `reconciler run --replay {last.snapshot} --as-of ...`, which records nothing.",
+        )
+    return chosen
+
+
 def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[collect.Progress], None]) -> Night:
     """Do the whole night: rules, database, pull, verdicts, findings, reports."""
     rules = load_rules(settings)
     store = FindingStore.open(settings.database_url)
+    chosen = instant(settings, store, as_of)
     unsealed = SnapshotStore(settings.snapshots).unsealed()
-    snapshot = pull(settings, store, as_of=as_of or clock.now(), progress=progress)
-    evaluation = evaluate(settings, snapshot, rules, as_of=snapshot.as_of)
+    snapshot = pull(settings, store, as_of=chosen, progress=progress)
+    evaluation = evaluate(settings, snapshot, rules, as_of=chosen)
     run = record(settings, store, snapshot, evaluation)
     findings = store.findings()
-    reports = write_reports(settings, run, findings, settings.config.report.formats)
+    try:
+        reports = write_reports(settings, run, findings, settings.config.report.formats)
+    except StoreError as error:
+        advice = f"{error.advice} Run {run.run_id} is recorded whole; `reconciler report` writes its report again."
+        raise StoreError(error.message, advice=advice) from error
     return Night(snapshot, evaluation, run, findings, reports, unsealed)
 
 
-def accept_drop(settings: Settings, *, source: str, table: str, snapshot: str, by: str, reason: str) -> tuple[int, int]:
-    """Keep a named person's acceptance that a held table shrank; return its rows before and now.
+def accept_drops(
+    settings: Settings, *, source: str, table: str | None, snapshot: str, by: str, reason: str
+) -> dict[str, tuple[int, int]]:
+    """Keep a named person's acceptance of held tables of ``source`` (None: all); return rows before and now by table.
 
-    ``snapshot`` is the sealed pull that was held. Raises ``ConfigurationError`` where nothing is held there.
+    ``snapshot`` is the sealed pull in which they were held. Raises ``ConfigurationError`` where nothing is held there.
     """
     snapshots = SnapshotStore(settings.snapshots)
-    before, now = collect.held_drop(snapshots, snapshots.open(snapshot), source, table)
-    FindingStore.open(settings.database_url).accept_drop(
-        source=source,
-        table_name=table,
-        snapshot=snapshot,
-        rows_before=before,
-        rows_accepted=now,
-        accepted_by=by,
-        reason=reason,
-        at=clock.now(),
-    )
-    return before, now
+    held = snapshots.open(snapshot)
+    tables = collect.held_tables(held, source) if table is None else [table]
+    accepted = {name: collect.held_drop(snapshots, held, source, name) for name in tables}
+    store = FindingStore.open(settings.database_url)
+    for name, (before, now) in accepted.items():
+        store.accept_drop(
+            source=source,
+            table_name=name,
+            snapshot=held.snapshot_id,
+            rows_before=before,
+            rows_accepted=now,
+            accepted_by=by,
+            reason=reason,
+            at=clock.now(),
+        )
+    return accepted
 
 
-def exit_code(coverage: Sequence[Coverage], violations: Sequence[str], fail_on: str) -> int:
-    """Return 3 where a source was not read whole, else 1 where a violation is at or above ``fail_on``, else 0.
+def exit_code(coverage: Sequence[Coverage], scopes: Iterable[Scope], violations: Iterable[str], fail_on: str) -> int:
+    """Return 3 where a source was not read whole or nothing could be judged, else 1 or 0 by the violations.
 
-    ``violations`` are the severities of the open violations. An incomplete source comes first: what was found
-    is then not all there is.
+    ``violations`` are the severities of those that stand; 1 where one is at or above ``fail_on``. What could
+    not be read comes first: what was found is then not all there is.
     """
-    if any(part.status != Status.COMPLETE for part in coverage):
+    judged = list(scopes)
+    if any(part.status != Status.COMPLETE for part in coverage) or (judged and all(s.blocked for s in judged)):
         return EXIT_SOURCE
     counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on in SEVERITIES else ()
     return EXIT_FINDINGS if any(severity in counted for severity in violations) else 0
+
+
+def scopes(run: Run | Evaluation) -> list[Scope]:
+    """Return every scope that was or could not be judged."""
+    parts = run.scopes.values() if isinstance(run, Run) else [result.scopes for result in run.results]
+    return [scope for part in parts for scope in part]
 
 
 def open_violations(findings: Sequence[Finding]) -> list[str]:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler import connectors, toml
+from reconciler import clock, connectors, toml
 from reconciler.errors import ConfigurationError
+from reconciler.log import hide
+from reconciler.sdk.secrets import SecretRef, reveal
 from reconciler.sdk.settings import SourceSettings
 
 DEFAULT_FILE = "reconciler.toml"
 
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
-        close = difflib.get_close_matches(name, available_timezones(), n=1)
+    if name not in clock.zones():
+        close = difflib.get_close_matches(name, clock.zones(), n=1)
         raise ValueError(f"is no IANA time zone{f'; did you mean {close[0]}?' if close else ''}")
     return str(ZoneInfo(name))
+
+
+def _database(url: str) -> str:
+    if not re.match(r"(sqlite|postgresql\+psycopg)://|env:.|file:/.", url):
+        raise ValueError(
+            "must be sqlite:///FILE, postgresql+psycopg://..., or a reference env:NAME or file:/path to it"
+        )
+    return url
 
 
 class Section(BaseModel):
@@ -45,7 +57,10 @@ class Store(Section):
 
     database: Annotated[
         str,
-        Field(pattern=r"^(sqlite|postgresql\+psycopg)://", description="sqlite:///FILE or postgresql+psycopg://..."),
+        AfterValidator(_database),
+        Field(
+            description="sqlite:///FILE, postgresql+psycopg://..., or env:NAME or file:/path where the URL is a secret."
+        ),
     ] = "sqlite:///reconciler.db"
     snapshots: Annotated[str, Field(min_length=1, description="Folder of the sealed snapshots.")] = "snapshots"
 
@@ -126,8 +141,11 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """The database URL, a relative SQLite file made absolute."""
+        """The database URL, a relative SQLite file made absolute; its password is kept out of everything printed."""
         url = self.config.store.database
+        if url.startswith(("env:", "file:")):
+            url = reveal(SecretRef(url))
+        hide(urlsplit(url).password or "")
         prefix = "sqlite:///"
         if url.startswith(prefix) and url != prefix and not url.startswith(prefix + ":memory:"):
             return prefix + str((self.base / url.removeprefix(prefix)).resolve())

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from reconciler.estate.results import Scope
 from reconciler.estate.tables import Coverage
 from reconciler.run import exit_code
 
@@ -31,4 +32,10 @@ def part(status: Literal["COMPLETE", "PARTIAL", "FAILED"]) -> Coverage:
 def test_an_incomplete_source_comes_before_findings(
     statuses: list[Literal["COMPLETE", "PARTIAL", "FAILED"]], severities: list[str], fail_on: str, code: int
 ) -> None:
-    assert exit_code([part(status) for status in statuses], severities, fail_on) == code
+    assert exit_code([part(status) for status in statuses], [], severities, fail_on) == code
+
+
+def test_a_night_that_could_judge_nothing_is_no_good_night() -> None:
+    blocked, judged = Scope(source="ldap", blocked=("no people",)), Scope(source="aws")
+    assert exit_code([part("COMPLETE")], [blocked], [], "high") == 3
+    assert exit_code([part("COMPLETE")], [blocked, judged], [], "high") == 0

@@ -132,17 +132,18 @@ class Settings(SourceSettings):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
+        # The URL is not repeated in any message: people put passwords into it.
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            message = f"{url!r} is no URL: {error}"
+            message = f"is no URL: {error}"
             raise ValueError(message) from error
         if parts.scheme not in {"ldap", "ldaps"}:
-            message = f"{url!r} must start with ldap:// or ldaps://"
+            message = "must start with ldap:// or ldaps://"
             raise ValueError(message)
         if not parts.hostname or parts.path.strip("/") or parts.query or parts.username or port == 0:
-            message = f"{url!r} must be scheme, host and port only, such as ldaps://ldap.example.org:636"
+            message = "must be scheme, host and port only, such as ldaps://ldap.example.org:636"
             raise ValueError(message)
         return url
 

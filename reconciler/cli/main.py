@@ -14,6 +14,9 @@ from reconciler import __version__
 from reconciler.cli import commands
 from reconciler.errors import ReconcilerError, StoreError
 
+EXIT_DEFECT = 70
+EXIT_STOPPED = 130
+
 
 class Commands(click.Group):
     """Every module of ``reconciler.cli.commands`` is a command; the folder is the registry."""
@@ -44,11 +47,11 @@ def reconciler() -> None:
 
 def main() -> NoReturn:
     """Run the command line; an expected failure prints what happened and what to do, never a traceback."""
+    os.umask(os.umask(0o077) | 0o027)  # what is written names people: not for everybody on the machine
     try:
         code = reconciler.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        _say("stopped; nothing that was not sealed or committed before counts")
-        sys.exit(130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit(_stop())
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -60,7 +63,29 @@ def main() -> NoReturn:
     except OSError as error:
         advice = "Check the path, its permissions and the free space, then run the command again."
         sys.exit(_fail(StoreError(str(error), advice=advice)))
+    except Exception as error:  # noqa: BLE001 - a defect must not end with 1, which says that findings exist
+        # DuckDB answers Ctrl-C in the middle of a query with an error of its own.
+        sys.exit(_stop() if "interrupted" in str(error).lower() else _defect(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stop() -> int:
+    _say("stopped; nothing that was not sealed or committed before counts")
+    return EXIT_STOPPED
+
+
+def _defect(error: Exception) -> int:
+    import traceback
+
+    from reconciler.log import redact
+
+    if os.environ.get("RECONCILER_LOG", "").lower() == "debug":
+        _say(redact("".join(traceback.format_exception(error))))
+    _say(redact(f"defect: {type(error).__name__}: {error}"))
+    _say(
+        "  Nothing that was not sealed or committed before counts. Please report it; RECONCILER_LOG=debug shows where."
+    )
+    return EXIT_DEFECT
 
 
 def _fail(error: ReconcilerError) -> int:

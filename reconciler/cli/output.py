@@ -22,7 +22,9 @@ def emit(value: Any) -> None:
     """Print ``value`` as JSON: structs by their fields, instants as ISO 8601."""
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    from reconciler.log import redact
+
+    click.echo(redact(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -40,11 +42,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str 
     from rich.table import Table
     from rich.text import Text
 
+    from reconciler.log import redact
+
     shown = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
     for heading in headings:
         shown.add_column(heading, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell, style=SEVERITY_STYLE.get(cell, STATUS_STYLE.get(cell, ""))) for cell in row))
+        shown.add_row(*(Text(redact(cell), style=SEVERITY_STYLE.get(cell, STATUS_STYLE.get(cell, ""))) for cell in row))
     console().print(shown)
 
 

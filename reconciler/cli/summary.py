@@ -15,6 +15,8 @@ from reconciler.estate.tables import Coverage
 from reconciler.snapshot import Snapshot
 
 _SHOWN = 12
+_WIDTH = 220
+UNVERIFIED = "unverified"
 
 
 def recorded(
@@ -102,17 +104,21 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
     _show_coverage(run.coverage)
     _show_blocked(run.scopes)
     click.echo()
+    columns = ("new", "persisting", "reopened", UNVERIFIED, "resolved")
     rows = []
     for severity in SEVERITIES:
-        states = Counter(f.state for f in findings if f.severity == severity and f.verdict == Outcome.VIOLATION)
-        rows.append((severity, *(str(states[state]) for state in State)))
-    output.table(("violations", *(state.value for state in State)), rows)
-    unknown = sum(f.verdict == Outcome.NOT_EVALUABLE and f.state != State.RESOLVED for f in findings)
+        found = Counter(_standing(f) for f in findings if f.severity == severity and f.verdict == Outcome.VIOLATION)
+        rows.append((severity, *(str(found[column]) for column in columns)))
+    output.table(("violations", *columns), rows)
+    unknown = sum(f.verdict == Outcome.NOT_EVALUABLE and f.verified and f.state != State.RESOLVED for f in findings)
     if unknown:
         click.echo(f"\n{unknown} subjects could not be judged: `reconciler findings list --verdict not_evaluable`.")
     click.echo(
-        f"\nThis run: {run.new} new, {run.persisting} persisting, {run.reopened} reopened, {run.resolved} resolved."
+        f"\nThis run: {run.new} new, {run.persisting} persisting, {run.reopened} reopened, "
+        f"{run.unverified} unverified, {run.resolved} resolved."
     )
+    if run.unverified:
+        click.echo("Unverified findings stand as they were last seen: what they are about was not read whole tonight.")
     for path in reports:
         click.echo(f"Report: {path}")
 
@@ -197,12 +203,23 @@ def _blocked(scopes: Mapping[str, Sequence[Scope]]) -> list[dict[str, Any]]:
 
 
 def _show_blocked(scopes: Mapping[str, Sequence[Scope]]) -> None:
-    blocked = _blocked(scopes)
-    if not blocked:
-        return
-    click.secho("Not evaluable:", fg="yellow", bold=True)
-    for entry in blocked:
-        click.echo(f"  {entry['rule_id']} in {entry['source'] or 'the whole estate'}: {'; '.join(entry['because'])}")
+    """Print which rules could not be judged where, each reason once: one gap blocks many rules."""
+    where: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for entry in _blocked(scopes):
+        where.setdefault((entry["source"] or "the whole estate", entry["because"]), []).append(entry["rule_id"])
+    judged = sum(not scope.blocked for parts in scopes.values() for scope in parts)
+    if where:
+        click.secho("Not evaluable:", fg="yellow", bold=True)
+    for (source, because), rules in where.items():
+        said = "; ".join(because)
+        click.echo(f"  {', '.join(rules)} in {source}: {said if len(said) <= _WIDTH else said[:_WIDTH] + ' ...'}")
+    if not judged:
+        click.secho("NOTHING COULD BE JUDGED: no rule could be evaluated in any source.", fg="red", bold=True)
+
+
+def _standing(finding: Finding) -> str:
+    """Say how a finding stands after this run: an open one that the run could not see is unverified."""
+    return finding.state.value if finding.verified or finding.state == State.RESOLVED else UNVERIFIED
 
 
 def _show_unsealed(unsealed: Sequence[Path]) -> None:

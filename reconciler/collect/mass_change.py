@@ -154,7 +154,10 @@ def hold(
             if too_much(baseline.rows, outcome.rows, limits):
                 lost = f"{baseline.rows} rows {baseline.origin}, {outcome.rows} rows now"
                 outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
-            for lost in _lost_columns(source, outcome, baseline, writer):
+            else:  # with the rows go their values: that is said already
+                for lost in _lost_values(source, outcome, baseline, writer):
+                    outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
+            for lost in _lost_columns(source, outcome, baseline):
                 outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
 
 
@@ -172,14 +175,20 @@ def hold_left(entry: SourceEntry, past: History, *, snapshot_id: str) -> dict[st
     return held
 
 
-def _lost_columns(source: str, outcome: TableOutcome, baseline: Baseline, writer: SnapshotWriter) -> Iterator[str]:
-    """Say which columns are not reported any more, and which lost most of their values."""
+def _lost_columns(source: str, outcome: TableOutcome, baseline: Baseline) -> Iterator[str]:
+    """Say which columns are not reported any more; none where the present state was accepted."""
     if baseline.snapshot is None:
         return
     reported = next((e.reports for e in baseline.snapshot.manifest.sources if e.name == source), {})
     for column in reported.get(outcome.table, ()):
         if column not in outcome.columns:
             yield f"column {column} was reported {baseline.origin} and is not any more"
+
+
+def _lost_values(source: str, outcome: TableOutcome, baseline: Baseline, writer: SnapshotWriter) -> Iterator[str]:
+    """Say which columns lost most of their values, although the rows are there."""
+    if baseline.snapshot is None:
+        return
     before = filled(baseline.snapshot.files(outcome.table, source))
     now = filled(writer.folder / part.file.path for part in outcome.parts if part.file)
     for column in outcome.columns:

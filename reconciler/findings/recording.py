@@ -102,7 +102,8 @@ def _refuse_out_of_turn(session: Session, evaluation: Evaluation, *, run_id: str
             f"the database holds the findings of estate {last.estate!r}, not of {estate!r}",
             advice=f"give estate {estate!r} a database of its own ([store] database), or correct [estate] name",
         )
-    if evaluation.as_of < last.as_of:
+    # A run that was recorded as of an instant then in the future must not lock the database until it comes.
+    if evaluation.as_of < last.as_of <= last.recorded_at:
         raise StoreError(
             f"snapshot {evaluation.snapshot} is as of {evaluation.as_of.isoformat()}, before the last recorded run "
             f"{last.run_id} as of {last.as_of.isoformat()}: findings only move forward in time",

@@ -27,6 +27,9 @@ class SecretRef(str):
         if not separator or kind not in {"env", "file"} or not name:
             message = "must be a reference, env:NAME or file:/path, never the secret itself"
             raise ValueError(message)
+        if kind == "file" and not name.startswith("/"):
+            message = "must name a file by its absolute path, file:/path"
+            raise ValueError(message)
         return super().__new__(cls, reference)
 
     @classmethod

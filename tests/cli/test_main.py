@@ -88,3 +88,58 @@ def test_init_writes_an_example_that_passes_its_own_check_but_for_secrets(tmp_pa
     shown = ask("config", "show", "--json", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["estate"]["name"] == "acme"
+
+
+def test_linting_rules_speaks_json_too(tmp_path: Path) -> None:
+    good = ask("rules", "lint", "--json")
+    assert json.loads(good.stdout)["problems"] == []
+    assert json.loads(good.stdout)["rules"] >= 8
+    (tmp_path / "family").mkdir()
+    (tmp_path / "family" / "lonely.sql").write_text("select 1")
+    bad = ask("rules", "lint", tmp_path, "--json")
+    assert bad.returncode == 2
+    (problem,) = json.loads(bad.stdout)["problems"]
+    assert problem["at"].endswith("lonely.sql:1")
+    assert problem["advice"]
+
+
+def test_an_explanation_says_what_a_rule_reads_and_cannot_see() -> None:
+    said = ask("rules", "explain", "ig-lvr-001").stdout
+    assert "IG-LVR-001" in said
+    assert "grace" in said
+    missing = ask("rules", "explain", "IG-LVR-01")
+    assert missing.returncode == 2
+    assert "Did you mean IG-LVR-001?" in missing.stderr
+
+
+def test_the_cases_of_a_rule_can_be_tried_alone() -> None:
+    answer = ask("rules", "test", "IG-ORP-001", "--json")
+    assert answer.returncode == 0
+    assert {result["rule_id"] for result in json.loads(answer.stdout)} == {"IG-ORP-001"}
+    assert all(result["passed"] for result in json.loads(answer.stdout))
+
+
+def test_rules_are_locked_by_a_command(tmp_path: Path) -> None:
+    assert ask("rules", "new", tmp_path, "leaver", "own_rule").returncode == 0
+    assert ask("rules", "lock", tmp_path).returncode == 0
+    path = tmp_path / "leaver" / "own_rule.sql"
+    path.write_text(path.read_text() + "\n-- changed\n")
+    sql = path.read_text().replace("select", "select distinct", 1)
+    path.write_text(sql)
+    changed = ask("rules", "lint", tmp_path)
+    assert changed.returncode == 2
+    assert "version" in changed.stderr
+
+
+def test_a_defect_is_no_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from reconciler.cli import main as entry
+
+    def broken(**_: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(entry.reconciler, "main", broken)
+    monkeypatch.setenv("RECONCILER_LOG", "debug")
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == entry.EXIT_DEFECT
+    assert "ZeroDivisionError: a defect" in capsys.readouterr().err

@@ -245,6 +245,65 @@ def test_a_database_that_cannot_be_written_exits_with_4_before_anything_is_pulle
             locked.chmod(0o700)
 
 
+def test_an_instant_in_the_future_does_not_lock_the_database(quick: World) -> None:
+    quick.ask("run", "--as-of", "2030-01-01T00:00:00Z", code=1)
+    quick.ask("run", code=1)
+    answer = quick.ask("run", "--as-of", "2026-01-01T00:00:00Z", code=2)
+    assert "--replay" in answer.stderr
+    assert len(list((quick.folder / "snapshots").glob("2*"))) == 2, "refused before anything was read"
+
+
+def test_a_table_that_a_source_does_not_have_is_found_by_the_check(quick: World) -> None:
+    edit(quick, 'connector = "aws"', 'connector = "aws"\ntables = ["accounts", "people"]')
+    assert "aws does not report people" in quick.ask("config", "check", code=2).stderr
+    edit(quick, 'path = "qms"', 'path = "qsm"')
+    assert "qsm" in quick.ask("config", "check", code=2).stderr + quick.ask("sources", "list", code=2).stderr
+
+
+def test_a_night_without_people_judges_nothing_and_says_so(quick: World) -> None:
+    edit(quick, 'path = "qms"', 'path = "qms"\ntables = ["suppliers"]')
+    edit(quick, 'connector = "aws"', 'connector = "aws"\ntables = ["entitlements"]')
+    answer = quick.ask("run", code=3)
+    assert "NOTHING COULD BE JUDGED" in answer.stdout
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_the_night(quick: World) -> None:
+    (quick.folder / "reports").write_text("a file where a folder should be")
+    answer = quick.ask("run", code=4)
+    assert "is recorded whole" in answer.stderr
+    assert quick.findings()
+
+
+def test_a_password_in_the_database_url_is_never_shown(quick: World) -> None:
+    url = "postgresql+psycopg://rec:planted-db-password@127.0.0.1:1/none"
+    edit(quick, "sqlite:///reconciler.db", url)
+    for command in (["config", "show"], ["config", "show", "--json"], ["findings", "list"], ["run"]):
+        answer = quick.ask(*command)
+        assert "planted-db-password" not in answer.stdout + answer.stderr
+    edit(quick, url, "env:DATABASE_URL")
+    quick.environment = {"DATABASE_URL": url}
+    answer = quick.ask("findings", "list", code=4)
+    assert "planted-db-password" not in answer.stderr
+
+
+def test_stopping_in_the_middle_of_a_run_is_no_verdict(world: World) -> None:
+    for server in simulated(world, Faults(stall_on_page=2)):
+        world.write()
+        command, environment = world.command("run")
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 60
+        while not list((world.folder / "snapshots").glob("*.unsealed")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+        assert server.url
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "stopped" in said
+
+
 def test_secrets_appear_nowhere(world: World) -> None:
     world.run(code=1)
     world.ask("report", "-o", world.folder / "x.json", code=0)

@@ -170,6 +170,39 @@ def test_a_server_killed_leaves_every_finding_as_it_was(world: World, slapd: Sla
     assert night["new"] == night["resolved"] == 0
 
 
+def test_a_column_lost_from_an_export_opens_and_closes_nothing(world: World) -> None:
+    world.run(code=1)
+    before = {(f["finding_id"], f["verdict"]) for f in world.findings()}
+    people = world.folder / "qms" / "people.csv"
+    whole = people.read_text()
+    people.write_text(
+        "person_id,full_name,kind,ends_on,contract_id\nP1,Ada,employee,,\nP2,Bob,employee,2026-01-31,\nP3,C,employee,,\nP4,D,contractor,,C1\n"
+    )
+    held = world.run(code=3)
+    assert held["new"] == held["resolved"] == 0
+    assert {(f["finding_id"], f["verdict"]) for f in world.findings()} == before
+    assert any("column employee_id" in gap for part in held["coverage"] for gap in part["gaps"])
+    people.write_text(whole)
+    assert world.run(code=1)["persisting"] == len(before)
+
+
+def test_a_source_that_left_the_configuration_is_said_until_it_is_accepted(world: World) -> None:
+    world.run(code=1)
+    text = world.config.read_text()
+    world.config.write_text(text[: text.index("[sources.qms]")])
+    answer = world.ask("run", "--as-of", AS_OF, code=3)
+    assert "the source is not configured any more" in answer.stdout
+    assert "unverified" in answer.stdout
+    snapshot = max(p.name for p in (world.folder / "snapshots").glob("2*"))
+    said = world.ask(
+        "sources", "accept", "qms", "--snapshot", snapshot, "--by", "Ada", "--reason", "gone", "--json", code=0
+    )
+    assert {entry["table"] for entry in json.loads(said.stdout)} >= {"people", "approvals"}
+    after = world.run(code=1)
+    assert "qms" not in {part["source"] for part in after["coverage"]}
+    assert {entry["rule_id"] for entry in after["blocked"]} >= {"IG-LVR-001", "IG-ORP-001"}
+
+
 def test_a_mass_drop_is_held_until_somebody_accepts_it(world: World) -> None:
     people = world.folder / "qms" / "people.csv"
     crowd = "".join(f"X{n},Extra {n},,,,employee,,,\n" for n in range(200))
@@ -199,7 +232,7 @@ def test_a_mass_drop_is_held_until_somebody_accepts_it(world: World) -> None:
         "spin-off",
         code=0,
     )
-    assert "204 to 4 rows" in said.stdout
+    assert "accepted by Ada, 204 to 4 rows" in said.stdout
     assert world.run(code=1)["persisting"] > 0
 
 

@@ -21,12 +21,13 @@ def command() -> None:
 @options.config
 @options.as_json
 def check(settings: Settings, *, machine: bool) -> None:
-    """Check every key, every secret reference, every rule and parameter; connect to nothing."""
+    """Check every key, table, secret reference, rule and parameter; connect to nothing."""
     from reconciler import run
     from reconciler.cli import output
 
     secrets = _secrets(settings)
     sources = run.open_sources(settings)
+    run.check_tables(sources)
     rules = run.load_rules(settings)
     if machine:
         output.emit({"config": str(settings.path), "sources": [p.source.name for p in sources], "rules": len(rules)})
@@ -43,13 +44,13 @@ def show(settings: Settings, *, machine: bool) -> None:
     """Show every setting in force, defaults included; secrets stay references."""
     from reconciler.cli import output
 
+    _ = settings.database_url  # from here on its password is known, and hidden
     shown = settings.config.model_dump(mode="json")
     shown["sources"] = {name: section.model_dump(mode="json") for name, section in settings.sources.items()}
     if machine:
         output.emit(shown)
-        return
-    rows = [(key, value) for key, value in _flat(shown)]
-    output.table(("setting", "value"), rows)
+    else:
+        output.table(("setting", "value"), _flat(shown))
 
 
 @command.command()

@@ -19,12 +19,17 @@ def command() -> None:
 
 @command.command()
 @options.config
-def upgrade(settings: Settings) -> None:
+@options.as_json
+def upgrade(settings: Settings, *, machine: bool) -> None:
     """Bring the database to this version's schema; run it after an update of reconciler."""
+    from reconciler.cli import output
     from reconciler.findings import FindingStore
 
     store = FindingStore(settings.database_url)
     before = store.schema_version()
     store.upgrade()
     after = store.schema_version()
+    if machine:
+        output.emit({"before": before, "after": after})
+        return
     click.echo(f"already at {after}" if before == after else f"upgraded from {before or 'empty'} to {after}")

@@ -39,9 +39,9 @@ def command(
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of)
     if dry_run:
-        code = run.exit_code(chosen.coverage(), run.violations(evaluation), fail_on)
+        code = run.exit_code(chosen.coverage(), run.scopes(evaluation), run.violations(evaluation), fail_on)
         return summary.replayed(evaluation, store.run_of_snapshot(chosen.snapshot_id), code, machine=machine)
     recorded = run.record(settings, store, chosen, evaluation)
     findings = store.findings()
-    code = run.exit_code(recorded.coverage, run.open_violations(findings), fail_on)
+    code = run.exit_code(recorded.coverage, run.scopes(recorded), run.open_violations(findings), fail_on)
     return summary.recorded(recorded, findings, (), (), code, machine=machine)

@@ -22,7 +22,7 @@ def command(settings: Settings, as_of: datetime | None, *, machine: bool) -> int
 
     Exit code 3 means that a source was not read whole; the snapshot is sealed with what is complete.
     """
-    from reconciler import clock, run
+    from reconciler import run
     from reconciler.cli import output, summary
     from reconciler.findings import FindingStore
     from reconciler.snapshot import SnapshotStore
@@ -30,6 +30,6 @@ def command(settings: Settings, as_of: datetime | None, *, machine: bool) -> int
     store = FindingStore.open(settings.database_url)
     unsealed = SnapshotStore(settings.snapshots).unsealed()
     with output.pulling() as progress:
-        snapshot = run.pull(settings, store, as_of=as_of or clock.now(), progress=progress)
-    code = run.exit_code(snapshot.coverage(), (), "never")
+        snapshot = run.pull(settings, store, as_of=run.instant(settings, store, as_of), progress=progress)
+    code = run.exit_code(snapshot.coverage(), (), (), "never")
     return summary.pulled(snapshot, unsealed, code, machine=machine)

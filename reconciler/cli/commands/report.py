@@ -21,9 +21,11 @@ FORMATS = ("html", "xlsx", "csv", "json")
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File; default: the report folder."
 )
-def command(settings: Settings, fmt: str | None, output: Path | None) -> None:
+@options.as_json
+def command(settings: Settings, fmt: str | None, output: Path | None, *, machine: bool) -> None:
     """Write the report of the last recorded run and print its path."""
     from reconciler import report, run
+    from reconciler.cli.output import emit
     from reconciler.errors import ConfigurationError
     from reconciler.findings import FindingStore
 
@@ -41,4 +43,7 @@ def command(settings: Settings, fmt: str | None, output: Path | None) -> None:
     else:
         path = output
         report.write(report.build(last, findings, time_zone=settings.config.estate.time_zone), chosen, path)
-    click.echo(path)
+    if machine:
+        emit({"run_id": last.run_id, "format": chosen, "path": str(path)})
+    else:
+        click.echo(path)

@@ -56,12 +56,25 @@ def list_rules(config: Path | None, *, machine: bool) -> None:
 @command.command()
 @_config
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
-def lint(config: Path | None, folders: tuple[Path, ...]) -> None:
+@options.as_json
+def lint(config: Path | None, folders: tuple[Path, ...], *, machine: bool) -> int:
     """Check the bundled and configured rules, or those of FOLDERS; each problem as file:line: what."""
     from reconciler import engine
+    from reconciler.cli import output
 
-    rules = engine.load(list(folders), {}) if folders else _rules_of(config)
-    click.echo(f"{len(rules)} rules, no problem found.")
+    try:
+        rules = engine.load(list(folders), {}) if folders else _rules_of(config)
+    except engine.RuleError as error:
+        if not machine:
+            raise
+        problems = [{"at": p.at, "message": p.message, "advice": p.advice} for p in error.problems]
+        output.emit({"rules": None, "problems": problems})
+        return error.exit_code
+    if machine:
+        output.emit({"rules": len(rules), "problems": []})
+    else:
+        click.echo(f"{len(rules)} rules, no problem found.")
+    return 0
 
 
 @command.command()

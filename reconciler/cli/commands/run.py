@@ -38,7 +38,7 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
 
     with output.pulling() as progress:
         night = run.night(settings, as_of=as_of, progress=progress)
-    code = run.exit_code(night.run.coverage, run.open_violations(night.findings), fail_on)
+    code = run.exit_code(night.run.coverage, run.scopes(night.run), run.open_violations(night.findings), fail_on)
     return summary.recorded(night.run, night.findings, night.reports, night.unsealed, code, machine=machine)
 
 
@@ -52,5 +52,5 @@ def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str,
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, snapshot, run.load_rules(settings), as_of=as_of or snapshot.as_of)
     recorded = FindingStore.open(settings.database_url).run_of_snapshot(snapshot.snapshot_id)
-    code = run.exit_code(snapshot.coverage(), run.violations(evaluation), fail_on)
+    code = run.exit_code(snapshot.coverage(), run.scopes(evaluation), run.violations(evaluation), fail_on)
     return summary.replayed(evaluation, recorded, code, machine=machine)

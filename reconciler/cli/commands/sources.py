@@ -81,14 +81,25 @@ def check(settings: Settings, names: tuple[str, ...], *, machine: bool) -> int:
 @command.command()
 @options.config
 @click.argument("source")
-@click.argument("table")
+@click.argument("table", required=False)
 @click.option("--snapshot", required=True, help="The sealed snapshot whose smaller count you reviewed.")
 @click.option("--by", required=True, help="Who accepts the drop.")
 @click.option("--reason", required=True, help="Why the rows are rightly gone.")
-def accept(settings: Settings, *, source: str, table: str, snapshot: str, by: str, reason: str) -> None:
-    """Accept that TABLE of SOURCE shrank past its limit; the next run takes the new count as its measure."""
-    from reconciler import run
+@options.as_json
+def accept(
+    settings: Settings, *, source: str, table: str | None, snapshot: str, by: str, reason: str, machine: bool
+) -> None:
+    """Accept that TABLE of SOURCE (default: every held table of it) lost rows or columns past its limit.
 
-    before, now = run.accept_drop(settings, source=source, table=table, snapshot=snapshot, by=by, reason=reason)
-    click.echo(f"{source} {table}: the drop from {before:,} to {now:,} rows is accepted by {by}.")
-    click.echo("The next run measures against the new count.")
+    The next run takes what is there now as its measure.
+    """
+    from reconciler import run
+    from reconciler.cli import output
+
+    accepted = run.accept_drops(settings, source=source, table=table, snapshot=snapshot, by=by, reason=reason)
+    if machine:
+        output.emit([{"source": source, "table": t, "before": b, "now": n} for t, (b, n) in accepted.items()])
+        return
+    for name, (before, now) in accepted.items():
+        click.echo(f"{source} {name}: accepted by {by}, {before:,} to {now:,} rows.")
+    click.echo("The next run measures against what is there now.")
