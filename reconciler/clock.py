@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import cache
+from zoneinfo import available_timezones
+
+_NO_ZONES = {"localtime", "Factory", "posixrules"}
+"""Files of a zone folder that name this machine's zone, or none."""
 
 
 def now() -> datetime:
@@ -14,6 +19,12 @@ def now() -> datetime:
 def monotonic() -> float:
     """Return seconds on a clock that never goes back, for measuring how long work took."""
     return time.monotonic()
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Return the names of IANA's zones, which mean the same on every machine."""
+    return frozenset(available_timezones() - _NO_ZONES)
 
 
 def parse_instant(text: str) -> datetime:

@@ -61,6 +61,8 @@ def test_postgresql_urls_are_left_as_they_are(tmp_path: Path) -> None:
         ('name = "acme"', 'nam = "acme"', 2, "estate.nam: unknown key; did you mean name?"),
         ('name = "acme"\n', "", 1, "estate.name: is missing"),
         ("Europe/Amsterdam", "Europe/Amsterdm", 3, "did you mean Europe/Amsterdam?"),
+        ("Europe/Amsterdam", "localtime", 3, "is no IANA time zone"),
+        ("Europe/Amsterdam", "Factory", 3, "is no IANA time zone"),
         ("sqlite:///reconciler.db", "mysql://x", 5, "store.database"),
         ('snapshots = "snapshots"', 'snapshots = ""', 6, "store.snapshots"),
         ('connector = "ldap"', 'connector = "ldapp"', 7, "unknown connector 'ldapp'"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
-from zoneinfo import available_timezones
 
+from reconciler.clock import zones
 from reconciler.engine.rule import Case, Notes, Param, parse_value
 from reconciler.estate.results import Outcome
 from reconciler.estate.tables import Column, tables
@@ -47,7 +47,7 @@ class CaseReader:
         name, zone = raw.get("name"), raw.get("time_zone", "UTC")
         if not isinstance(name, str) or not name.strip():
             self.notes.fault("the case has no name", "Name it by what it shows, as a sentence.", *at)
-        if zone not in available_timezones():
+        if zone not in zones():
             self.notes.fault(
                 f"unknown time zone {zone!r}", "Write an IANA zone such as Europe/Paris.", *at, "time_zone"
             )

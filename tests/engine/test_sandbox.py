@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from reconciler.clock import zones
 from reconciler.engine import RuleError, lint, load, run_cases
 from reconciler.engine.sandbox import RuleFailed, Sandbox
 from tests.engine.rulebook import SQL, write_rule
@@ -206,4 +207,11 @@ def test_a_memory_bomb_is_refused_not_fatal(tmp_path: Path) -> None:
     assert sandbox.connection.execute("SELECT 1").fetchone() == (1,)
     with pytest.raises(duckdb.Error):
         sandbox.connection.execute(f"COPY (SELECT 1) TO '{tmp_path}/x.csv'")
+    sandbox.close()
+
+
+def test_duckdb_knows_every_zone_that_a_configuration_may_name() -> None:
+    sandbox = Sandbox()
+    known = {name for (name,) in sandbox.connection.execute("SELECT name FROM pg_timezone_names()").fetchall()}
+    assert zones() <= known
     sandbox.close()
