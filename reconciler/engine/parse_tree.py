@@ -228,7 +228,8 @@ class _Walk:
     def _column(self, node: dict[str, Any], path: list[str], scope: _Scope) -> None:
         self.query.columns.update(path)
         # A table's name in place of a column is its whole row: columns would be read that nobody named.
-        if path[-1] in scope.aliases and (len(path) == 1 or path[0] not in scope.aliases):
+        whole = len(path) == 1 or path[0] not in scope.aliases or path[-1] in self.known
+        if path[-1] in scope.aliases and whole:
             self._refuse(
                 node,
                 f"{'.'.join(path)} is the whole row of a table",

@@ -25,6 +25,12 @@ named as (
     select source, account_id, lower(trim(account_id)) as name from accounts
     union all
     select source, account_id, lower(trim(login)) from accounts
+    union all
+    select source, account_id, lower(trim(json_extract_string(attributes, '$.dn')))
+    from accounts where json_valid(attributes)
+    union all
+    select source, account_id, lower(trim(json_extract_string(attributes, '$.arn')))
+    from accounts where json_valid(attributes)
   ) n
   join known k on k.account_key = n.name and (k.source_key is null or k.source_key = lower(n.source))
   union

@@ -88,6 +88,7 @@ HOSTILE = [
     ("select cast(a as varchar) from accounts a", "a is the whole row of a table"),
     ("select cast(accounts as varchar) from accounts", "accounts is the whole row of a table"),
     ("select cast(main.accounts as varchar) from accounts", "main.accounts is the whole row of a table"),
+    ("select concat(main.accounts) from accounts, links main", "main.accounts is the whole row of a table"),
     ("select concat(A) from accounts a join links l using (source)", "a is the whole row of a table"),
     ("select (select concat(a)) from accounts a", "a is the whole row of a table"),
     ("with q as (select source from accounts) select concat(q) from q", "q is the whole row of a table"),
