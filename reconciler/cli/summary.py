@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from reconciler.estate.tables import Coverage
 from reconciler.snapshot import Snapshot
 
 _SHOWN = 12
-_WIDTH = 220
+_GAP = re.compile(r"^(.* is (?:FAILED|PARTIAL)): .*$", re.DOTALL)
+"""A reason that repeats a gap: the gap itself stands above it."""
 UNVERIFIED = "unverified"
 
 
@@ -182,15 +184,23 @@ def _show_coverage(coverage: Sequence[Coverage]) -> None:
         fg="red",
         bold=True,
     )
-    for part in missing:
-        where = f"{part.source} {part.table_name}" + (f" ({part.partition})" if part.partition else "")
-        gaps = part.gaps or ["no reason given"]
-        click.echo(f"  {part.status} {where}: {gaps[0]}")
+    for (source, status, gaps), parts in _alike(missing).items():
+        click.echo(f"  {status} {source} ({', '.join(parts)}): {gaps[0]}")
         for gap in gaps[1:_SHOWN]:
             click.echo(f"    also: {gap}")
         if len(gaps) > _SHOWN:
             click.echo(f"    and {len(gaps) - _SHOWN} more")
     click.echo("  Nothing was opened or resolved by what is missing.")
+
+
+def _alike(missing: Sequence[Coverage]) -> dict[tuple[str, str, tuple[str, ...]], list[str]]:
+    """Group parts that were not read by source, status and reason: one broken connection fails many tables."""
+    found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for part in missing:
+        name = f"{part.table_name} {part.partition}".strip() or "all tables"
+        key = (part.source, part.status or "", tuple(part.gaps or ["no reason given"]))
+        found.setdefault(key, []).append(name)
+    return found
 
 
 def _blocked(scopes: Mapping[str, Sequence[Scope]]) -> list[dict[str, Any]]:
@@ -206,13 +216,13 @@ def _show_blocked(scopes: Mapping[str, Sequence[Scope]]) -> None:
     """Print which rules could not be judged where, each reason once: one gap blocks many rules."""
     where: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for entry in _blocked(scopes):
-        where.setdefault((entry["source"] or "the whole estate", entry["because"]), []).append(entry["rule_id"])
+        where.setdefault((entry["source"] or "the whole estate", tuple(entry["because"])), []).append(entry["rule_id"])
     judged = sum(not scope.blocked for parts in scopes.values() for scope in parts)
     if where:
         click.secho("Not evaluable:", fg="yellow", bold=True)
     for (source, because), rules in where.items():
-        said = "; ".join(because)
-        click.echo(f"  {', '.join(rules)} in {source}: {said if len(said) <= _WIDTH else said[:_WIDTH] + ' ...'}")
+        said = "; ".join(dict.fromkeys(_GAP.sub(r"\1", reason) for reason in because))
+        click.echo(f"  {', '.join(rules)} in {source}: {said}")
     if not judged:
         click.secho("NOTHING COULD BE JUDGED: no rule could be evaluated in any source.", fg="red", bold=True)
 
