@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -210,6 +211,32 @@ def test_a_column_that_a_source_cannot_fill_blocks_the_rules_that_need_it(seal: 
     found = judge(seal(estate(people=people)), rules)
     assert "hr does not report people.ends_on" in scope(found["IG-LVR-001"]).blocked
     assert not scope(found["IG-ORP-001"]).blocked
+
+
+def test_approvals_that_cannot_tell_their_end_block_only_the_rule_on_ends(seal: Seal, rules: list[Rule]) -> None:
+    columns = ("approval_id", "kind", "person_id", "entitlement", "decision")
+    approvals = [msgspec.structs.replace(one, valid_until=None, decided_at=None) for one in APPROVALS]
+    found = judge(seal(estate(approvals=Read("qms", "approvals", approvals, columns=columns))), rules)
+    assert "qms does not report approvals.valid_until" in scope(found["IG-APR-002"]).blocked
+    assert told(found["IG-APR-001"]) == [("ldap account a e0 direct", "violation")]
+
+
+def test_entitlements_that_cannot_tell_their_names_block_the_rules_on_approvals(seal: Seal, rules: list[Rule]) -> None:
+    nameless = [Entitlement(source="ldap", entitlement_id=one.entitlement_id) for one in ENTITLEMENTS]
+    read = Read("ldap", "entitlements", nameless, columns=("source", "entitlement_id"))
+    found = judge(seal(estate(entitlements=read)), rules)
+    for rule_id in ("IG-APR-001", "IG-APR-002"):
+        assert scope(found[rule_id]).blocked == ("ldap does not report entitlements.name",)
+
+
+def test_what_a_rule_does_not_judge_is_not_counted_as_a_pass(seal: Seal, rules: list[Rule]) -> None:
+    other = Credential(source="ldap", credential_id="k3", account_id="b", kind="password", status="active")
+    found = judge(seal(estate(credentials=Read("ldap", "credentials", [*CREDENTIALS, other]))), rules)
+    for rule_id in ("IG-CRD-001", "IG-LVR-002"):
+        assert scope(found[rule_id]).not_applicable == 1
+    # Only the grant that an approval covers has passed; one was never approved, one is nobody's.
+    expired = scope(found["IG-APR-002"])
+    assert (expired.passes, expired.not_applicable, expired.violations) == (1, 2, 1)
 
 
 def test_either_of_two_columns_will_do_where_a_rule_says_so(seal: Seal, rules: list[Rule]) -> None:
