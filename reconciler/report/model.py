@@ -42,7 +42,12 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def open(self) -> int:
         """Violations that stand, verified or not."""
-        return self.new + self.reopened + self.persisting + self.unverified
+        return self.verified + self.unverified
+
+    @property
+    def verified(self) -> int:
+        """Violations that this run saw."""
+        return self.new + self.reopened + self.persisting
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,12 +193,12 @@ def _worst_first() -> tuple[Severity, ...]:
 
 
 def _counts(tallies: Sequence[Tally], standing_ones: Sequence[Finding]) -> Mapping[str, int]:
-    totals = {each: sum(getattr(tally, each) for tally in tallies) for each in (*STANDINGS, "open")}
+    unknown = [finding for finding in standing_ones if finding.verdict is not Outcome.VIOLATION]
     return {
-        **totals,
-        **{tally.severity: tally.open for tally in tallies},
-        "not_evaluable": sum(finding.verdict is not Outcome.VIOLATION for finding in standing_ones),
-        "unverified": sum(not finding.verified for finding in standing_ones),
+        **{each: sum(getattr(tally, each) for tally in tallies) for each in (*STANDINGS, "verified")},
+        **{tally.severity: tally.verified for tally in tallies},
+        "not_evaluable": sum(finding.verified for finding in unknown),
+        "not_evaluable_unverified": sum(not finding.verified for finding in unknown),
     }
 
 

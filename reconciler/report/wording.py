@@ -30,11 +30,20 @@ def sentences(counts: Mapping[str, int], seen: CoverageView) -> tuple[str, ...]:
 
 
 def _standing(counts: Mapping[str, int], seen: CoverageView) -> str:
-    if not counts["open"]:
-        return "No violations stand." if seen.complete else "No violations are known, in the part that could be seen."
-    worst = [f"{counts[severity]:,} {severity}" for severity in SEVERITIES if counts[severity]]
-    verb = "stands" if counts["open"] == 1 else "stand"
-    return f"{count(counts['open'], 'violation')} {verb}: {joined(worst)}."
+    known = counts["unverified"]
+    if counts["verified"]:
+        worst = [f"{counts[severity]:,} {severity}" for severity in SEVERITIES if counts[severity]]
+        verb = "stands" if counts["verified"] == 1 else "stand"
+        stand = f"{count(counts['verified'], 'violation')} {verb}: {joined(worst)}"
+        return f"{stand}; {known:,} more {_last_known(known)}." if known else f"{stand}."
+    if known:
+        where = "" if seen.complete else ", in the part that could be seen"
+        return f"No violations were found{where}; {known:,} {_last_known(known)}."
+    return "No violations stand." if seen.complete else "No violations are known, in the part that could be seen."
+
+
+def _last_known(number: int) -> str:
+    return f"{'is' if number == 1 else 'are'} last known, not verified by this run"
 
 
 def _movement(counts: Mapping[str, int]) -> str:
@@ -52,8 +61,12 @@ def _movement(counts: Mapping[str, int]) -> str:
 
 def _unseen(counts: Mapping[str, int], seen: CoverageView) -> list[str]:
     said = []
+    earlier = counts["not_evaluable_unverified"]
     if counts["not_evaluable"]:
-        said.append(f"{count(counts['not_evaluable'], 'subject')} could not be judged for want of data.")
+        more = f"; {earlier:,} more {_last_known(earlier)}" if earlier else ""
+        said.append(f"{count(counts['not_evaluable'], 'subject')} could not be judged for want of data{more}.")
+    elif earlier:
+        said.append(f"{count(earlier, 'subject')} without a verdict {_last_known(earlier)}.")
     if not seen.reads:
         said.append("Nothing was read in this run, so nothing can be concluded from it.")
     if not seen.rules:
@@ -63,7 +76,4 @@ def _unseen(counts: Mapping[str, int], seen: CoverageView) -> list[str]:
     if seen.blocked:
         rules = len({blocked.rule.rule_id for blocked in seen.blocked})
         said.append(f"{count(rules, 'rule')} could not judge everywhere.")
-    if counts["unverified"]:
-        verb = "is" if counts["unverified"] == 1 else "are"
-        said.append(f"{count(counts['unverified'], 'finding')} {verb} last known, not verified by this run.")
     return said

@@ -167,6 +167,47 @@ def test_keys_filter_sort_and_fold_work(browse: Browse, report: Path) -> None:
     ]
 
 
+MEASURE = """
+addEventListener("load", () => setTimeout(() => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  const beyond = (e) => [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight];
+  const said = [...document.querySelectorAll(".scroll:has(.matrix), .figures .blocked")].map(beyond);
+  document.title = JSON.stringify([...said, [document.documentElement.scrollWidth - document.documentElement.clientWidth, 0]]);
+}));
+"""
+TABLES = [
+    *("accounts", "entitlements", "grants", "credentials", "people", "approvals", "suppliers", "contracts"),
+    *("exceptions", "reviews", "trainings", "documents", "special_accounts"),
+]
+
+
+@pytest.mark.parametrize("width", [1000, 1400])
+@pytest.mark.parametrize(
+    ("sources", "tables"), [(["aws", "corp-ldap", "qms"], TABLES), ([f"site-{n}-ldap" for n in range(14)], TABLES[:3])]
+)
+def test_nothing_of_the_coverage_hides_behind_a_scroll_bar(
+    browse: Browse, tmp_path: Path, width: int, sources: list[str], tables: list[str]
+) -> None:
+    coverage = [
+        read(source, table, status="PARTIAL", rows=1_234_567, provider_count=2_345_678, gaps=["denied"])
+        for source in sources
+        for table in tables
+    ]
+    why = tuple(
+        f"{source}: {table} is PARTIAL: {'the canary did not come back; ' * 9}"
+        for source in sources
+        for table in tables
+    )
+    night = run(coverage=coverage, scopes={"IG-LVR-001": (Scope(source="corp-ldap", blocked=why),)})
+    write(build(night, [finding(1, verified=False)], time_zone="UTC"), "html", tmp_path / "report.html")
+    digest = base64.b64encode(hashlib.sha256(MEASURE.encode()).digest()).decode()
+    text = (tmp_path / "report.html").read_text().replace("script-src '", f"script-src 'sha256-{digest}' '")
+    (tmp_path / "report.html").write_text(text.replace("</body>", f"<script>{MEASURE}</script></body>"))
+    shown = browse("--dump-dom", f"--window-size={width},1200")
+    assert shown.complaints == []
+    assert json.loads(shown.dom.split("<title>")[1].split("</title>")[0]) == [[0, 0]] * 3
+
+
 @pytest.mark.usefixtures("report")
 @pytest.mark.parametrize("scheme", [(), ("--force-dark-mode",)])
 def test_the_page_paints_in_both_schemes(browse: Browse, tmp_path: Path, scheme: tuple[str, ...]) -> None:

@@ -85,8 +85,24 @@ def test_what_the_last_run_could_not_verify_counts_neither_as_new_nor_as_persist
         "unverified",
     ]
     assert model.headline == (
-        "5 violations stand: 5 critical. 1 is new and 1 has come back. "
-        "2 findings are last known, not verified by this run."
+        "3 violations stand: 3 critical; 2 more are last known, not verified by this run. 1 is new and 1 has come back."
+    )
+
+
+def test_the_count_of_an_earlier_night_is_never_given_as_tonight_s() -> None:
+    dark = (read("corp-ldap", "accounts", status="FAILED", gaps=["refused"]),)
+    known = [finding(n, verified=False) for n in range(3)]
+    unknown = [finding(n, verdict=Outcome.NOT_EVALUABLE, verified=False) for n in range(10, 14)]
+    model = build(run(coverage=dark), [*known, *unknown], time_zone="UTC")
+    assert model.sentences[:2] == (
+        "No violations were found, in the part that could be seen; 3 are last known, not verified by this run.",
+        "4 subjects without a verdict are last known, not verified by this run.",
+    )
+    assert (model.tallies[0].verified, model.tallies[0].unverified) == (0, 3)
+    mixed = build(run(coverage=dark), [*unknown, finding(1, verdict=Outcome.NOT_EVALUABLE)], time_zone="UTC")
+    assert (
+        "1 subject could not be judged for want of data; 4 more are last known, not verified by this run."
+        in mixed.sentences
     )
 
 

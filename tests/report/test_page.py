@@ -160,6 +160,27 @@ def test_unverified_findings_carry_their_last_known_state() -> None:
     assert '<b class="mark unverified">unverified</b> <small>last known: reopened</small>' in text
 
 
+def test_tiles_keep_what_was_not_verified_apart() -> None:
+    findings = [
+        finding(1),
+        *(finding(n, verified=False, state=State.PERSISTING) for n in (2, 3)),
+        *(finding(n, verdict=Outcome.NOT_EVALUABLE, verified=False) for n in (4, 5, 6)),
+    ]
+    text = page(build(run(), findings, time_zone="UTC"))
+    words = " ".join(" ".join(Outline(text).words).split())
+    assert "critical 1 and 2 last known new 1 persisting 0 unverified 2" in words
+    assert "not evaluable 0 and 3 last known Neither" in words
+
+
+def test_the_shorter_list_runs_across_the_coverage_matrix() -> None:
+    wide = page(build(run(coverage=[read("a", table) for table in ("accounts", "grants")]), [], time_zone="UTC"))
+    assert '<th scope="col">Table</th><th scope="col">a</th></tr>' in wide
+    assert '<th scope="row">grants</th>' in wide
+    long = page(build(run(coverage=[read(name, "role_holders") for name in ("a", "b")]), [], time_zone="UTC"))
+    assert '<th scope="col">Source</th><th scope="col">role holders</th></tr>' in long
+    assert '<th scope="row">b</th>' in long
+
+
 def test_an_unknown_value_is_called_unknown() -> None:
     text = page(build(run(), [finding(1, person_id=None, subject={"account_id": None})], time_zone="UTC"))
     assert text.count('<td class="m"><i class="unknown">unknown</i></td>') == 2

@@ -209,7 +209,7 @@ def test_csv_names_the_gaps_beside_the_findings_and_reads_back() -> None:
     assert raw.count(b"\r\n") == raw.count(b"\n") == 1 + 1 + 1 + 2 + 4
     rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
     assert [row["record"] for row in rows] == ["run", "not_read", "not_judged", "not_judged", *["finding"] * 4]
-    assert "2 violations stand" in rows[0]["reason"]
+    assert "1 violation stands: 1 critical; 1 more is last known" in rows[0]["reason"]
     assert rows[1]["reason"] == "grants: FAILED (partitions 1111). refused"
     assert rows[2]["source"] == "aws"
     assert rows[4]["subject_account_id"] == "account_id-00001"
