@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError
 from sqlmodel import Session
 
-from reconciler.errors import ConfigurationError
-from reconciler.findings.faults import redacted, translated
+from reconciler.errors import ConfigurationError, StoreError
+from reconciler.findings.faults import closed_file, redacted, translated
 
 PATIENCE = 30
 """Seconds to wait for another process's lock before it is an error."""
@@ -61,9 +63,17 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Yield a session that sees one state of the database throughout."""
-        with translated(self._url), Session(self._reader) as session, session.begin():
+        """Yield a session that sees one state of the database throughout.
+
+        Raises ``StoreError`` at the end where a file that could only be read as it lay was altered meanwhile.
+        """
+        path = closed_file(self._url)
+        at_rest = _state(path) if path else None
+        reader = self._reader if path is None or at_rest is None else _engine(_as_it_lies(self._url, path), sqlite=True)
+        with translated(self._url), Session(reader) as session, session.begin():
             yield session
+        if path and at_rest and _state(path) != at_rest:
+            raise StoreError(f"the database {self} was written to while it was read", advice="try again")
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -84,6 +94,21 @@ class Database:
                     connection.cursor().execute("PRAGMA journal_mode=WAL")
                 finally:
                     connection.close()
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when the file is written; None while a log beside it holds what it does not hold yet."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        return None
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _as_it_lies(url: URL, path: Path) -> URL:
+    """Return the URL that reads the file without locks: to lock, SQLite would have to write files beside it."""
+    name = f"file:{quote(str(path.absolute()))}"
+    return url.set(database=name).update_query_dict({"uri": "true", "mode": "ro", "immutable": "1"})
 
 
 def _engine(url: URL, *, sqlite: bool) -> Engine:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from sqlalchemy import URL
@@ -14,8 +16,8 @@ from reconciler.errors import StoreError
 
 _BUSY = ("is locked by another process", "wait until the other run has ended, then try again")
 _READ_ONLY = (
-    "cannot be written to",
-    "give this user the right to write to it (for SQLite: to the file and to its folder), then try again",
+    "is read-only, it cannot be written to",
+    "let this user write to it (SQLite: to the file and its folder, on a disk not mounted read-only), then try again",
 )
 _FULL = ("has no room left: the disk is full", "free space on its disk, then try again")
 _DAMAGED = (
@@ -56,6 +58,7 @@ _POSTGRES = {
 
 _OTHER = ("gave an unexpected answer", "check that nothing but reconciler alters it; else restore it from a backup")
 _SIGN_IN = (
+    ('role "', ("knows no such user", "create the user (createuser), or correct the user in [store] database")),
     ("authentication failed", _REFUSED),
     ("no password supplied", _REFUSED),
     ("no pg_hba.conf entry", _REFUSED),
@@ -74,6 +77,16 @@ def redacted(url: URL) -> str:
     )
 
 
+def closed_file(url: URL) -> Path | None:
+    """Return the file of an SQLite database that is there and that this user may not write to, else None."""
+    if url.get_backend_name() != "sqlite" or "uri" in url.query:
+        return None
+    path = Path(url.database or "")
+    if not path.is_file() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return None
+    return path
+
+
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
     """Raise ``StoreError``, with the remedy and without the password, for any error of the driver inside."""
@@ -87,6 +100,8 @@ def translated(url: URL) -> Iterator[None]:
 
 def _store_error(url: URL, error: BaseException) -> StoreError:
     what, advice = _remedy(error)
+    if (what, advice) == _SQLITE["SQLITE_CANTOPEN"] and closed_file(url):
+        what, advice = _READ_ONLY  # SQLite says only that it could not make its files beside the database
     detail = " ".join(str(error).split())
     secrets = [url.password, *(url.query.get(key) for key in _SECRET_KEYS)]
     for secret in secrets:

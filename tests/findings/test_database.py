@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -93,11 +94,11 @@ def test_a_read_only_database_is_read_but_not_written(tmp_path: Path) -> None:
     assert len(FindingStore.open(url).findings()) == 1
     error = fail(url, lambda store: record(store, 1, result()))
     assert "cannot be written to" in error.message
-    assert "right to write" in error.advice
+    assert "let this user write" in error.advice
 
 
 def test_a_database_that_this_user_may_not_write() -> None:
-    """By file permission, as somebody who is not root."""
+    """By file permission, as somebody who is not root: it is read, and not written."""
     script = """
 import os, sys
 from reconciler.errors import StoreError
@@ -106,6 +107,7 @@ from tests.findings.nights import record, result
 store = FindingStore(sys.argv[1])
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(len(FindingStore.open(sys.argv[1]).findings()), "finding")
 try:
     record(store, 1, result())
 except StoreError as error:
@@ -121,8 +123,40 @@ except StoreError as error:
             [sys.executable, "-c", script, url], capture_output=True, text=True, check=True, cwd=CHECKOUT
         )
         path.parent.chmod(0o755)
-        assert "cannot be written to" in done.stdout or "cannot be opened" in done.stdout
+        assert done.stdout.startswith("1 finding\n")
+        assert "is read-only, it cannot be written to" in done.stdout
+        assert "not mounted read-only" in done.stdout
         assert len(FindingStore.open(url).runs()) == 1
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A database that the system says may not be written to; nothing hinders the test itself."""
+    path = tmp_path / "a b#" / "reconciler.db"
+    path.parent.mkdir()
+    record(FindingStore.open(f"sqlite:///{path}"), 0, result(verdict("a")))
+    allowed = os.access
+    monkeypatch.setattr("os.access", lambda at, mode: mode != os.W_OK and allowed(at, mode))
+    return path
+
+
+def test_what_is_still_in_the_log_of_a_closed_database_is_not_overlooked(closed: Path) -> None:
+    url = f"sqlite:///{closed}"
+    assert len(FindingStore.open(url).findings()) == 1
+    with sqlite3.connect(closed) as other:
+        other.execute("PRAGMA wal_autocheckpoint=0")
+        other.execute("DELETE FROM finding_changes")
+        other.execute("DELETE FROM findings")
+        other.commit()
+        assert FindingStore(url).findings() == []
+    other.close()
+
+
+def test_a_closed_database_that_is_written_while_it_is_read_is_not_believed(closed: Path) -> None:
+    store = FindingStore(f"sqlite:///{closed}")
+    with pytest.raises(StoreError, match="was written to while it was read") as raised, store._database.reading():
+        os.utime(closed, ns=(1, 1))
+    assert raised.value.advice == "try again"
 
 
 @pytest.mark.parametrize("place", ["missing/reconciler.db", ""])
@@ -316,6 +350,8 @@ def test_anything_else_a_driver_raises_is_an_error_of_the_store(tmp_path: Path) 
         (psycopg.errors.LockNotAvailable(), "is locked", "other run"),
         (psycopg.OperationalError("FATAL: sorry, too many clients already"), "too many connections", "wait"),
         (psycopg.OperationalError("FATAL: no pg_hba.conf entry for host"), "refused the sign-in", "user"),
+        (psycopg.OperationalError('FATAL:  role "bob" does not exist'), "knows no such user", "createuser"),
+        (psycopg.OperationalError('FATAL:  database "bob" does not exist'), "does not exist", "createdb"),
         (psycopg.ProgrammingError("odd"), "unexpected answer", "backup"),
     ],
 )
