@@ -171,8 +171,9 @@ MEASURE = """
 addEventListener("load", () => setTimeout(() => {
   for (const details of document.querySelectorAll("details")) details.open = true;
   const beyond = (e) => [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight];
+  const page = document.documentElement;
   const said = [...document.querySelectorAll(".scroll:has(.matrix), .figures .blocked")].map(beyond);
-  document.title = JSON.stringify([...said, [document.documentElement.scrollWidth - document.documentElement.clientWidth, 0]]);
+  document.title = JSON.stringify([...said, [page.scrollWidth - page.clientWidth, 0]]);
 }));
 """
 TABLES = [
