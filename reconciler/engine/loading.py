@@ -73,6 +73,10 @@ def _read_folder(folder: Path, sandbox: Sandbox, problems: list[Problem]) -> Ite
         except UnicodeDecodeError:
             problems.append(Problem(f"{sql_path}:1", "not UTF-8 text", "Save the file as UTF-8."))
             continue
+        except OSError as error:
+            told = f"cannot be read: {error.strerror or error}"
+            problems.append(Problem(f"{sql_path}:1", told, "Check that this user may read the file."))
+            continue
         except ConfigurationError as error:
             at, _, message = error.message.partition(": ")
             problems.append(Problem(at, message, error.advice))

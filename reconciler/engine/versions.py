@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.engine.rule import Problem, Rule, RuleError
+from reconciler.errors import ConfigurationError
 
 NAME = "versions.lock"
 _ADVICE = "Run `reconciler rules lock`."
@@ -41,7 +42,12 @@ def read_lock(folder: Path) -> dict[str, Entry] | None:
     if not path.is_file():
         return None
     found: dict[str, Entry] = {}
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    except OSError as error:
+        told = f"cannot be read: {error.strerror or error}"
+        raise RuleError([Problem(f"{path}:1", told, "Check that this user may read the file.")]) from error
+    for number, text in enumerate(lines, start=1):
         parts = text.split()
         if not parts or text.startswith("#"):
             continue
@@ -91,5 +97,10 @@ def write_lock(folder: Path, rules: Iterable[Rule]) -> Path:
         raise RuleError(problems)
     lines = [f"{rule.info.rule_id} {rule.info.version} {fingerprint(rule)}" for rule in rules]
     path = folder / NAME
-    path.write_text("\n".join(["# Written by `reconciler rules lock`; do not edit.", *lines, ""]), encoding="utf-8")
+    text = "\n".join(["# Written by `reconciler rules lock`; do not edit.", *lines, ""])
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        told = f"{path}: {error.strerror or error}"
+        raise ConfigurationError(told, advice="Choose a folder that can be written.") from error
     return path

@@ -386,6 +386,22 @@ def test_a_lock_names_all_rules_and_no_others(tmp_path: Path) -> None:
     ]
 
 
+def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
+    stem = write_rule(tmp_path)
+    rules = load([tmp_path])
+    lock = tmp_path / "versions.lock"
+    lock.mkdir()
+    with pytest.raises(ConfigurationError, match=r"versions\.lock: Is a directory") as raised:
+        write_lock(tmp_path, rules)
+    assert raised.value.advice
+    lock.rmdir()
+    lock.write_bytes(b"OWN-TEST-001 \xff\n")
+    assert problems(tmp_path) == [r"versions.lock:1: 'OWN-TEST-001 \\xff' is no line of a lock"]
+    stem.with_suffix(".sql").unlink()
+    stem.with_suffix(".sql").symlink_to("/proc/self/mem")
+    assert problems(tmp_path) == ["old_account.sql:1: cannot be read: Input/output error"]
+
+
 def test_a_broken_lock_is_named_with_its_line(tmp_path: Path) -> None:
     write_rule(tmp_path)
     (tmp_path / "versions.lock").write_text("# x\nOWN-TEST-001 one\n")
