@@ -4,9 +4,12 @@ with held as (
          a.account_id is not null as account_is_there, a.login, a.status as account_status,
          p.person_id, coalesce(p.full_name, p.person_id) as owner, p.ends_on, p.status as person_status,
          access_deadline(p.ends_on, p.time_zone, $grace) as deadline,
+         -- no zone is two days from another: before this instant an unknown one decides nothing
+         access_deadline(p.ends_on - 2, cast(null as varchar), $grace) as earliest,
          coalesce(list_contains($ended_statuses, lower(trim(p.status))), false)
            and (p.ends_on is null
-                or coalesce(access_deadline(p.ends_on - 1, p.time_zone, to_hours(0)) > $as_of, false)) as contradicted,
+                or coalesce(access_deadline(p.ends_on - 1, p.time_zone, to_hours(0)),
+                            access_deadline(p.ends_on - 1, cast(null as varchar), to_hours(0))) > $as_of) as contradicted,
          coalesce(c.kind not in ('access_key', 'api_token', 'client_secret', 'certificate', 'ssh_key', 'service_credential',
                                  'session', 'refresh_token'), false) as outside
   from credentials c
@@ -22,7 +25,7 @@ judged as (
            when not account_is_there then 'gone'
            when account_status in ('disabled', 'deleted') then account_status
            when deadline <= $as_of then 'left'
-           when ends_on is not null and deadline is null then 'zone'
+           when deadline is null and earliest <= $as_of then 'zone'
            when contradicted then 'said'
            when account_status is null then 'unknown'
            else 'open'
@@ -44,7 +47,7 @@ select source, credential_id, person_id,
              when 'gone' then concat('its account ', account_id, ' is gone')
              when 'left' then
                concat(owner, ' left on ', strftime(ends_on, '%Y-%m-%d'), ' (account ', coalesce(login, account_id), ')')
-             when 'zone' then concat(owner, ' left on ', strftime(ends_on, '%Y-%m-%d'), ' in an unknown time zone')
+             when 'zone' then concat('the last day of ', owner, ' is ', strftime(ends_on, '%Y-%m-%d'), ' in an unknown time zone')
              when 'said' then
                concat(owner, ' is ', person_status,
                       case when ends_on is null then ', but no last day is known'

@@ -2,6 +2,8 @@
 with engaged as (
   select p.person_id, coalesce(p.full_name, p.person_id) as owner, p.kind, p.contract_id, c.contract_id as known_contract,
          c.ends_on, c.time_zone, c.status, access_deadline(c.ends_on, c.time_zone, $grace) as deadline,
+         -- no zone is two days from another: before this instant an unknown one decides nothing
+         access_deadline(c.ends_on - 2, cast(null as varchar), $grace) as earliest,
          -- a known last day decides, unless the contract was ended before it
          coalesce(list_contains($terminated_statuses, lower(trim(c.status))), false)
            or (c.ends_on is null and coalesce(list_contains($ended_statuses, lower(trim(c.status))), false)) as said_to_have_ended
@@ -15,7 +17,7 @@ over as (
            when known_contract is null then 'missing'
            when deadline <= $as_of then 'ended'
            when said_to_have_ended then 'said'
-           when ends_on is not null and deadline is null then 'zone'
+           when deadline is null and earliest <= $as_of then 'zone'
            when ends_on is null and status is null then 'unknown'
          end as cause
   from engaged
