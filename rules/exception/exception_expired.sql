@@ -2,7 +2,7 @@
 with told as (
   select exception_id, source, person_id, status, lower(trim(rule_id)) as rule_key, lower(trim(control_id)) as control_key,
          lower(trim(source)) as source_key, lower(trim(account_id)) as account_key,
-         lower(trim(entitlement_id)) as entitlement_key, list_contains($unseen_rules, trim(rule_id)) as unseen,
+         lower(trim(entitlement_id)) as entitlement_key, list_contains($unseen_rules, upper(trim(rule_id))) as unseen,
          concat('exception ', exception_id,
                 case when expires_at < $as_of then concat(' ended on ', strftime(expires_at, '%Y-%m-%d'))
                      else concat(' is ', lower(trim(status))) end) as how,
