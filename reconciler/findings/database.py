@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlmodel import Session
 
 from reconciler.errors import ConfigurationError, StoreError
-from reconciler.findings.faults import closed_file, redacted, translated
+from reconciler.findings.faults import READ_ONLY, closed_file, redacted, translated
 
 PATIENCE = 30
 """Seconds to wait for another process's lock before it is an error."""
@@ -84,6 +84,12 @@ class Database:
                 session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}s'"))
                 session.execute(select(func.pg_advisory_xact_lock(_WRITER)))
             yield session
+
+    def refuse_closed(self) -> None:
+        """Raise ``StoreError`` where the file of an SQLite database may not be written to."""
+        if closed_file(self._url):
+            what, advice = READ_ONLY
+            raise StoreError(f"the database {self} {what}", advice=advice)
 
     def keep_log_ahead(self) -> None:
         """Let SQLite write ahead (WAL), so that readers and the writer never wait for one another; it stays so."""

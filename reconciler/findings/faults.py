@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from reconciler.errors import StoreError
 
 _BUSY = ("is locked by another process", "wait until the other run has ended, then try again")
-_READ_ONLY = (
+READ_ONLY = (
     "is read-only, it cannot be written to",
     "let this user write to it (SQLite: to the file and its folder, on a disk not mounted read-only), then try again",
 )
@@ -33,8 +33,8 @@ _REFUSED = ("refused the sign-in", "check the user and the password in [store] d
 _SQLITE = {
     "SQLITE_BUSY": _BUSY,
     "SQLITE_LOCKED": _BUSY,
-    "SQLITE_READONLY": _READ_ONLY,
-    "SQLITE_PERM": _READ_ONLY,
+    "SQLITE_READONLY": READ_ONLY,
+    "SQLITE_PERM": READ_ONLY,
     "SQLITE_FULL": _FULL,
     "SQLITE_IOERR": ("could not be read or written: the disk reports an error", "check the disk and the space on it"),
     "SQLITE_CORRUPT": _DAMAGED,
@@ -44,7 +44,7 @@ _SQLITE = {
 """By primary result code; the extended codes begin with these."""
 
 _POSTGRES = {
-    "25006": _READ_ONLY,
+    "25006": READ_ONLY,
     "28": _REFUSED,
     "3D000": ("does not exist", "create it (createdb), or correct the name in [store] database"),
     "42501": ("denies this user a right", "make this user the owner of the database, or grant what is missing"),
@@ -101,7 +101,7 @@ def translated(url: URL) -> Iterator[None]:
 def _store_error(url: URL, error: BaseException) -> StoreError:
     what, advice = _remedy(error)
     if (what, advice) == _SQLITE["SQLITE_CANTOPEN"] and closed_file(url):
-        what, advice = _READ_ONLY  # SQLite says only that it could not make its files beside the database
+        what, advice = READ_ONLY  # SQLite says only that it could not make its files beside the database
     detail = " ".join(str(error).split())
     secrets = [url.password, *(url.query.get(key) for key in _SECRET_KEYS)]
     for secret in secrets:

@@ -25,13 +25,16 @@ class FindingStore:
         self._database = Database(url)
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, *, to_read: bool = False) -> Self:
         """Return the store, creating the tables in an empty database.
 
         Raises ``StoreError`` for a database of an older schema (advice: ``reconciler db upgrade``) or a newer
-        one, ``ConfigurationError`` for a URL that names no database.
+        one, and, unless it is opened ``to_read`` only, for a file that this user may not write to: better now
+        than after hours of pulling. Raises ``ConfigurationError`` for a URL that names no database.
         """
         store = cls(url)
+        if not to_read:
+            store._database.refuse_closed()
         if store.schema_version() is None:
             store.upgrade()
         schema.refuse_other(store.schema_version(), str(store._database))

@@ -107,7 +107,7 @@ from tests.findings.nights import record, result
 store = FindingStore(sys.argv[1])
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
-print(len(FindingStore.open(sys.argv[1]).findings()), "finding")
+print(len(FindingStore.open(sys.argv[1], to_read=True).findings()), "finding")
 try:
     record(store, 1, result())
 except StoreError as error:
@@ -142,7 +142,9 @@ def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_still_in_the_log_of_a_closed_database_is_not_overlooked(closed: Path) -> None:
     url = f"sqlite:///{closed}"
-    assert len(FindingStore.open(url).findings()) == 1
+    assert len(FindingStore.open(url, to_read=True).findings()) == 1
+    with pytest.raises(StoreError, match="is read-only, it cannot be written to"):
+        FindingStore.open(url)
     with sqlite3.connect(closed) as other:
         other.execute("PRAGMA wal_autocheckpoint=0")
         other.execute("DELETE FROM finding_changes")
