@@ -217,10 +217,10 @@ class Mapper:
                 return True
         return True if entry.text("adminCount") == "1" else None
 
-    def _allowed(self, entry: Entry) -> str | None:
-        if not self.settings.attributes:
-            return None
-        found = {name: entry.texts(name) for name in self.settings.attributes if entry.raw(name)}
+    def _allowed(self, entry: Entry) -> str:
+        """Return the allow-listed attributes, and the DN: people name an entry by it in registers and exceptions."""
+        found: dict[str, object] = {n: entry.texts(n) for n in self.settings.attributes if entry.raw(n)}
+        found["dn"] = entry.dn
         return json.dumps(found, ensure_ascii=False, sort_keys=True)
 
     def _ssh_keys(self, account: str, entry: Entry) -> Iterator[Credential]:
@@ -270,10 +270,8 @@ def reports(profile: Profile | None, settings: Settings) -> Mapping[str, frozens
     """Return table -> columns that ``profile`` can fill; None is any profile (before it is known)."""
     accounts = {
         "source", "account_id", "kind", "raw_status", "status", "can_sign_in", "created_at", "last_sign_in_at",
-        "last_sign_in_basis", "password_changed_at", "expires_at", *ACTIVE_DIRECTORY.texts,
+        "last_sign_in_basis", "password_changed_at", "expires_at", "attributes", *ACTIVE_DIRECTORY.texts,
     }  # fmt: skip
-    if settings.attributes:
-        accounts.add("attributes")
     groups = {"source", "entitlement_id", "kind", "name", "description", "owner_ref", "membership"}
     if settings.privileged_groups or profile in (None, ACTIVE_DIRECTORY):
         groups.add("privileged")

@@ -86,7 +86,8 @@ class Settings(SourceSettings):
     attributes: Annotated[
         list[str],
         Field(
-            default_factory=list, description="LDAP attributes to keep in accounts.attributes; nothing else is kept."
+            default_factory=list,
+            description="LDAP attributes to keep in accounts.attributes beside the DN; nothing else is kept.",
         ),
     ]
     privileged_groups: Annotated[

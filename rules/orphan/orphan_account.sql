@@ -17,7 +17,7 @@ registered as (
   group by n.source, n.account_id
 ),
 unlinked as (
-  select a.source, a.account_id, a.login, a.kind, a.status, l.state, l.candidates,
+  select a.source, a.account_id, coalesce(a.login, a.display_name, a.account_id) as name, a.status, l.state, l.candidates,
          r.account_id is not null as registered,
          coalesce(a.can_sign_in, case when a.status = 'enabled' then true
                                       when a.status in ('disabled', 'deleted') then false end) as usable
@@ -28,16 +28,15 @@ unlinked as (
 )
 select source, account_id,
        case
-         when registered or kind = 'service' then 'not_applicable'
+         when registered then 'not_applicable'
          when usable is null then 'not_evaluable'
          else 'violation'
        end as verdict,
        concat(
-         'account ', coalesce(login, account_id), ' is ',
+         'account ', name, ' is ',
          coalesce(status, case when usable then 'usable' else 'of unknown status' end), ' and linked to nobody',
          case
            when registered then ', but registered as special'
-           when kind = 'service' then ', and the source declares it a service account'
            when state = 'ambiguous' then concat('; ambiguous: ', array_to_string(candidates, ', '), ' fit')
            when state = 'proposed' then concat('; proposed: ', array_to_string(candidates, ', '), ' may fit')
            else '; no register of special accounts names it'

@@ -85,6 +85,8 @@ E1,IG-LVR-001,corp-ldap,,P2,handover,P1,2026-01-31T10:00:00Z,2026-02-15T00:00:00
     "special_accounts.csv": """\
 source,account_id,kind,owner_role,purpose
 corp-ldap,canary,service,security,comes back in every pull
+corp-ldap,"CN=reader,dc=acme,dc=test",service,security,reads the directory every night
+corp-ldap,"cn=limited,dc=acme,dc=test",service,security,tests a limit
 """,
 }
 

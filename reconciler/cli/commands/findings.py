@@ -52,7 +52,7 @@ def list_findings(
     from reconciler.cli import output
     from reconciler.findings import FindingStore
 
-    found = FindingStore.open(settings.database_url).findings(
+    found = FindingStore.open(settings.database_url, to_read=True).findings(
         state=state,
         rule=rule,
         severity=severity,
@@ -92,7 +92,7 @@ def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
     from reconciler.cli import output
     from reconciler.findings import FindingStore
 
-    finding, history = FindingStore.open(settings.database_url).show(finding_id)
+    finding, history = FindingStore.open(settings.database_url, to_read=True).show(finding_id)
     if machine:
         output.emit({"finding": finding, "history": history})
         return

@@ -33,7 +33,7 @@ def command(settings: Settings, fmt: str | None, output: Path | None, *, machine
     if fmt is None and ending and ending not in FORMATS:
         raise ConfigurationError(f"{output}: no report format .{ending}", advice=f"Use one of: {', '.join(FORMATS)}.")
     chosen = cast("Literal['html', 'xlsx', 'csv', 'json']", fmt or ending or "html")
-    store = FindingStore.open(settings.database_url)
+    store = FindingStore.open(settings.database_url, to_read=True)
     last = store.last_run()
     if last is None:
         raise ConfigurationError("no run is recorded yet", advice="Do `reconciler run` first.")

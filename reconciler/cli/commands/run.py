@@ -51,6 +51,6 @@ def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str,
     snapshot = SnapshotStore(settings.snapshots).open(name)
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, snapshot, run.load_rules(settings), as_of=as_of or snapshot.as_of)
-    recorded = FindingStore.open(settings.database_url).run_of_snapshot(snapshot.snapshot_id)
+    recorded = FindingStore.open(settings.database_url, to_read=True).run_of_snapshot(snapshot.snapshot_id)
     code = run.exit_code(snapshot.coverage(), run.scopes(evaluation), run.violations(evaluation), fail_on)
     return summary.replayed(evaluation, recorded, code, machine=machine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,7 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
+    from reconciler.sdk.connector import Gap
     from reconciler.settings import Settings
 
 
@@ -70,9 +72,8 @@ def check(settings: Settings, names: tuple[str, ...], *, machine: bool) -> int:
             click.echo(f"  {answer.advice}")
         elif answer:
             click.secho(f"{name}: readable, but not whole", fg="yellow")
-            for gap in answer:
-                grant = f" (grant {gap.missing_permission})" if gap.missing_permission else ""
-                click.echo(f"  {gap.table} {gap.subject}: {gap.reason}{grant}")
+            for line in _said_once(answer):
+                click.echo(f"  {line}")
         else:
             click.secho(f"{name}: readable", fg="green")
     return 0 if good else run.EXIT_SOURCE
@@ -103,3 +104,12 @@ def accept(
     for name, (before, now) in accepted.items():
         click.echo(f"{source} {name}: accepted by {by}, {before:,} to {now:,} rows.")
     click.echo("The next run measures against what is there now.")
+
+
+def _said_once(gaps: Sequence[Gap]) -> list[str]:
+    """Say each gap once, with the tables it is about: a missing right often blinds several."""
+    found: dict[str, list[str]] = {}
+    for gap in gaps:
+        grant = f" (grant {gap.missing_permission})" if gap.missing_permission else ""
+        found.setdefault(f"{gap.subject}: {gap.reason}{grant}".removeprefix(": "), []).append(gap.table or "all tables")
+    return [f"{', '.join(dict.fromkeys(tables))}: {said}" for said, tables in found.items()]

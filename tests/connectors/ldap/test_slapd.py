@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +50,7 @@ async def test_account_columns_come_from_their_attributes(slapd: Slapd, monkeypa
     assert ada.password_changed_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert ada.last_sign_in_at == datetime(2026, 11, 20, 7, tzinfo=UTC)
     assert "pwdLastSuccess" in ada.last_sign_in_basis
-    assert ada.attributes == '{"employeeNumber": ["0001"]}'
+    assert json.loads(ada.attributes) == {"employeeNumber": ["0001"], "dn": f"uid=ada,{PEOPLE}"}
     assert (ada.status, ada.can_sign_in, ada.kind) == ("enabled", True, None)
 
 
