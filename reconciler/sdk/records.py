@@ -304,7 +304,7 @@ class SpecialAccount(Record, frozen=True, kw_only=True, gc=False):
     """The register of accounts that are nobody's own: break-glass, service, shared, agent."""
 
     source: SourceName
-    account_id: Annotated[str, key("The source's own immutable id, or the login.")]
+    account_id: Annotated[str, key("The source's own immutable id, the login, or the DN or ARN.")]
     kind: Annotated[SpecialKind | None, doc("What it is.")] = None
     owner_role: Annotated[str | None, doc("Governance role that answers for it.")] = None
     steward: Annotated[str | None, doc("person_id of who looks after it.")] = None
