@@ -100,12 +100,3 @@ class Source(Protocol):
     async def close(self) -> None:
         """Release connections; safe to call twice."""
         ...
-
-
-class LiveState(StrEnum):
-    """What a live re-read of one account found; GONE only where the system says it does not exist."""
-
-    PRESENT = "PRESENT"
-    DISABLED = "DISABLED"
-    GONE = "GONE"
-    NOT_EVALUABLE = "NOT_EVALUABLE"
