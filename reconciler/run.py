@@ -30,10 +30,8 @@ EXIT_SOURCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What one run did: the sealed snapshot, the verdicts, the record of it, and the reports written."""
+    """What one run did: the record of it, all findings, the reports written, and pulls that once crashed."""
 
-    snapshot: Snapshot
-    evaluation: Evaluation
     run: Run
     findings: Sequence[Finding]
     reports: Sequence[Path]
@@ -121,6 +119,7 @@ def evaluate(settings: Settings, snapshot: Snapshot, rules: Sequence[engine.Rule
     options = engine.Options(
         time_zone=settings.config.estate.time_zone,
         matchers=tuple(settings.config.correlation.matchers),
+        plus_addressing=settings.config.correlation.plus_addressing,
         threads=settings.config.engine.threads,
         memory_limit_mb=settings.config.engine.memory_mb,
     )
@@ -182,7 +181,7 @@ def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[col
     except StoreError as error:
         advice = f"{error.advice} Run {run.run_id} is recorded whole; `reconciler report` writes its report again."
         raise StoreError(error.message, advice=advice) from error
-    return Night(snapshot, evaluation, run, findings, reports, unsealed)
+    return Night(run, findings, reports, unsealed)
 
 
 def accept_drops(

@@ -83,6 +83,10 @@ class Correlation(Section):
     matchers: Annotated[
         list[Literal["employee_id", "email", "login"]], Field(min_length=1, description="Matchers in order of trust.")
     ] = ["employee_id", "email", "login"]
+    plus_addressing: Annotated[
+        bool,
+        Field(description="Whether ada+aws@acme.test is the mailbox of ada@acme.test, as some mail systems have it."),
+    ] = False
 
 
 class Rules(Section):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,15 +68,9 @@ class Sandbox:
         for statement in _LOCK:
             self.connection.execute(statement)
 
-    def create(self, table: Table, columns: Iterable[str] | None = None, *, strict: bool = True) -> None:
+    def create(self, table: Table, columns: Collection[str] | None = None, *, strict: bool = True) -> None:
         """Make an estate table, empty, with some or all of its columns; not ``strict``: keys may be null."""
-        chosen = set(columns) if columns is not None else {column.name for column in table.columns}
-        lines = ", ".join(
-            f'"{column.name}" {column.sql}' + (" NOT NULL" if strict and column.key else "")
-            for column in table.columns
-            if column.name in chosen
-        )
-        self.connection.execute(f'CREATE TABLE "{table.name}" ({lines})')
+        self.connection.execute(table.ddl(columns, strict=strict))
 
     def create_all(self) -> None:
         """Make every table of the estate, empty, with keys that may be null."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -130,10 +131,13 @@ class Table:
         """The Arrow schema."""
         return pa.schema([column.arrow for column in self.columns])
 
-    @property
-    def ddl(self) -> str:
-        """``CREATE TABLE`` for DuckDB, empty."""
-        lines = ", ".join(f'"{c.name}" {c.sql}' + (" NOT NULL" if c.key else "") for c in self.columns)
+    def ddl(self, columns: Collection[str] | None = None, *, strict: bool = True) -> str:
+        """``CREATE TABLE`` for DuckDB, empty, with all or some columns; not ``strict``: keys may be null."""
+        lines = ", ".join(
+            f'"{c.name}" {c.sql}' + (" NOT NULL" if strict and c.key else "")
+            for c in self.columns
+            if columns is None or c.name in columns
+        )
         return f'CREATE TABLE "{self.name}" ({lines})'
 
     def column(self, name: str) -> Column | None:

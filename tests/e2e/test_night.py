@@ -171,6 +171,16 @@ def test_a_server_killed_leaves_every_finding_as_it_was(world: World, slapd: Sla
     assert night["new"] == night["resolved"] == 0
 
 
+def test_plus_addressing_is_a_choice(world: World) -> None:
+    people = world.folder / "qms" / "people.csv"
+    people.write_text(people.read_text().replace("cleo@acme.test;", "cleo+work@acme.test;"))
+    world.run(code=1)
+    assert "cleo" in who(world, world.findings("--source", "corp-ldap"), "IG-ORP-001")
+    world.config.write_text(world.config.read_text() + "[correlation]\nplus_addressing = true\n")
+    world.run(code=1)
+    assert "cleo" not in who(world, world.findings("--source", "corp-ldap"), "IG-ORP-001")
+
+
 def test_a_column_lost_from_an_export_opens_and_closes_nothing(world: World) -> None:
     world.run(code=1)
     before = {(f["finding_id"], f["verdict"]) for f in world.findings()}

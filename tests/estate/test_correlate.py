@@ -31,7 +31,7 @@ def link(
 ) -> dict[str, Row]:
     """Return account_id -> its link, as the engine would make it."""
     for name, rows in (("accounts", accounts), ("people", people)):
-        connection.execute(tables()[name].ddl)
+        connection.execute(tables()[name].ddl())
         for row in rows:
             full = {"source": "s"} | row if name == "accounts" else row
             marks = ", ".join("?" for _ in full)
@@ -40,7 +40,7 @@ def link(
     for (raw,) in connection.execute(correlate.odd_values_sql(plus_addressing=plus_addressing)).fetchall():
         email = correlate.normal_email(raw, plus_addressing=plus_addressing)
         connection.execute("INSERT INTO odd VALUES (?, ?, ?)", [raw, email, correlate.normal_login(raw)])
-    connection.execute(tables()["links"].ddl)
+    connection.execute(tables()["links"].ddl())
     connection.execute(f"INSERT INTO links {correlate.links_sql(matchers)}")
     found = connection.execute("SELECT account_id, person_id, method, confidence, state, candidates FROM links")
     names = ("person_id", "method", "confidence", "state", "candidates")

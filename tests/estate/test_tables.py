@@ -51,7 +51,7 @@ def test_the_ddl_runs_and_agrees_with_the_arrow_schema(name: str) -> None:
     table = tables()[name]
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute(table.ddl)
+        connection.execute(table.ddl())
         found = connection.table(name).arrow().read_all().schema
     assert found.names == table.schema.names
     assert [_plain(f.type) for f in found] == [_plain(f.type) for f in table.schema]
