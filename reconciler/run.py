@@ -70,6 +70,12 @@ def check_tables(pulls: Sequence[collect.Pull]) -> None:
                 f"sources.{pull.source.name}.tables: {pull.connector} does not report {', '.join(unread)}",
                 advice=f"Use some of: {', '.join(reports)}; or leave `tables` out.",
             )
+        idle = [entry for entry in pull.settings.may_be_empty if entry.partition("/")[0] not in reports]
+        if idle:
+            raise ConfigurationError(
+                f"sources.{pull.source.name}.may_be_empty: {pull.connector} does not report {', '.join(idle)}",
+                advice=f"Use TABLE or TABLE/PARTITION, with one of these tables: {', '.join(reports)}.",
+            )
 
 
 def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | SourceError]:

@@ -59,6 +59,7 @@ class SourceReading:
         self._before = before
         self._report = report
         self._patience = Patience(pull.settings.retry_seconds, sleep)
+        self._unknown: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -73,6 +74,7 @@ class SourceReading:
             version=self._source.version,
             endpoint=self._source.endpoint,
             reports={outcome.table: outcome.columns for outcome in self.outcomes.values()},
+            unknown=dict(self._unknown),
         )
 
     async def read(self) -> None:
@@ -84,14 +86,15 @@ class SourceReading:
         try:
             try:
                 gaps = tuple(await self._ask(self._source.check))
-                declared = await self._ask(self._declared)
+                declared = self._less(await self._ask(self._declared), gaps)
             except SourceError as error:
                 for table, columns in (await self._supposed()).items():
                     self.outcomes[table] = failed(table, columns, gap_of(error, table))
                 return
             for table, columns in declared.items():
                 self.outcomes[table] = await self._table(table, columns)
-            self._spread(gaps)
+            self._spread([gap for gap in gaps if not gap.column])
+            self._doubt_idle_entries()
             judge_canaries(list(self.outcomes.values()), self._settings.canaries)
         finally:
             await self._close()
@@ -124,6 +127,32 @@ class SourceReading:
                 advice="Name at least one table in `tables`, or remove the source.",
             )
         return chosen
+
+    def _less(self, declared: Columns, gaps: Sequence[Gap]) -> Columns:
+        """Return the columns without those that ``check`` found cannot be filled; keeps why."""
+        for gap in gaps:
+            if not gap.column or gap.table not in declared:
+                continue
+            columns = declared[gap.table]
+            if gap.column not in columns or gap.column in tables()[gap.table].key:
+                raise Misbehaved(
+                    f"the connector withdraws {gap.table}.{gap.column}, which it never declared or is part of the key",
+                    advice=_REPORT,
+                )
+            declared[gap.table] = tuple(name for name in columns if name != gap.column)
+            grant = f" (missing: {gap.missing_permission})" if gap.missing_permission else ""
+            self._unknown[f"{gap.table}.{gap.column}"] = redact(f"{gap.reason}{grant}")
+        return declared
+
+    def _doubt_idle_entries(self) -> None:
+        """Doubt a table for which ``may_be_empty`` names a part that it does not have: a typing error, most likely."""
+        for entry in self._settings.may_be_empty:
+            table, _, part = entry.partition("/")
+            outcome = self.outcomes.get(table)
+            if outcome is None or not part or any(p.partition.name in {part, ""} for p in outcome.parts):
+                continue
+            parts = ", ".join(p.partition.name for p in outcome.parts)
+            outcome.add_gap(f"may_be_empty names {entry}, and the parts of {table} are: {parts}. Correct the entry.")
 
     async def _supposed(self) -> Columns:
         """Return the tables that could not be read: those declared, else those of the last snapshot.
@@ -160,7 +189,7 @@ class SourceReading:
             outcome.parts.append(Part(Partition(), closed=True))
             # Nothing to fan out over, on the word of a table that was read whole, is a true zero.
             if not rows.used:
-                judge_count(outcome.parts[0], table)
+                judge_count(outcome.parts[0], table, self._settings.may_be_empty)
         return outcome
 
     def _checked(self, listed: object) -> tuple[Partition, ...]:
@@ -183,7 +212,7 @@ class SourceReading:
             out.discard()
             raise
         else:
-            judge_count(part, outcome.table)
+            judge_count(part, outcome.table, self._settings.may_be_empty)
 
     async def _pages(self, outcome: TableOutcome, part: Part, out: PartitionWriter) -> None:
         out.discard()

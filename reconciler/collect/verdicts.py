@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -21,24 +21,35 @@ _NAMED = 3
 _VERIFIED = 1_000
 
 
-def judge_count(part: Part, table: str) -> None:
+def judge_count(part: Part, table: str, may_be_empty: Collection[str] = ()) -> None:
     """Doubt a part that is empty on nobody's word, or that has other rows than its provider counts.
 
-    Where the connector itself has said what it doubts of an empty part, and the remedy, nothing is added.
+    Where the connector itself has said what it doubts of an empty part, and the remedy, nothing is added; nor where
+    the configuration names the table, or this part of it, in ``may_be_empty``.
     """
     if part.total is not None and part.total != part.rows:
         reason = f"the provider counts {part.total} rows and {part.rows} came: the chain ended early or the data moved"
         part.add_gap(Gap(table, "", f"{reason}. Pull again; if it stays, report it as a defect of the connector."))
-    elif part.rows == 0 and part.total is None and not part.canaries and not _doubted(part, table):
+    elif (
+        part.rows == 0
+        and part.total is None
+        and not part.canaries
+        and not _doubted(part, table)
+        and not {table, f"{table}/{part.partition.name}"} & set(may_be_empty)
+    ):
         part.add_gap(
             Gap(
                 table,
                 "",
                 "zero rows, and neither a canary nor the provider's own count vouches for it. Check that these "
-                "credentials may read here, and name in `canaries` an object that must come back; or see in the "
-                "connector's README how it is told that there may be none.",
+                "credentials may read here, and name in `canaries` an object that must come back; or, where there may "
+                f'rightly be none, set may_be_empty = ["{_place(part, table)}"].',
             )
         )
+
+
+def _place(part: Part, table: str) -> str:
+    return f"{table}/{part.partition.name}" if part.partition.name else table
 
 
 def _doubted(part: Part, table: str) -> bool:

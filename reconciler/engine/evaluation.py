@@ -55,9 +55,13 @@ class _Read:
         self.status = snapshot.status
         self.gaps = snapshot.gaps
         self._reports = {source.name: source.reports for source in snapshot.manifest.sources}
+        self._unknown = {source.name: source.unknown for source in snapshot.manifest.sources}
 
     def columns_of(self, source: str, table: str) -> Sequence[str]:
         return self._reports[source].get(table, ())
+
+    def why_unknown(self, source: str, table: str, column: str) -> str:
+        return self._unknown[source].get(f"{table}.{column}", "")
 
 
 class _Judge:

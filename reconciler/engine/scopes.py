@@ -33,6 +33,10 @@ class Coverage(Protocol):
         """Name the columns that a source can fill."""
         ...
 
+    def why_unknown(self, source: str, table: str, column: str) -> str:
+        """Say why a column could not be filled this time; empty where nothing is known of it."""
+        ...
+
     def status(self, source: str, table: str) -> Status:
         """Say how much of a table was read."""
         ...
@@ -116,7 +120,10 @@ class Scoping:
         reported = set(self.coverage.columns_of(source, table))
         for name, columns in rule.needs:
             if name == table and not reported & set(columns):
-                yield f"{source} does not report {' or '.join(f'{table}.{column}' for column in columns)}"
+                why = [self.coverage.why_unknown(source, table, column) for column in columns]
+                told = "; ".join(dict.fromkeys(reason for reason in why if reason))
+                said = f"{source} does not report {' or '.join(f'{table}.{column}' for column in columns)}"
+                yield f"{said}: {told}" if told else said
 
     def _linkable(self, source: str) -> bool:
         people = {

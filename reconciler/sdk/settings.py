@@ -21,6 +21,13 @@ class SourceSettings(BaseModel):
         list[str],
         Field(description="Known objects that must come back in every pull, in the source's own naming."),
     ] = []
+    may_be_empty: Annotated[
+        list[str],
+        Field(
+            description="Tables, or parts of one as TABLE/PARTITION, that may rightly have no rows; for all others "
+            "zero rows count as unread unless a canary or the provider's own count vouches for them."
+        ),
+    ] = []
     concurrency: Annotated[int, Field(ge=1, le=64, description="Partitions read at once.")] = 4
     retry_seconds: Annotated[
         float, Field(ge=0, le=86_400, description="Seconds that one pull of this source may spend waiting to retry.")

@@ -25,14 +25,18 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A part of the manifest; a key that this version does not know is refused, not passed over."""
 
 
-class SourceEntry(_Entry, frozen=True, kw_only=True):
-    """A source as it was read. ``reports`` holds each table that it declares and the columns it can fill."""
+class SourceEntry(_Entry, frozen=True, kw_only=True, omit_defaults=True):
+    """A source as it was read. ``reports`` holds each table that it declares and the columns it can fill.
+
+    ``unknown`` says, by ``table.column``, why a column that its connector knows could not be filled this time.
+    """
 
     name: str
     connector: str
     version: str
     endpoint: str
     reports: dict[str, tuple[str, ...]]
+    unknown: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class FileEntry(_Entry, frozen=True, kw_only=True):
