@@ -11,7 +11,7 @@ from reconciler.collect.acceptance import held_drop, held_tables
 from reconciler.collect.mass_change import too_much
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.sdk.connector import Page, Partition, Status
-from reconciler.sdk.records import Person, Record
+from reconciler.sdk.records import Event, Person, Record
 from reconciler.sdk.testing import Fault, FaultKind, MisbehavingSource
 from reconciler.snapshot import Snapshot
 from tests.collect.conftest import Night
@@ -253,6 +253,25 @@ def test_a_governance_source_that_left_the_configuration_is_held(night: Night) -
     assert held_drop(night.store, held, "hr", "people") == (5, 0)
     night.accepted.append(Acceptance("hr", "people", 0, clock.now(), "Ada", "moved to another system"))
     assert night.run(source(10)).sources_of("people") == []
+
+
+class Events(People):
+    """A log: as many events as happened lately."""
+
+    lately = 0
+
+    async def page(self, table: str, partition: Partition, cursor: str | None) -> Page:
+        del table, partition, cursor
+        return Page([Event(source=self.name, event_id=str(n)) for n in range(self.lately)])
+
+
+def test_a_quiet_weekend_of_events_is_no_loss(night: Night) -> None:
+    for lately in (1_000, 3):
+        log = Events(name="log")
+        log.reports = {"events": frozenset({"source", "event_id"})}
+        log.lately = lately
+        snapshot = night.run(log)
+        assert (snapshot.status("log", "events"), snapshot.rows("log", "events")) == (Status.COMPLETE, lately)
 
 
 def test_an_identity_source_that_left_keeps_its_findings_without_being_held(night: Night) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Read:
     status: Status = Status.COMPLETE
     gap: str = "the connection broke"
     columns: Sequence[str] | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Why a column could not be filled this time, by ``table.column``."""
 
 
 Seal = Callable[[Sequence[Read]], Snapshot]
@@ -62,7 +64,14 @@ def seal(tmp_path: Path) -> Seal:
                 )
             )
         sources = [
-            SourceEntry(name=name, connector="test", version="1", endpoint="test://", reports=tables_of)
+            SourceEntry(
+                name=name,
+                connector="test",
+                version="1",
+                endpoint="test://",
+                reports=tables_of,
+                unknown={key: why for read in reads if read.source == name for key, why in read.unknown.items()},
+            )
             for name, tables_of in reports.items()
         ]
         return Snapshot(writer.seal(sources=sources, coverage=coverage, sealed_at=NIGHT))

@@ -213,6 +213,14 @@ def test_a_column_that_a_source_cannot_fill_blocks_the_rules_that_need_it(seal: 
     assert not scope(found["IG-ORP-001"]).blocked
 
 
+def test_why_a_column_is_unknown_is_said_where_it_blocks(seal: Seal, rules: list[Rule]) -> None:
+    columns = ("person_id", "employee_id", "emails", "logins")
+    why = {"people.ends_on": "the reader may not see dates (missing: HR.Dates.Read)"}
+    found = judge(seal(estate(people=Read("hr", "people", PEOPLE, columns=columns, unknown=why))), rules)
+    said = "hr does not report people.ends_on: the reader may not see dates (missing: HR.Dates.Read)"
+    assert said in scope(found["IG-LVR-001"]).blocked
+
+
 def test_approvals_that_cannot_tell_their_end_block_only_the_rule_on_ends(seal: Seal, rules: list[Rule]) -> None:
     columns = ("approval_id", "kind", "person_id", "entitlement", "decision")
     approvals = [msgspec.structs.replace(one, valid_until=None, decided_at=None) for one in APPROVALS]

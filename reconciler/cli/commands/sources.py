@@ -1,4 +1,4 @@
-"""``reconciler sources``: what is read, what its credentials can see, and drops that were accepted."""
+"""``reconciler sources``: what is read, what its credentials can see, drops that were accepted, and live looks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
-    from reconciler.sdk.connector import Gap
+    from reconciler.sdk.connector import Found, Gap, LiveAccount
+    from reconciler.sdk.errors import SourceError
     from reconciler.settings import Settings
 
 
 @click.group()
 def command() -> None:
-    """List and check sources; accept a reviewed drop."""
+    """List and check sources; accept a reviewed drop; look live at one person's accounts."""
 
 
 @command.command(name="list")
@@ -106,10 +107,114 @@ def accept(
     click.echo("The next run measures against what is there now.")
 
 
+@command.command()
+@options.config
+@click.argument("names", nargs=-1, metavar="[SOURCE]...")
+@click.option("--email", "emails", multiple=True, help="A mail address of the person; may be repeated.")
+@click.option("--login", "logins", multiple=True, help="A sign-in name of the person; may be repeated.")
+@click.option("--employee-id", default="", help="The personnel number that accounts carry.")
+@click.option("--account-id", "account_ids", multiple=True, help="An immutable account id that was theirs before.")
+@options.as_json
+def find(
+    settings: Settings,
+    *,
+    names: tuple[str, ...],
+    emails: tuple[str, ...],
+    logins: tuple[str, ...],
+    employee_id: str,
+    account_ids: tuple[str, ...],
+    machine: bool,
+) -> int:
+    """Look live for one person's accounts, in every state; exit code 3 where a source could not look everywhere."""
+    from reconciler import live, run
+    from reconciler.cli import output
+    from reconciler.sdk.connector import PersonKeys
+    from reconciler.sdk.errors import SourceError
+
+    person = PersonKeys(employee_id=employee_id, emails=emails, logins=logins, account_ids=account_ids)
+    answers = live.find(settings, names, person)
+    whole = not any(isinstance(answer, SourceError) or answer.gaps for answer in answers.values())
+    if machine:
+        output.emit({name: _found(answer) for name, answer in answers.items()})
+        return 0 if whole else run.EXIT_SOURCE
+    rows = [
+        (name, ref.account_id, ref.login or "", ", ".join(ref.matched_by))
+        for name, answer in answers.items()
+        if not isinstance(answer, SourceError)
+        for ref in answer.accounts
+    ]
+    if rows:
+        output.table(("source", "account", "login", "found by"), rows)
+    for name, answer in answers.items():
+        _say_found(name, answer)
+    return 0 if whole else run.EXIT_SOURCE
+
+
+@command.command()
+@options.config
+@click.argument("source")
+@click.argument("account_id")
+@options.as_json
+def reread(settings: Settings, *, source: str, account_id: str, machine: bool) -> int:
+    """Re-read one account of SOURCE and its credentials live, by its immutable id; exit code 3 where it cannot be told.
+
+    GONE is only said where the system itself answered that there is no such account, to credentials that would see it.
+    """
+    from reconciler import live, run
+    from reconciler.cli import output
+    from reconciler.sdk.connector import Presence
+
+    account = live.reread(settings, source, account_id)
+    if machine:
+        output.emit(account)
+    else:
+        _say_live(account)
+    return run.EXIT_SOURCE if account.presence is Presence.NOT_EVALUABLE else 0
+
+
+def _found(answer: Found | SourceError) -> dict[str, object]:
+    from reconciler.sdk.connector import Found
+
+    if isinstance(answer, Found):
+        return {"error": None, "advice": "", "accounts": answer.accounts, "gaps": answer.gaps}
+    return {"error": answer.message, "advice": answer.advice, "accounts": [], "gaps": []}
+
+
+def _say_found(name: str, answer: Found | SourceError) -> None:
+    """Say of one source that it has no such account, or where it could not look."""
+    from reconciler.log import redact
+    from reconciler.sdk.connector import Found
+
+    if not isinstance(answer, Found):
+        click.secho(f"{name}: could not look: {redact(answer.message)}", fg="red")
+        click.echo(f"  {redact(answer.advice)}")
+    elif answer.gaps:
+        click.secho(f"{name}: could not look everywhere", fg="yellow")
+        for line in _said_once(answer.gaps):
+            click.echo(f"  {redact(line)}")
+    elif not answer.accounts:
+        click.echo(f"{name}: no account")
+
+
+def _say_live(account: LiveAccount) -> None:
+    from reconciler.cli import output
+
+    first = (
+        "account",
+        account.presence.value,
+        ", ".join(filter(None, (account.login, account.raw_status))),
+        account.reason,
+        "",
+    )
+    rows = [(one.kind, one.presence.value, ", ".join(one.ids), one.reason, one.lag) for one in account.credentials]
+    output.table(("what", "state", "which", "why", "works on for"), [first, *rows])
+
+
 def _said_once(gaps: Sequence[Gap]) -> list[str]:
     """Say each gap once, with the tables it is about: a missing right often blinds several."""
     found: dict[str, list[str]] = {}
     for gap in gaps:
         grant = f" (grant {gap.missing_permission})" if gap.missing_permission else ""
-        found.setdefault(f"{gap.subject}: {gap.reason}{grant}".removeprefix(": "), []).append(gap.table or "all tables")
+        place = ".".join(filter(None, (gap.table or "all tables", gap.column)))
+        found.setdefault(f"{gap.subject}: {gap.reason}{grant}".removeprefix(": "), []).append(place)
     return [f"{', '.join(dict.fromkeys(tables))}: {said}" for said, tables in found.items()]
