@@ -12,11 +12,14 @@ import httpx
 import msgspec
 
 from reconciler import clock
-from reconciler.sdk.errors import Misbehaved
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, SourceError
 from reconciler.sdk.secrets import redact
 
 ResetHook = Callable[[httpx.Headers], float | None]
 """Reads the seconds to wait out of a provider's own rate-limit headers; None where they say nothing."""
+
+ErrorHook = Callable[[int, bytes, str], SourceError | ConfigurationError | None]
+"""What a provider means by an error: status, body and the request in words -> the error; None: what HTTP says."""
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^;,<]+)*)")
 _NEXT = re.compile(r""";\s*rel\s*=\s*"?(?:[^";]*\s)?next(?:\s[^";]*)?"?\s*(?:;|$)""", re.IGNORECASE)
@@ -67,6 +70,8 @@ def words_of(body: bytes) -> str:
     text = ""
     try:
         found = msgspec.json.decode(body)
+        # Some providers (Salesforce) list their errors; the first is the cause.
+        found = found[0] if isinstance(found, list) and found else found
         inner = found.get("error") if isinstance(found, dict) else None
         for source in (found, inner):
             if isinstance(source, dict):

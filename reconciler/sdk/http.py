@@ -23,7 +23,17 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
 
 from reconciler import clock
-from reconciler.sdk.answers import ResetHook, check_type, clean, next_link, parse, reset_at, retry_after, words_of
+from reconciler.sdk.answers import (
+    ErrorHook,
+    ResetHook,
+    check_type,
+    clean,
+    next_link,
+    parse,
+    reset_at,
+    retry_after,
+    words_of,
+)
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.secrets import SecretRef, conceal, redact, reveal
 
@@ -66,6 +76,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         reset: ResetHook | None = None,
+        errors: ErrorHook | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         """Make a client; no network yet.
@@ -78,6 +89,7 @@ class HttpClient:
         self._authorize = authorize
         self._limits = limits = limits or Limits()
         self._reset = reset
+        self._errors = errors
         self._sleep = sleep
         self._slots = asyncio.Semaphore(limits.concurrency)
         # At INFO httpx logs whole URLs, at DEBUG httpcore logs headers: neither may reach a log.
@@ -197,6 +209,10 @@ class HttpClient:
         if status == httpx.codes.OK:
             check_type(response.headers.get("content-type", ""), body, shown)
             return
+        if self._errors is not None and (meant := self._errors(status, body, shown)) is not None:
+            if isinstance(meant, Throttled | Unreachable) and not meant.restart:
+                raise _TryAgainError(meant)
+            raise meant
         said = f"{shown}: HTTP {status}{words_of(body)}"
         if response.is_redirect:
             there = response.headers.get("location", "")
@@ -357,4 +373,15 @@ def _reason(state: RetryCallState) -> Throttled | Unreachable | None:
     return error.reason if isinstance(error, _TryAgainError) else None
 
 
-__all__ = ["Authorize", "HttpClient", "Limits", "Params", "ResetHook", "basic", "bearer", "next_link", "reset_at"]
+__all__ = [
+    "Authorize",
+    "ErrorHook",
+    "HttpClient",
+    "Limits",
+    "Params",
+    "ResetHook",
+    "basic",
+    "bearer",
+    "next_link",
+    "reset_at",
+]

@@ -146,6 +146,25 @@ async def test_every_kind_of_json_is_json(server: faults.FaultServer, kind: str)
     assert await get(server) == {}
 
 
+async def test_what_a_provider_means_by_an_error_goes_before_what_http_says(server: faults.FaultServer) -> None:
+    def meant(status: int, body: bytes, shown: str) -> SourceError | None:
+        return Throttled(f"{shown}: {status}") if b"LIMIT" in body else None
+
+    server.script("/api/users", faults.in_json([{"errorCode": "LIMIT"}], 403), faults.in_json({"value": 1}))
+    assert await get(server, errors=meant) == {"value": 1}
+    server.script("/api/users", faults.in_json([{"errorCode": "NO", "message": "not yours"}], 403))
+    with pytest.raises(Refused, match="not yours"):
+        await get(server, errors=meant)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_chain_that_has_to_start_over_is_not_asked_again(server: faults.FaultServer, restart: bool) -> None:
+    server.script("/api/users", faults.in_json([], 400))
+    with pytest.raises(Unreachable, match="locator"):
+        await get(server, errors=lambda *_: Unreachable("the locator is gone", restart=restart))
+    assert (len(server.requests) == 1) is restart
+
+
 async def test_no_redirect_is_followed(server: faults.FaultServer) -> None:
     async with faults.FaultServer() as other:
         other.script("/stolen", faults.in_json({}))
