@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,14 @@ from ldap3.core import exceptions as ldap3_errors
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.secrets import redact, reveal
 
+from .ber import PAGED_RESULTS, AnswerReader
 from .settings import Settings
 from .values import Entry
 
-PAGED_RESULTS = "1.2.840.113556.1.4.319"
 EMPTY_PAGES = 100
 """Empty pages in a row that are borne: filters that cost much make Active Directory send some."""
 
 _REFERRAL, _BUSY, _UNAVAILABLE, _NO_SUCH_OBJECT, _NO_ACCESS = 10, 51, 52, 32, 50
-_SEARCH_ENTRY = 4
-_VALUE = 3
-"""Where ldap3's decoder puts the content of a BER value: (class, constructed, tag, content)."""
 _LIMITS = {3: "time", 4: "size", 11: "administrative"}
 _AD_DATA = {
     "525": "there is no such user",
@@ -143,10 +139,9 @@ class Client:
             return_empty_attributes=False,
             read_only=True,
         )
-        decode = self._connection.strategy.decode_response_fast
-        self._connection.strategy.decode_response_fast = partial(_decode, decode)
         try:
             self._sign_in()
+            AnswerReader(self._connection)
         except BaseException:
             self.close()
             raise
@@ -358,18 +353,6 @@ _SIGN_IN_ADVICE: dict[type[ldap3_errors.LDAPException], str] = {
     ldap3_errors.LDAPOperationsErrorResult: "Active Directory answers this to anonymous readers: set bind_dn.",
     ldap3_errors.LDAPUnwillingToPerformResult: "The server's log says why; password policy is a usual cause.",
 }
-
-
-def _decode(decode: Callable[[dict[str, Any]], dict[str, Any]], message: dict[str, Any]) -> dict[str, Any]:
-    """Keep an entry's octets as they are; ldap3 would decode every value twice, which is most of its time."""
-    if message["protocolOp"] != _SEARCH_ENTRY:
-        return decode(message)
-    name, attributes = message["payload"]
-    found = {
-        attribute[_VALUE][0][_VALUE].decode().lower(): [bytes(value[_VALUE]) for value in attribute[_VALUE][1][_VALUE]]
-        for attribute in attributes[_VALUE]
-    }
-    return {"type": "searchResEntry", "dn": name[_VALUE].decode(errors="backslashreplace"), "raw_attributes": found}
 
 
 def _entry(item: dict[str, Any]) -> Entry:

@@ -14,7 +14,8 @@ from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Unreachable
 from reconciler.sdk.records import Record
 
-from .client import PAGED_RESULTS, Client, Missing, Search, tls_context
+from .ber import PAGED_RESULTS
+from .client import Client, Missing, Search, tls_context
 from .connector import Mapper, reports
 from .dn import normalise, under
 from .grants import GrantChain

@@ -11,7 +11,7 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 
 from reconciler.clock import now
 from tests.simulators import ber
@@ -74,6 +74,8 @@ class Faults:
     """The page, counted from 1, that never comes."""
     garble_on_page: int | None = None
     """The page, counted from 1, that is well framed and nonsense inside."""
+    spoil_on_page: tuple[int, Literal["value", "cookie"]] | None = None
+    """(page, what): that page, counted from 1, has a value of its first entry, or its cookie, longer than it is."""
     max_page: int | None = None
     """Largest page, however many entries are asked for (Active Directory: 1000)."""
 
@@ -306,6 +308,10 @@ class LdapServer:
         if faults.garble_on_page == chain.pages:
             return connection.sendall(_message(number, ber.tlv(0x64, b"\x31\xff\xff")))
         page, code = self._take_page(search, chain)
+        spoilt = faults.spoil_on_page[1] if faults.spoil_on_page and faults.spoil_on_page[0] == chain.pages else ""
+        if spoilt == "value":
+            broken = ber.tlv(ber.SEQUENCE, ber.tlv(ber.SEQUENCE, ber.octets("uid"), ber.tlv(ber.SET, b"\x04\x07short")))
+            out += _message(number, ber.tlv(0x64, ber.octets(page[0].dn), broken))
         for entry in page:
             if chain.sent == faults.cut_after_entries:
                 connection.sendall(out)
@@ -315,7 +321,8 @@ class LdapServer:
         control = b""
         if paged and faults.no_control_on_page != chain.pages:
             cookie = self._cookie(chain, session) if code == SUCCESS else b""
-            value = ber.tlv(ber.SEQUENCE, ber.integer(0), ber.octets(cookie))
+            told = b"\x04\x20" if spoilt == "cookie" else ber.octets(cookie)
+            value = ber.tlv(ber.SEQUENCE, ber.integer(0), told)
             control = ber.tlv(0xA0, ber.tlv(ber.SEQUENCE, ber.octets(PAGED), ber.octets(value)))
         return connection.sendall(out + _message(number, _result(0x65, code, ""), control))
 
