@@ -7,18 +7,17 @@ from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, SourceError, Unreachable
+from reconciler.sdk.layout import Key, Layout
+from reconciler.sdk.problems import LIMIT, Problems
 from reconciler.sdk.records import IDENTITY, Record
 
-from .connector import Key, Layout, lay_out
+from .connector import lay_out
 from .folder import DataFile, Signature, find, reading
 from .formats import DeclaresTypes, Reader, reader_of
-from .problems import LIMIT, Problems
 from .settings import Settings
-from .values import Reading
 
 VERSION = "1.0.0"
 PAGE_ROWS = 5_000
@@ -127,12 +126,7 @@ class FilesSource:
         self._shown = settings.path.rstrip("/") or "/"
         self.endpoint = self._folder.as_uri()
         self._chains: dict[str, Chain] = {}
-        self._reading = Reading(
-            null_values=frozenset(value.strip() for value in settings.null_values),
-            list_separator=settings.list_separator,
-            date_format=settings.date_format,
-            zone=ZoneInfo(settings.time_zone) if settings.time_zone else None,
-        )
+        self._reading = settings.reading()
 
     @cached_property
     def reports(self) -> Mapping[str, frozenset[str]]:

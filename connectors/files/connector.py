@@ -3,75 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from reconciler.sdk.records import IDENTITY, RECORDS, Record
-
-from .columns import Column, columns_of, nearest
-from .problems import BadValueError, Problems, shown
-from .values import Convert, Family, Reading
-
-Key = tuple[Any, ...]
+from reconciler.sdk.columns import columns_of, nearest
+from reconciler.sdk.layout import Field, Layout
+from reconciler.sdk.problems import Problems, shown
+from reconciler.sdk.values import Family, Reading
 
 _EVERY = "*"
-_OWN = "Give each system a source of its own, called as the column says; or leave the column out."
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One estate column and where the file has it."""
-
-    index: int
-    column: Column
-    called: str
-    convert: Convert
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How the rows of one file become records of one table."""
-
-    table: str
-    source: str
-    fields: tuple[Field, ...]
-    fills_source: bool
-    key: tuple[str, ...]
-
-    @property
-    def reported(self) -> frozenset[str]:
-        """The estate columns that this file can fill; every other one stays unknown.
-
-        A file without rows that names no columns (the JSON array `[]`) shows no more than the keys.
-        """
-        names = frozenset(field.column.name for field in self.fields)
-        return (names or frozenset(self.key)) | ({"source"} if self.fills_source else set())
-
-    def record(self, place: int, cells: Sequence[Any], problems: Problems) -> tuple[Key | None, Record | None]:
-        """Make key and record of one row; each is None where a cell of it has a problem, then in `problems`."""
-        values: dict[str, Any] = {"source": self.source} if self.fills_source else {}
-        whole = True
-        for field in self.fields:
-            try:
-                value = field.convert(cells[field.index])
-            except BadValueError as error:
-                problems.add(place, error.message, error.remedy, column=field.called)
-                whole = False
-                continue
-            if field.column.name == "source" and self.table in IDENTITY and value not in {None, self.source}:
-                problems.add(place, f"{shown(value)} is not this source, {self.source}", _OWN, column=field.called)
-                whole = False
-            elif value is not None:
-                values[field.column.name] = value
-            elif field.column.key:
-                problems.add(place, "empty, and it is part of the key", "Give every row its key.", column=field.called)
-                whole = False
-        key = tuple(values[name] for name in self.key) if all(name in values for name in self.key) else None
-        return key, RECORDS[self.table](**values) if whole else None
-
-    def describe(self, key: Key) -> str:
-        """Return a key in words: `person_id 'P1'`."""
-        return ", ".join(f"{name} {shown(str(value))}" for name, value in zip(self.key, key, strict=True))
 
 
 def lay_out(
@@ -93,9 +31,8 @@ def lay_out(
     leave alone. An empty `header` is that of a file without rows that names no columns.
     """
     estate = {column.name: column for column in columns_of(table)}
-    key = tuple(column.name for column in estate.values() if column.key)
     if not header:
-        return Layout(table, source, (), table in IDENTITY, key)
+        return Layout.of(table, source, ())
     _check_header(header, problems)
     for name, called in mapping.items():
         if called not in header:
@@ -113,16 +50,16 @@ def lay_out(
         if called in places and (name in mapping or called not in left_alone):
             label = name if called == name else f"{called} ({name})"
             fields.append(Field(places[called], column, label, reading.converter(column, family)))
-    fills_source = table in IDENTITY and all(field.column.name != "source" for field in fields)
-    have = {field.column.name for field in fields} | ({"source"} if fills_source else set())
-    for name in key:
+    layout = Layout.of(table, source, fields)
+    have = {field.column.name for field in fields} | ({"source"} if layout.fills_source else set())
+    for name in layout.key:
         if name not in have and name not in mapping:
             problems.add(
                 None,
                 f"the key column {name} is missing{nearest(name, header)}",
                 f'Add it, or name the file\'s own column: [sources.{source}.columns.{table}] {name} = "...".',
             )
-    return Layout(table, source, tuple(fields), fills_source, key)
+    return layout
 
 
 def _check_header(header: Sequence[str], problems: Problems) -> None:

@@ -9,8 +9,10 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
-from .problems import EMPTY, EMPTY_REMEDY, Problems
-from .values import Family
+from reconciler.sdk.problems import Problems
+from reconciler.sdk.values import Family
+
+from .empty_file import EMPTY, EMPTY_REMEDY
 
 _BLOCK = 1 << 20
 _UNCLOSED = "Look for a quote that was never closed, or for a quote inside a field that is not doubled."

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from reconciler.sdk.columns import nearest
 from reconciler.sdk.errors import ConfigurationError, Refused, Unreachable
 from reconciler.sdk.records import RECORDS
-
-from .columns import nearest
 
 FORMATS = (".csv", ".json", ".jsonl", ".ndjson", ".xlsx", ".parquet")
 """Suffixes that are read; the format follows from the suffix alone."""

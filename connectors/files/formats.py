@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from .columns import Kind
+from reconciler.sdk.columns import Kind
+from reconciler.sdk.problems import Problems
+from reconciler.sdk.values import Family
+
 from .csv_file import CsvFile
 from .folder import DataFile
 from .json_file import JsonFile, JsonLinesFile
-from .problems import Problems
 from .settings import Settings
-from .values import Family
 
 
 class Reader(Protocol):

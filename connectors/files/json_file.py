@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from reconciler.sdk.problems import Problems, shown
+from reconciler.sdk.values import Family
+
 from .csv_file import report_bytes
-from .problems import EMPTY, EMPTY_REMEDY, Problems, shown
-from .values import Family
+from .empty_file import EMPTY, EMPTY_REMEDY
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _MALFORMED = "Export the file again; where it ends too early the export was cut short."

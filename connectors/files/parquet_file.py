@@ -10,9 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .columns import Kind
-from .problems import EMPTY, EMPTY_REMEDY, Problems
-from .values import Family
+from reconciler.sdk.columns import Kind
+from reconciler.sdk.problems import Problems
+from reconciler.sdk.values import Family
+
+from .empty_file import EMPTY, EMPTY_REMEDY
 
 _ROWS = 5_000
 _UTC = pa.timestamp("us", tz="UTC")

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import re
 from typing import Annotated, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from reconciler.sdk.records import RECORDS
-from reconciler.sdk.settings import SourceSettings
-
-from .columns import columns_of, nearest
+from reconciler.sdk.columns import columns_of, nearest
+from reconciler.sdk.settings import ValueSettings, known_table
 
 V = TypeVar("V")
 
 
-class Settings(SourceSettings):
+class Settings(ValueSettings):
     """Where the files are and how they are to be read."""
 
     path: Annotated[
@@ -39,21 +35,6 @@ class Settings(SourceSettings):
     ] = Field(default_factory=dict)
     delimiter: Annotated[str, Field(description="Character between the fields of a CSV file.")] = ","
     encoding: Annotated[str, Field(description="Encoding of CSV, JSON and JSON Lines files.")] = "utf-8-sig"
-    list_separator: Annotated[
-        str | None,
-        Field(min_length=1, description="Text between the items of a list; left out: ; or | (in mail fields also ,)."),
-    ] = None
-    date_format: Annotated[
-        str | None,
-        Field(description="How dates are written, such as %d.%m.%Y; left out: 2026-03-31."),
-    ] = None
-    time_zone: Annotated[
-        str | None,
-        Field(description="IANA zone of times that name none; left out: a time without a zone is an error."),
-    ] = None
-    null_values: Annotated[
-        list[str], Field(description='Texts that mean "not said", such as NULL or n/a; an empty cell always does.')
-    ] = Field(default_factory=list)
 
     may_be_empty: Annotated[
         list[str],
@@ -67,14 +48,14 @@ class Settings(SourceSettings):
     @classmethod
     def _known_tables(cls, tables: list[str] | None) -> list[str] | None:
         for table in tables or ():
-            _known_table(table)
+            known_table(table)
         return tables
 
     @field_validator("ignore_columns", "sheets", "columns")
     @classmethod
     def _keyed_by_table(cls, by_table: dict[str, V]) -> dict[str, V]:
         for table in by_table:
-            _known_table(table)
+            known_table(table)
         return by_table
 
     @field_validator("delimiter")
@@ -97,30 +78,6 @@ class Settings(SourceSettings):
             raise ValueError(message)
         return encoding
 
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, zone: str | None) -> str | None:
-        if zone is not None:
-            try:
-                ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-                message = f"{zone!r} is not an IANA time zone; use for example Europe/Amsterdam"
-                raise ValueError(message) from error
-        return zone
-
-    @field_validator("date_format")
-    @classmethod
-    def _whole_date(cls, written: str | None) -> str | None:
-        if written is not None and not (
-            "%d" in written and ("%Y" in written or "%y" in written) and any(m in written for m in ("%m", "%b", "%B"))
-        ):
-            message = f"{written!r} does not name day, month and year, as %d.%m.%Y does"
-            raise ValueError(message)
-        if written is not None and re.search(r"%-?[HIMSfpzZcX]", written):
-            message = f"{written!r} has a time of day, which a date would lose; it is for date columns only"
-            raise ValueError(message)
-        return written
-
     @model_validator(mode="after")
     def _known_columns(self) -> Settings:
         for table, mapping in self.columns.items():
@@ -130,9 +87,3 @@ class Settings(SourceSettings):
                     message = f"columns.{table}: no such estate column: {column}{nearest(column, names)}"
                     raise ValueError(message)
         return self
-
-
-def _known_table(table: str) -> None:
-    if table not in RECORDS:
-        message = f"no such table: {table}{nearest(table, RECORDS) or '; tables are ' + ', '.join(RECORDS)}"
-        raise ValueError(message)

@@ -11,9 +11,11 @@ from typing import Any
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
-from .columns import nearest
-from .problems import EMPTY, EMPTY_REMEDY, Problems, shown
-from .values import Family
+from reconciler.sdk.columns import nearest
+from reconciler.sdk.problems import Problems, shown
+from reconciler.sdk.values import Family
+
+from .empty_file import EMPTY, EMPTY_REMEDY
 
 _DAMAGED = "Save the workbook again as XLSX, without a password."
 _PICK = "Set sheets.{table} to the sheet that holds the rows."

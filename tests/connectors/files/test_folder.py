@@ -9,13 +9,11 @@ from pydantic import ValidationError
 
 from reconciler.connectors import load
 from reconciler.estate.tables import tables
+from reconciler.sdk.columns import columns_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Unreachable
 from reconciler.sdk.records import RECORDS
 from reconciler.sdk.testing import ReadRows, check_source
 from tests.connectors.files.conftest import Folder, SmallPages, chain
-
-load("files")
-from reconciler.connectors.files.columns import columns_of  # type: ignore[import-not-found]  # noqa: E402 - the installed name
 
 
 def test_reports_are_the_columns_that_the_files_have(folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""Columns of the estate's tables, as the readers of files need them: name, kind, key and allowed values."""
+"""Columns of the estate's tables, as readers of foreign data need them: name, kind, key and allowed values."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Turn the cells of a file into the estate's types: strictly, and never by a guess.
+"""Turn foreign cells into the estate's types: strictly, and never by a guess.
 
-Three kinds of file say what a cell is in three ways. CSV has text only. JSON and Parquet have types, and a
-wrong one is refused rather than converted. A spreadsheet turns what people type into numbers and dates by
-itself, so the few conversions that undo this are allowed there, and only there.
+Each family of data says in its own way what a cell is. CSV has text only. In files of JSON and Parquet a wrong type is
+refused rather than converted. A spreadsheet turns what people type into numbers and dates by itself, so the few
+conversions that undo this are allowed there. A database (``sql``) and an interface (``api``) keep whole numbers as
+ids, exactly, so those are taken for ids; and what a database without a type for it keeps as text or 0 and 1 is read so.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cache, partial
 from typing import Any, Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
-from .columns import Column, nearest
-from .problems import BadValueError, shown
+from reconciler.sdk.columns import Column, nearest
+from reconciler.sdk.problems import BadValueError, shown
 
 Convert = Callable[[Any], Any]
 """Cell -> value; None is "not said". Raises `BadValueError`."""
 
-Family = Literal["text", "json", "sheet", "arrow"]
+Family = Literal["text", "json", "sheet", "arrow", "sql", "api"]
+Epoch = Literal["seconds", "milliseconds"]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _INSTANT = re.compile(
@@ -31,12 +35,17 @@ _INSTANT = re.compile(
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _INT64 = 2**63
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT = 10**15
 _WITH_COMMAS = frozenset({"emails", "domains"})
 _NUMBERED = re.compile(r".*(_id|_ref|_by|_owner)|login|logins|steward")
 
 _WRITE_INSTANT = "Write date, time and zone, such as 2026-03-31T17:00:00+02:00 or 2026-03-31T15:00:00Z"
 _MEND_CELL = "Correct the cell; where it should hold text, format the column as Text and type the value again."
+_CONVERT = {
+    "sql": "Convert it in the query, for example by CAST.",
+    "api": "Correct the expression of the column, or convert it there, for example by to_string().",
+}
 _DUE = {
     "text": "text",
     "choice": "text",
@@ -58,6 +67,8 @@ class Reading:
     list_separator: str | None = None
     date_format: str | None = None
     zone: ZoneInfo | None = None
+    epoch: Epoch | None = None
+    """What a number stands for where an instant is due, in `api`: time since 1970 in UTC; None: nothing."""
 
     def converter(self, column: Column, family: Family) -> Convert:
         """Return the function that reads the cells of `column` in this kind of file."""
@@ -66,6 +77,9 @@ class Reading:
             return text
         if family == "sheet":
             return _by_type(column, self._sheet(column, text), _MEND_CELL)
+        if family in {"sql", "api"}:
+            accepted = self._sql(column, text) if family == "sql" else self._api(column, text)
+            return _by_type(column, accepted, _CONVERT[family])
         remedy = f"Have the export write {_DUE[column.kind]} there."
         if column.kind == "text":
             remedy += " A number has lost its leading zeros, so it is not taken for an id."
@@ -167,6 +181,37 @@ class Reading:
         }
         return by_kind.get(column.kind, {str: text})
 
+    def _sql(self, column: Column, text: Convert) -> dict[type, Convert]:
+        """Return what a database may give for this column; what its driver made a text is read like one."""
+        by_kind: dict[str, dict[type, Convert]] = {
+            "text": {int: str, Decimal: partial(_digits, column), UUID: str},
+            "yes/no": {bool: _same, int: _truth},
+            "integer": {int: _within_int64, Decimal: partial(_digits, column)},
+            "list": {list: _texts, tuple: lambda items: _texts(list(items))},
+            "object": {dict: _as_text},
+            "date": {date: _same, datetime: _midnight},
+            "instant": {datetime: self._moment},
+        }
+        return {str: text} | by_kind.get(column.kind, {})
+
+    def _api(self, column: Column, text: Convert) -> dict[type, Convert]:
+        """Return what the JSON of an interface may hold in this column."""
+        by_kind: dict[str, dict[type, Convert]] = {
+            "text": {int: str},
+            "yes/no": {bool: _same},
+            "integer": {int: _within_int64},
+            "list": {list: _numbers_too},
+            "object": {dict: _as_text},
+            "instant": {int: self._since_1970} if self.epoch else {},
+        }
+        return {str: text} | by_kind.get(column.kind, {})
+
+    def _since_1970(self, count: int) -> datetime:
+        try:
+            return _BEGIN + timedelta(**{self.epoch or "seconds": count})
+        except OverflowError as error:
+            raise BadValueError(f"{count} lies outside the calendar", "Correct the setting epoch.") from error
+
     def _sheet(self, column: Column, text: Convert) -> dict[type, Convert]:
         """Return what a spreadsheet may hold in this column, with the few conversions that undo Excel's own."""
         by_kind: dict[str, dict[type, Convert]] = {
@@ -211,6 +256,19 @@ def _midnight(cell: datetime) -> date:
             f"{cell.isoformat()} has a time of day where a date is due", "Leave only the date in the cell."
         )
     return cell.date()
+
+
+def _digits(column: Column, number: Decimal) -> str | int:
+    """Read a number without decimals; an id that has some is a rounding, not an id."""
+    if not number.is_finite() or number != number.to_integral_value():
+        raise BadValueError(f"{number} stands where {_DUE[column.kind]} is due", _CONVERT["sql"])
+    return _within_int64(int(number)) if column.kind == "integer" else str(int(number))
+
+
+def _truth(number: int) -> bool:
+    if number not in {0, 1}:
+        raise BadValueError(f"{number} stands where true or false is due", _CONVERT["sql"])
+    return bool(number)
 
 
 def _number(column: Column, cell: float) -> Any:
@@ -320,6 +378,10 @@ def _items(text: str, separator: re.Pattern[str]) -> list[str]:
             ) from error
         return _texts(found)
     return [_plain(item.strip()) for item in separator.split(text) if item.strip()]
+
+
+def _numbers_too(items: list[Any]) -> list[str]:
+    return _texts([str(item) if type(item) is int else item for item in items])
 
 
 def _texts(items: list[Any]) -> list[str]:
