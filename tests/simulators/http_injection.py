@@ -24,6 +24,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 FOREIGN = "https://elsewhere.invalid"
 """Where a foreign next link leads; the name never resolves (RFC 2606)."""
@@ -176,7 +177,7 @@ class Injector:
                     met = fault
             return met
 
-    def middleware(self, refusal: Refusal) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self, refusal: Refusal) -> Middleware:
         """Return the outermost aiohttp middleware of a simulator."""
 
         @web.middleware
@@ -212,13 +213,13 @@ class _Meeting:
     number: int
 
 
-_ON = "injected fault"
+_ON = web.RequestKey("injected_fault", _Meeting)
 
 
 def shaped(injector: Injector, request: web.Request, listing: Listing) -> Listing:
     """Return the page as the fault of this request, if it has one, would have it."""
     before = injector.remember(request, listing.items[-1] if listing.items else None)
-    meeting: _Meeting | None = request.get(_ON)
+    meeting = request.get(_ON)
     if meeting is None or meeting.fault.kind not in PAGE_KINDS:
         return listing
     changed = _reshape(meeting, listing, str(request.url), before)
@@ -290,7 +291,7 @@ async def _spoil(  # noqa: PLR0911 - one return per kind
     request: web.Request, handler: _Handler, refusal: Refusal
 ) -> web.StreamResponse:
     """Answer a request that meets a fault."""
-    meeting: _Meeting = request[_ON]
+    meeting = request[_ON]
     kind = meeting.fault.kind
     if kind in PAGE_KINDS:
         return await handler(request)
