@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
-DEBIAN := slapd ldap-utils postgresql chromium
+DEBIAN := slapd ldap-utils postgresql chromium 389-ds-base samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind
 
 .PHONY: demo test bench lint fmt setup servers clean
 

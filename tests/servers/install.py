@@ -16,6 +16,12 @@ PROGRAMS = {
     "ldap-utils": ["/usr/bin/ldapsearch"],
     "postgresql": ["/usr/lib/postgresql/*/bin/initdb"],
     "chromium": ["/usr/bin/chromium"],
+    "samba": ["/usr/sbin/samba"],
+    "samba-ad-provision": ["/usr/share/samba/setup/provision.ldif"],
+    "samba-dsdb-modules": ["/usr/lib/*/samba/ldb/acl.so"],
+    "samba-vfs-modules": ["/usr/lib/*/samba/vfs/acl_xattr.so"],
+    "winbind": ["/usr/sbin/winbindd"],
+    "389-ds-base": ["/usr/sbin/ns-slapd"],
 }
 
 
