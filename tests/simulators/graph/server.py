@@ -13,10 +13,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 from cryptography import x509
 
 from tests.simulators.graph.answers import Answer, Call, GraphError, bad
@@ -142,7 +141,7 @@ class GraphSimulator:
         self.stop()
 
     def _application(self) -> web.Application:
-        inject = cast("Middleware", self.faults.middleware(self._refusal))
+        inject = self.faults.middleware(self._refusal)
         application = web.Application(middlewares=[inject])
         application.router.add_route("*", "/{path:.*}", self._serve)
         return application
