@@ -17,10 +17,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+from urllib.parse import urlencode
 
 import httpx
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential, wait_random
+import msgspec
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
 from reconciler import clock
 from reconciler.sdk.answers import (
@@ -34,15 +36,32 @@ from reconciler.sdk.answers import (
     retry_after,
     words_of,
 )
-from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Throttled, Unreachable
 from reconciler.sdk.secrets import SecretRef, conceal, redact, reveal
 
 Authorize = Callable[[], Awaitable[str]]
 """Gives the ``Authorization`` header of one request; may fetch or renew a token first."""
 
+
+@runtime_checkable
+class Renewable(Protocol):
+    """An ``Authorize`` that keeps a token: told that one was not accepted, it fetches another."""
+
+    async def __call__(self) -> str:
+        """Return the header, with a token that is fetched where none is kept."""
+        ...
+
+    def forget(self, header: str) -> None:
+        """Drop the token of ``header``, unless it was replaced already."""
+        ...
+
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Params = Mapping[str, str | int | bool]
 Sleep = Callable[[float], Awaitable[None]]
 
+_OK = frozenset({200})
+_UNKNOWN = "It is not known whether the request was carried out: look for its result before you send it again."
 _UNCLEAN = re.compile(r"[\s\\\x00-\x20]")
 _BACKOFF = wait_exponential(multiplier=0.5, max=30.0) + wait_random(0.0, 0.5)
 _PORTS = {"http": 80, "https": 443}
@@ -64,6 +83,23 @@ class Limits:
     """Between the first try of a request and the start of its last."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request, made ready to be sent several times."""
+
+    method: Method
+    url: httpx.URL
+    content: bytes | None
+    headers: dict[str, str]
+    accept: frozenset[int]
+    again: bool
+    """Whether to send it twice does no more than to send it once."""
+
+    @property
+    def shown(self) -> str:
+        return _shown(self.url)
+
+
 class HttpClient:
     """Ask one origin for JSON, with every limit set."""
 
@@ -72,6 +108,8 @@ class HttpClient:
         base_url: str,
         *,
         authorize: Authorize | None = None,
+        credential_header: str = "Authorization",
+        secret: bool = False,
         ca_file: Path | None = None,
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
@@ -83,10 +121,13 @@ class HttpClient:
 
         ``base_url`` ends in the path that relative paths are added to. Raises ``ConfigurationError`` for a URL
         that holds credentials or a query, one that would send credentials unencrypted to another machine, and
-        for a ``ca_file`` that cannot be read.
+        for a ``ca_file`` that cannot be read. What ``authorize`` gives is sent as ``credential_header``; where it is
+        ``Renewable``, one answer 401 to each request makes it fetch another token. ``secret`` says that the requests
+        carry credentials in other places, such as a form.
         """
-        self._base = _base(base_url, secret=authorize is not None)
+        self._base = _base(base_url, secret=secret or authorize is not None)
         self._authorize = authorize
+        self._credential_header = credential_header
         self._limits = limits = limits or Limits()
         self._reset = reset
         self._errors = errors
@@ -119,11 +160,41 @@ class HttpClient:
         attempts or seconds are used up, ``Refused`` with the provider's own words, and ``Misbehaved`` for an
         answer that is not whole JSON of that type, for any redirect, and for a URL of another origin.
         """
+        return await self.request("GET", path_or_url, params, expect=expect)
+
+    async def request(
+        self,
+        method: Method,
+        path_or_url: str,
+        params: Params | None = None,
+        *,
+        json: object = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: frozenset[int] = _OK,
+        again: bool | None = None,
+        expect: type[Any] | None = dict,
+    ) -> tuple[Any, httpx.Headers]:
+        """Send a request with a body of ``json`` or ``form`` fields, and return what ``get_json`` does.
+
+        ``accept`` are the statuses that mean success; ``expect`` None takes an answer of any JSON, or without body
+        (then None). ``again`` says whether to send it twice does no more than to send it once: true for GET; for any
+        other method only where the caller says so, as for a search by POST or an upsert. Without it a request that
+        may have been carried out is not sent again: it raises ``Unreachable``, and the advice says to look first.
+        What surely was not carried out (no connection, 429, 503 with ``Retry-After``) is tried again in any case.
+        Raises as ``get_json`` does.
+        """
         url = self._resolve(path_or_url)
         if params:
             url = url.copy_merge_params(dict(params))
+        content, kind = _content(json, form)
+        call = _Call(
+            method, url, content, {**kind, **(headers or {})}, accept, method == "GET" if again is None else again
+        )
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_TryAgainError),
+            retry=retry_if_exception(
+                lambda error: isinstance(error, _TryAgainError) and not (error.done and not call.again)
+            ),
             wait=self._wait,
             stop=self._patience(),
             sleep=self._sleep,
@@ -131,11 +202,15 @@ class HttpClient:
         )
         answer: tuple[bytes, httpx.Headers]
         try:
-            answer = await retrying(self._fetch, url)
+            answer = await retrying(self._fetch, call)
         except _TryAgainError as error:
+            if error.done and not call.again:
+                error.reason.advice = _UNKNOWN
             raise error.reason from None
-        body, headers = answer
-        return parse(body, expect, _shown(url)), headers
+        body, answered = answer
+        if expect is None and not body.strip():
+            return None, answered
+        return parse(body, expect or object, call.shown), answered
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
@@ -165,32 +240,42 @@ class HttpClient:
             )
         return url
 
-    async def _fetch(self, url: httpx.URL) -> tuple[bytes, httpx.Headers]:
-        """Send one request; raises ``_TryAgainError`` around what may pass."""
-        shown = _shown(url)
-        headers = {} if self._authorize is None else {"Authorization": _header(await self._authorize())}
+    async def _fetch(self, call: _Call) -> tuple[bytes, httpx.Headers]:
+        """Send one request, with a new token where the first is not accepted; ``_TryAgainError`` is what may pass."""
+        header = None if self._authorize is None else _header(await self._authorize())
+        response, body = await self._send(call, header)
+        kept: object = self._authorize
+        if response.status_code == httpx.codes.UNAUTHORIZED and header and isinstance(kept, Renewable):
+            kept.forget(header)
+            response, body = await self._send(call, _header(await kept()))
+        self._judge(response, body, call)
+        return body, response.headers
+
+    async def _send(self, call: _Call, header: str | None) -> tuple[httpx.Response, bytes]:
+        shown = call.shown
+        headers = call.headers if header is None else call.headers | {self._credential_header: header}
         advice = "Check the network, then try again; what was read so far of this page is not used."
         try:
             async with (
                 self._slots,
                 asyncio.timeout(self._limits.request_seconds),
-                self._client.stream("GET", url, headers=headers) as response,
+                self._client.stream(call.method, call.url, content=call.content, headers=headers) as response,
             ):
-                body = await self._body(response, shown)
+                return response, await self._body(response, shown)
         # Causes are left out: their texts and the requests they hold may carry the token or the query.
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise _TryAgainError(Unreachable(f"{shown}: {_name(error)}", advice=advice)) from None
+            done = not isinstance(error, httpx.ConnectTimeout)
+            raise _TryAgainError(Unreachable(f"{shown}: {_name(error)}", advice=advice), done=done) from None
         except httpx.TransportError as error:
             if (distrust := _distrust(error)) is not None:
                 raise Refused(
                     f"{shown}: its certificate is not trusted: {distrust}",
                     advice="Set ca_file to the certificate of the authority that signed it; checks are never skipped.",
                 ) from None
-            raise _TryAgainError(Unreachable(f"{shown}: {_name(error)}: {clean(str(error))}", advice=advice)) from None
+            reason = Unreachable(f"{shown}: {_name(error)}: {clean(str(error))}", advice=advice)
+            raise _TryAgainError(reason, done=not isinstance(error, httpx.ConnectError)) from None
         except httpx.DecodingError:
             raise Misbehaved(f"{shown}: the compression is damaged", advice="Check any proxy on the way.") from None
-        self._judge(response, body, shown)
-        return body, response.headers
 
     async def _body(self, response: httpx.Response, shown: str) -> bytes:
         parts = bytearray()
@@ -203,37 +288,31 @@ class HttpClient:
                 )
         return bytes(parts)
 
-    def _judge(self, response: httpx.Response, body: bytes, shown: str) -> None:
-        """Raise for every status but 200."""
-        status = response.status_code
-        if status == httpx.codes.OK:
-            check_type(response.headers.get("content-type", ""), body, shown)
+    def _judge(self, response: httpx.Response, body: bytes, call: _Call) -> None:
+        """Raise for every status that does not mean success."""
+        status, shown = response.status_code, call.shown
+        if status in call.accept:
+            if status == httpx.codes.OK or body.strip():
+                check_type(response.headers.get("content-type", ""), body, shown)
             return
         if self._errors is not None and (meant := self._errors(status, body, shown)) is not None:
             if isinstance(meant, Throttled | Unreachable) and not meant.restart:
-                raise _TryAgainError(meant)
+                raise _TryAgainError(meant, done=isinstance(meant, Unreachable))
             raise meant
-        said = f"{shown}: HTTP {status}{words_of(body)}"
         if response.is_redirect:
             there = response.headers.get("location", "")
             raise Misbehaved(
                 f"{shown}: HTTP {status}, a redirect to {_place(self._base, there)}",
                 advice="Redirects are not followed, since credentials would go along: configure the final URL.",
             )
+        said = f"{shown}: HTTP {status}{words_of(body)}"
         wait = self._asked(response.headers)
         if status == httpx.codes.TOO_MANY_REQUESTS or (status == httpx.codes.SERVICE_UNAVAILABLE and wait is not None):
-            raise _TryAgainError(Throttled(said, advice="Try again later, or lower concurrency.", retry_after=wait))
+            reason = Throttled(said, advice="Try again later, or lower concurrency.", retry_after=wait)
+            raise _TryAgainError(reason, done=False)
         if status in {408, 502, 503, 504}:
-            raise _TryAgainError(Unreachable(said, advice="Try again later."))
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise Unreachable(said, advice="Try again later; where it stays, ask the provider.")
-        if status == httpx.codes.UNAUTHORIZED:
-            raise Refused(said, advice="Check the credentials: they are wrong, expired or revoked.")
-        if status == httpx.codes.FORBIDDEN:
-            raise Refused(said, advice="Grant these credentials the right to read this.")
-        if status >= httpx.codes.BAD_REQUEST:
-            raise Refused(said, advice="Check the URL and what these credentials may read.")
-        raise Misbehaved(said, advice="Only HTTP 200 carries a page.")
+            raise _TryAgainError(Unreachable(said, advice="Try again later."), done=True)
+        raise _refusal(status, said, again=call.again)
 
     def _asked(self, headers: httpx.Headers) -> float | None:
         """Return the seconds the provider asks us to wait, None where it does not say."""
@@ -260,9 +339,33 @@ class HttpClient:
 class _TryAgainError(Exception):
     """Carries an error that may pass to the retry loop, and no further."""
 
-    def __init__(self, reason: Throttled | Unreachable) -> None:
+    def __init__(self, reason: Throttled | Unreachable, *, done: bool) -> None:
         super().__init__(reason.message)
         self.reason = reason
+        self.done = done
+        """Whether the request may have been carried out all the same."""
+
+
+def _refusal(status: int, said: str, *, again: bool) -> SourceError:
+    """Return the error of a status that no second try mends."""
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return Unreachable(said, advice="Try again later; where it stays, ask the provider." if again else _UNKNOWN)
+    if status == httpx.codes.UNAUTHORIZED:
+        return Refused(said, advice="Check the credentials: they are wrong, expired or revoked.")
+    if status == httpx.codes.FORBIDDEN:
+        return Refused(said, advice="Grant these credentials the right to read this.")
+    if status >= httpx.codes.BAD_REQUEST:
+        return Refused(said, advice="Check the URL and what these credentials may read.")
+    return Misbehaved(said, advice="Only HTTP 200 carries a page.")
+
+
+def _content(json: object, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:
+    """Return the body and the header that says what it is."""
+    if form is not None:
+        return urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    if json is not None:
+        return msgspec.json.encode(json), {"Content-Type": "application/json"}
+    return None, {}
 
 
 def bearer(reference: SecretRef, scheme: str = "Bearer") -> Authorize:
@@ -378,7 +481,9 @@ __all__ = [
     "ErrorHook",
     "HttpClient",
     "Limits",
+    "Method",
     "Params",
+    "Renewable",
     "ResetHook",
     "basic",
     "bearer",

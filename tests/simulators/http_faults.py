@@ -25,6 +25,7 @@ class Request:
     method: str
     target: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass
@@ -62,7 +63,9 @@ class FaultServer:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, target, _ = head[0].split(" ", 2)
             pairs = (line.split(": ", 1) for line in head[1:] if line)
-            self.requests.append(Request(method, target, {name.lower(): value for name, value in pairs}))
+            headers = {name.lower(): value for name, value in pairs}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            self.requests.append(Request(method, target, headers, body))
             answers = self._scripts[target.partition("?")[0]]
             self._open += 1
             self.most_at_once = max(self.most_at_once, self._open)
