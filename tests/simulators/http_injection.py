@@ -42,6 +42,7 @@ class FaultKind(StrEnum):
     SERVER_ERROR = "500"
     BAD_GATEWAY_HTML = "502 in HTML"
     UNAVAILABLE = "503"
+    GATEWAY_TIMEOUT = "504"
     EMPTY_BODY = "200 without a body"
     HTML_OK = "200 in HTML"
     MALFORMED_JSON = "200 with JSON that stops half-way"
@@ -73,6 +74,7 @@ STATUS_OF = {
     FaultKind.SERVER_ERROR: 500,
     FaultKind.BAD_GATEWAY_HTML: 502,
     FaultKind.UNAVAILABLE: 503,
+    FaultKind.GATEWAY_TIMEOUT: 504,
 }
 PAGE_KINDS = frozenset(
     {
