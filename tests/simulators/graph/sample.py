@@ -184,8 +184,8 @@ def _roles(tenant: Tenant) -> None:
         ((GLOBAL_ADMINISTRATOR, "Global Administrator"), (GLOBAL_READER, "Global Reader"),
          (USER_ADMINISTRATOR, "User Administrator")), 200,
     ):  # fmt: skip
-        role: Json = {"id": make.guid("role", number), "deletedDateTime": None, "displayName": name, "description": name,
-                "roleTemplateId": template}  # fmt: skip
+        role: Json = {"id": make.guid("role", number), "deletedDateTime": None, "displayName": name,
+                "description": name, "roleTemplateId": template}  # fmt: skip
         tenant.add("directoryRoles", role)
         holders: list[str] = [row["principalId"] for row in rows if row["roleDefinitionId"] == template]
         tenant.link("members", role["id"], *holders)

@@ -12,7 +12,7 @@ from tests.simulators.graph.answers import Answer, Call, GraphError, Json, bad, 
 from tests.simulators.graph.listing import Kind, Lag, Lister, typed
 from tests.simulators.graph.odata import options
 from tests.simulators.graph.permissions import require
-from tests.simulators.graph.tenant import P1, P2, TYPES, Directory, ListRows, Rows, closure
+from tests.simulators.graph.tenant import P2, TYPES, Directory, ListRows, Rows, closure
 from tests.simulators.http_injection import Listing
 
 Result = Answer | tuple[Answer, Listing]
@@ -87,7 +87,7 @@ class Service:
         require(path, call.roles)
         for known in (_PAGED, _PIM, _PIM_GROUPS):
             if path in known:
-                self._licensed(path)
+                self._licensed(call, path)
                 return self._collection(call, path, known[path])
             if path.removesuffix("/$count") in known:
                 name = path.removesuffix("/$count")
@@ -108,25 +108,21 @@ class Service:
         if path.startswith("auditLogs/") and asked.order is None:
             # The newest first, as the portal shows them, whatever order they were written in.
             when = "activityDateTime" if path.endswith("Audits") else "createdDateTime"
-            if not getattr(rows, "newest_first", False):
+            if not getattr(rows, "newest_first", ""):
                 rows = ListRows(sorted(rows.window(0, len(rows)), key=lambda row: row[when], reverse=True))
         if path == "subscribedSkus":
             rows = ListRows(self.tenant.skus)
         return self.lister.page(call, rows, kind)
 
-    def _licensed(self, path: str) -> None:
+    def _licensed(self, call: Call, path: str) -> None:
         if path in _PIM or path in _PIM_GROUPS:
             if P2 not in self.tenant.licences:
                 bad(
                     "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.",
                     "AadPremiumLicenseRequired",
                 )
-        elif path in _PREMIUM and P1 not in self.tenant.licences:
-            raise GraphError(
-                403,
-                "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
-                "Neither tenant is B2C or tenant doesn't have premium license",
-            )
+        elif path in _PREMIUM:
+            self.lister.check_premium(call)
 
     # One object.
 
@@ -157,7 +153,7 @@ class Service:
         if row is None:
             missing(name)
         kind = {**_PAGED, **_PIM, **_PIM_GROUPS}[path]
-        self._licensed(path)
+        self._licensed(call, path)
         return Answer(200, self.lister.view(call, row, kind, options(call.query)))
 
     def directory_object(self, call: Call, name: str) -> Result:
