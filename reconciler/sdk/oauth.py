@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote_plus
 
 import httpx
@@ -27,6 +27,10 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ASSERTION_SECONDS = 180
 """Salesforce refuses an assertion that lives longer."""
 _EARLY_SECONDS = 60.0
+
+
+Inspect = Callable[[Mapping[str, Any]], None]
+"""Looks at what came with a token, and raises where it is not what was configured (Salesforce's ``instance_url``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,12 @@ class TokenSource:
         *,
         ca_file: Path | None = None,
         limits: Limits | None = None,
+        inspect: Inspect | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._path = token_url
         self._ask = ask
+        self._inspect = inspect
         self._client = HttpClient(
             token_url.partition("?")[0],
             secret=True,
@@ -96,6 +102,8 @@ class TokenSource:
                 f"{self._client.origin}: the token is of a type that is not known here",
                 advice="Have the service issue bearer tokens to this client.",
             )
+        if self._inspect is not None:
+            self._inspect(found)
         return f"Bearer {token}", clock.monotonic() + _lifetime(found.get("expires_in"))
 
 
@@ -109,6 +117,7 @@ def client_credentials(
     audience: str = "",
     ca_file: Path | None = None,
     limits: Limits | None = None,
+    inspect: Inspect | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> TokenSource:
     """Get tokens for a client id and its secret, sent in a header (``basic``) or in the form (``post``).
@@ -125,7 +134,7 @@ def client_credentials(
         pair = base64.b64encode(f"{quote_plus(client_id)}:{quote_plus(word)}".encode()).decode()
         return _Ask(_said(fields), {"Authorization": f"Basic {conceal(pair)}"})
 
-    return TokenSource(token_url, ask, ca_file=ca_file, limits=limits, sleep=sleep)
+    return TokenSource(token_url, ask, ca_file=ca_file, limits=limits, inspect=inspect, sleep=sleep)
 
 
 def jwt_assertion(
@@ -139,6 +148,7 @@ def jwt_assertion(
     scope: str = "",
     ca_file: Path | None = None,
     limits: Limits | None = None,
+    inspect: Inspect | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> TokenSource:
     """Get tokens for an assertion signed with an RSA key (PEM) kept at ``private_key``: RS256, valid for 3 minutes.
@@ -164,7 +174,7 @@ def jwt_assertion(
             ) from None
         return _Ask(_said({"grant_type": JWT_BEARER, "assertion": conceal(signed), "scope": scope}), {})
 
-    return TokenSource(token_url, ask, ca_file=ca_file, limits=limits, sleep=sleep)
+    return TokenSource(token_url, ask, ca_file=ca_file, limits=limits, inspect=inspect, sleep=sleep)
 
 
 def _said(fields: Mapping[str, str]) -> dict[str, str]:

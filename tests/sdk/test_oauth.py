@@ -142,6 +142,17 @@ async def test_no_token_is_an_error_with_a_remedy_and_without_secrets(
     assert TOKEN not in said
 
 
+async def test_what_comes_with_a_token_can_be_looked_at_before_it_is_used(server: faults.FaultServer) -> None:
+    def inspect(answer: Any) -> None:
+        raise Refused(f"a token for {answer['instance_url']}")
+
+    server.script("/token", issued(instance_url="https://elsewhere.test"))
+    asking = tokens(server, inspect=inspect)
+    with pytest.raises(Refused, match="elsewhere"):
+        await asking()
+    await asking.close()
+
+
 async def test_a_hiccup_of_the_token_endpoint_is_tried_again(server: faults.FaultServer) -> None:
     server.script("/token", faults.reset(), issued())
     source = tokens(server)
