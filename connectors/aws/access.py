@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from reconciler.sdk.connector import Gap
@@ -43,6 +44,9 @@ class Directory:
     role_names: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
+    user_names: dict[str, str] = field(default_factory=dict)
+    created: dict[str, datetime] = field(default_factory=dict)
+    """When the bearer of an id was made: an older event under the same name was about another."""
 
 
 def policy_id(where: Where, arn: str, directory: Directory) -> str:

@@ -18,6 +18,7 @@ from .settings import Settings
 STATUS: Mapping[str, CredentialStatus] = {"Active": "active", "Inactive": "inactive", "Expired": "expired"}
 """AWS's status of a credential -> ours; one that AWS adds later stays unknown."""
 SIGN_IN_BASIS = "AWS PasswordLastUsed: console sign-in with the password only; empty: none since 20 October 2014"
+ACCESS_BASIS = "AWS service last accessed (400 days kept, denied attempts too, up to four hours late)"
 KEY_USE_BEGAN = datetime(2015, 4, 22, tzinfo=UTC)
 """Since when IAM keeps the last use of access keys (IAM API reference, AccessKeyLastUsed)."""
 ROOT_SIGN_IN_BASIS = "AWS reports no last sign-in of the root user"
@@ -32,6 +33,7 @@ def account_row(
     tags = detail.parts["tags"]
     kept = {text(tag, "Key"): str(tag.get("Value", "")) for tag in tags or ()}
     mfa = detail.parts["mfa_devices"]
+    used, basis = last_use(detail)
     wanted = {name: value for name in settings.attribute_tags if (value := tag_value(kept, name)) is not None}
     attributes = {
         "arn": text(user, "Arn"),
@@ -53,11 +55,22 @@ def account_row(
         status="enabled",
         can_sign_in=can_sign_in(detail),
         created_at=instant(user.get("CreateDate")),
-        last_sign_in_at=instant(user.get("PasswordLastUsed")),
-        last_sign_in_basis=SIGN_IN_BASIS,
+        last_sign_in_at=used,
+        last_sign_in_basis=basis,
         mfa_enrolled=None if mfa is None else bool(mfa),
         attributes=json.dumps({name: value for name, value in attributes.items() if value}, sort_keys=True),
     )
+
+
+def last_use(detail: UserDetail) -> tuple[datetime | None, str]:
+    """Return the last use of a user and what that figure is: the later of password and service access."""
+    password = instant(detail.user.get("PasswordLastUsed"))
+    access = detail.last_access
+    if access is None or (password is not None and (access.at is None or password >= access.at)):
+        return password, SIGN_IN_BASIS
+    if access.at is None:
+        return None, f"{ACCESS_BASIS}: none; and {SIGN_IN_BASIS}"
+    return access.at, f"{ACCESS_BASIS}: {access.what}"
 
 
 def root_row(source: str, aws_account: str, account_name: str | None, summary: Mapping[str, int]) -> Account:
@@ -172,14 +185,16 @@ def account_gaps(details: Sequence[UserDetail]) -> list[Gap]:
         unread
         for detail in details
         for unread in detail.unread
-        if unread.part in {"tags", "mfa_devices"} or (unread.part in SIGN_IN_PARTS and can_sign_in(detail) is None)
+        if unread.part in {"tags", "mfa_devices", "last_access"}
+        or (unread.part in SIGN_IN_PARTS and can_sign_in(detail) is None)
     ]
     return gaps("accounts", telling)
 
 
 def credential_gaps(details: Sequence[UserDetail]) -> list[Gap]:
     """Name what was refused and left credentials, or their last use, unknown."""
-    return gaps("credentials", [unread for detail in details for unread in detail.unread if unread.part != "tags"])
+    elsewhere = {"tags", "last_access"}
+    return gaps("credentials", [one for detail in details for one in detail.unread if one.part not in elsewhere])
 
 
 def gaps(table: str, unread: Iterable[Unread]) -> list[Gap]:

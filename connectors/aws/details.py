@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, get_args
 
 from reconciler.sdk.errors import Refused
@@ -41,6 +42,14 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """When a user last called any service, and what; ``at`` None: not within the time that AWS looks back."""
+
+    at: datetime | None
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UserDetail:
     """One user; ``parts`` holds None for a part that was refused, and an empty list only where AWS sent one."""
 
@@ -50,6 +59,8 @@ class UserDetail:
     unread: Sequence[Unread]
     not_offered: Sequence[Part] = ()
     """Parts that an AWS-compatible server says it does not have at all."""
+    last_access: Access | None = None
+    """Last access to any service; None where it was not asked for or could not be told."""
 
 
 def read_user(client: IamClient, user: Item) -> UserDetail:

@@ -35,9 +35,30 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-_TRANSIENT = frozenset({"InternalError", "InternalFailure", "RequestTimeout", "ServiceFailure", "ServiceUnavailable"})
+_TRANSIENT = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerException",
+        "InternalServiceError",
+        "RequestTimeout",
+        "ServiceException",
+        "ServiceFailure",
+        "ServiceUnavailable",
+    }
+)
 _NOT_OFFERED = frozenset({"InvalidAction", "NotImplemented", "UnknownOperation", "UnknownOperationException"})
 GONE = "NoSuchEntity"
+_VANISHED = frozenset({GONE, "ResourceNotFoundException", "TargetNotFoundException"})
+_PREFIX = {"sso-admin": "sso"}
+"""Service -> prefix of its permissions, where it is another."""
+_POLICY = {
+    "sso-admin": "aws-identity-center.json",
+    "identitystore": "aws-identity-center.json",
+    "organizations": "aws-organization.json",
+    "sts": "aws-organization.json",
+}
+"""Service -> file in deploy/policies that allows what is asked of it."""
 
 _PERMISSION = re.compile(r"not authorized to perform: ([\w-]+:[\w*]+)")
 _NO_CREDENTIALS = (
@@ -130,7 +151,7 @@ def _answered(error: boto.ClientError, service: str, operation: str, what: str) 
         )
     elif code in _NOT_OFFERED or status == HTTPStatus.NOT_IMPLEMENTED:
         found = NotOffered(f"{what} is not offered here ({code}): {said}", advice="Check endpoint_url.")
-    elif code == GONE:
+    elif code in _VANISHED:
         found = Unreachable(f"{what}: it went away while it was read: {said}", advice="Run again.", restart=True)
     elif code in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         found = Unreachable(f"{what} failed on the server's side ({code or status}): {said}", advice="Try again later.")
@@ -142,9 +163,10 @@ def _answered(error: boto.ClientError, service: str, operation: str, what: str) 
 def _denied(said: str, service: str, operation: str, what: str) -> Refused:
     """Name the permission that is missing: as AWS says it, else the one that the call is known to need."""
     found = _PERMISSION.search(said)
-    permission = found.group(1) if found else f"{service}:{operation}"
+    permission = found.group(1) if found else f"{_PREFIX.get(service, service)}:{operation}"
+    policy = _POLICY.get(service, "aws-read.json")
     return Refused(
         f"{what} was denied: {said}",
-        advice=f"Allow {permission} to the reader; deploy/policies/aws-read.json holds the whole policy.",
+        advice=f"Allow {permission} to the reader; deploy/policies/{policy} holds the whole policy.",
         missing_permission=permission,
     )

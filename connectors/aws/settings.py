@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.settings import SourceSettings
+
+from .areas import IdentityCenterSettings, OrganizationSettings, RegionName
 
 _ACCOUNT_IN_ARN = 4
 
@@ -37,7 +39,7 @@ class Settings(SourceSettings):
     """Settings of an AWS source; with none set, the caller's own account is read over the standard chain."""
 
     endpoint_url: Annotated[
-        str | None, Field(description="API endpoint other than AWS's own, for IAM and STS; left out: AWS.")
+        str | None, Field(description="API endpoint other than AWS's own, for every service; left out: AWS.")
     ] = None
     region: Annotated[str, Field(min_length=1, description="Region that signs requests; IAM itself is global.")] = (
         "us-east-1"
@@ -60,7 +62,8 @@ class Settings(SourceSettings):
         str | None,
         Field(
             pattern=r"^[\w+=,.@/-]+$",
-            description="Role (with its path) to assume in each of accounts that has no role_arn of its own.",
+            description="Role (with its path) to assume in each account of accounts or organization that has no "
+            "role_arn of its own.",
         ),
     ] = None
     session_name: Annotated[
@@ -80,6 +83,38 @@ class Settings(SourceSettings):
     privileged_policies: list[str] = Field(
         default_factory=lambda: ["AdministratorAccess", "IAMFullAccess", "PowerUserAccess"],
         description="Names or ARNs (* and ?) of policies that count as privileged.",
+    )
+    organization: Annotated[
+        OrganizationSettings | None,
+        Field(description="Read every active account of the AWS organization; left out: accounts alone."),
+    ] = None
+    identity_center: Annotated[
+        IdentityCenterSettings | None, Field(description="Read IAM Identity Center; left out: not read.")
+    ] = None
+    last_accessed: Annotated[
+        Literal["off", "services", "actions"],
+        Field(
+            description="Whether to ask IAM for each user's last access to any service, or action; slow: a job a user."
+        ),
+    ] = "off"
+    last_accessed_wait_seconds: Annotated[
+        float, Field(gt=0, le=600, description="Longest wait for one such job; one that takes longer is a gap.")
+    ] = 60.0
+    events_days: Annotated[
+        float | None,
+        Field(gt=0, le=90, description="Days of CloudTrail management events to read; left out: no events are read."),
+    ] = None
+    events_regions: list[RegionName] = Field(
+        default_factory=list,
+        description="Regions to look events up in, besides those in which AWS records IAM and Identity Center.",
+    )
+    events_role_sessions: Annotated[
+        bool,
+        Field(description="Read AssumeRole events too: who took a role when. Services take roles all day: many rows."),
+    ] = False
+    secrets_regions: list[RegionName] = Field(
+        default_factory=list,
+        description="Regions to list the secrets of Secrets Manager in, never their values; left out: none are read.",
     )
     page_size: Annotated[int, Field(ge=1, le=1000, description="Objects asked for in one page.")] = 100
     parallel_calls: Annotated[int, Field(ge=1, le=32, description="API calls under way at once.")] = 8
@@ -105,6 +140,14 @@ class Settings(SourceSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
                 message = "endpoint_url must be http://host:port or https://host:port, without a user or password"
                 raise ValueError(message)
+        if self.events_days is None and (self.events_regions or self.events_role_sessions):
+            message = "events_regions and events_role_sessions do nothing without events_days"
+            raise ValueError(message)
+        for key in ("events_regions", "secrets_regions"):
+            named = getattr(self, key)
+            if len(set(named)) != len(named):
+                message = f"{key} names a region twice"
+                raise ValueError(message)
         self._check_accounts()
         return self
 
@@ -114,8 +157,11 @@ class Settings(SourceSettings):
         if twice:
             message = f"accounts names {', '.join(twice)} twice"
             raise ValueError(message)
-        if self.role_name is not None and not self.accounts:
-            message = "role_name does nothing without accounts: list the accounts to read"
+        if self.role_name is not None and not self.accounts and self.organization is None:
+            message = "role_name does nothing without accounts: list the accounts to read, or set organization"
+            raise ValueError(message)
+        if self.organization is not None and self.role_name is None:
+            message = "organization needs role_name: the role to assume in each account"
             raise ValueError(message)
         own = [entry.account_id for entry in self.accounts if entry.role_arn is None and self.role_name is None]
         if len(own) > 1:

@@ -1,415 +1,192 @@
-"""The AWS source: which call fills which table, and what must agree before a table counts as read whole."""
+"""The AWS source: which part of which table is read by what, in which AWS account."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
+from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
 from reconciler.sdk.errors import Refused, SourceError
-from reconciler.sdk.records import Record
 
-from . import access, connector
-from .checking import account_gap, check_account, within
-from .client import Answer, Connection, IamClient
-from .details import UserDetail, read_user
-from .fields import Item, text
+from . import center
+from .accounts import ORGANIZATION, Accounts, AwsAccount, partition_name, standing
+from .center import CenterTables
+from .center_client import CenterClient
+from .checking import account_gap, center_gaps, check_account, check_center, within
+from .connection import Connection
+from .iam_tables import IamTables
+from .lookup import Lookup
+from .reports import reports
 from .settings import Settings
-from .tally import Tally
+from .trail import Trail
+from .vault import SUFFIX, Vault
 
-VERSION = "1"
+VERSION = "2"
 T = TypeVar("T")
-
-REPORTS: Mapping[str, frozenset[str]] = {
-    "accounts": frozenset(
-        [
-            "source",
-            "account_id",
-            "login",
-            "display_name",
-            "email",
-            "employee_id",
-            "kind",
-            "raw_status",
-            "status",
-            "can_sign_in",
-            "created_at",
-            "last_sign_in_at",
-            "last_sign_in_basis",
-            "owner_ref",
-            "mfa_enrolled",
-            "attributes",
-        ]
-    ),
-    "entitlements": frozenset(
-        [
-            "source",
-            "entitlement_id",
-            "kind",
-            "name",
-            "description",
-            "privileged",
-            "environment",
-            "owner_ref",
-            "membership",
-        ]
-    ),
-    "grants": frozenset(["source", "principal_kind", "principal_id", "entitlement_id", "assignment", "condition"]),
-    "credentials": frozenset(
-        [
-            "source",
-            "credential_id",
-            "account_id",
-            "kind",
-            "status",
-            "created_at",
-            "expires_at",
-            "rotated_at",
-            "last_used_at",
-            "last_used_basis",
-        ]
-    ),
-}
-_SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "entitlements": ("LocalManagedPolicy", "AWSManagedPolicy", "Group", "Role", "User"),
-    "grants": ("Group", "Role", "User"),
-}
-_COUNTERS = {"LocalManagedPolicy": "Policies", "Group": "Groups", "Role": "Roles", "User": "Users"}
-"""Section of the authorization details -> IAM's own counter of the same things."""
 
 
 class AwsSource:
-    """Read AWS IAM; one partition per AWS account."""
+    """Read AWS: IAM of every account, and what else is switched on."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
         self.version = VERSION
         ambient = os.environ.get("AWS_ENDPOINT_URL_IAM") or os.environ.get("AWS_ENDPOINT_URL")
         self.endpoint = settings.endpoint_url or ambient or "https://iam.amazonaws.com"
-        self.reports = REPORTS
+        self.reports = reports(settings)
         self._settings = settings
         self._connection = Connection(settings)
         self._pool = ThreadPoolExecutor(settings.parallel_calls, thread_name_prefix=f"aws-{name}")
-        self._tallies: dict[tuple[str, str], Tally] = {}
-        self._details: dict[str, dict[str, UserDetail]] = {}
-        self._directories: dict[str, access.Directory] = {}
-        self._privileged: dict[str, dict[str, bool | None]] = {}
+        self._accounts = Accounts(self._connection, settings, self._run)
+        self._iam = IamTables(name, settings, self._accounts, self._run)
+        self._trail = Trail(settings, self._connection, self._run)
+        self._vault = Vault(name, settings, self._connection, self._run)
+        self._center: CenterTables | None = None
+        self._opening = asyncio.Lock()
+        self._lookup = Lookup(settings, self._accounts, self._client_of_center, self._run)
 
     async def check(self) -> Sequence[Gap]:
         """Try one cheap call of every kind in every account; gaps name the permissions that are missing.
 
-        The subject of each is the account, as its partition is called, so that it is laid on no other account.
-        Raises ``SourceError`` where the credentials open no account at all.
+        The subject of each is the partition that it is about, so that it is laid on no other. Raises
+        ``SourceError`` where the credentials open nothing at all.
         """
+        listing = await self._accounts.listing()
+        opened = [one for one in listing.accounts.values() if standing(one) == "open"]
+        checks = [self._check_account(account) for account in opened]
+        if self._settings.identity_center is not None:
+            checks.append(self._check_center())
         found: list[Gap] = []
-        failures: list[SourceError] = []
-        partitions = await self.partitions("accounts", _NoParents())
-        for partition in partitions:
-            try:
-                client = await self._run(self._connection.iam, partition.name)
-                found.extend(await self._run(check_account, client))
-            except SourceError as error:
-                failures.append(error)
-                found.append(account_gap("", partition.name, error))
-        if failures and len(failures) == len(partitions):
+        failures: list[SourceError] = [listing.failed] if listing.failed else []
+        for gaps, error in await asyncio.gather(*checks):
+            found += gaps
+            failures += [error] if error else []
+        if failures and len(failures) >= len(checks):
             raise failures[0]
         wanted = self._settings.tables
         return [gap for gap in found if wanted is None or not gap.table or gap.table in wanted]
 
     async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
-        """Return one partition per AWS account; its name is the account id."""
-        del table, parents
-        if self._settings.accounts:
-            return [Partition(entry.account_id) for entry in self._settings.accounts]
-        account_id, _ = await self._run(self._connection.caller)
-        return [Partition(account_id)]
+        """Return one partition per AWS account, and those of the areas that are switched on."""
+        del parents
+        listing = await self._accounts.listing()
+        names = [partition_name(account) for account in listing.accounts.values()]
+        if listing.failed is not None:
+            names.append(ORGANIZATION)
+        if table == "credentials" and self._settings.secrets_regions:
+            names += [
+                f"{account.reach.account_id}{SUFFIX}"
+                for account in listing.accounts.values()
+                if standing(account) == "open"
+            ]
+        if self._settings.identity_center is not None:
+            names += center.PARTS.get(table, ())
+        return [Partition(name) for name in names]
 
     async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
         """Read one page of ``table`` of one AWS account; what fails there names the account by its partition only."""
+        if partition.name in center.PARTS.get(table, ()):
+            return await (await self._tables_of_center()).page(table, partition.name, cursor)
+        account_id, _, part = partition.name.partition(" ")
         try:
-            return await self._page(table, partition, cursor)
+            if account_id == ORGANIZATION:
+                raise (await self._accounts.listing()).failed or Refused("the organization can be listed now")
+            return await self._page(table, await self._accounts.get(account_id), part, cursor)
         except SourceError as error:
-            error.message = within(partition.name, error.message)
+            error.message = within(account_id, error.message)
             raise
 
-    async def _page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
-        client = await self._run(self._connection.iam, partition.name)
-        if cursor is None:
-            self._begin(table, partition.name)
-        if table == "accounts":
-            return await self._accounts(client, cursor)
-        if table == "credentials":
-            return await self._credentials(client, cursor)
-        return await self._sections(table, client, cursor)
+    async def find(self, person: PersonKeys) -> Found:
+        """Look live for the accounts of ``person``: in the IAM of every account, and in Identity Center."""
+        return await self._lookup.find(person)
 
-    def _begin(self, table: str, account_id: str) -> None:
-        """Start a chain at its first page; users kept from an earlier chain are read anew, a failed start goes on."""
-        earlier = self._tallies.get((table, account_id))
-        if table == "accounts" and earlier is not None and earlier.begun:
-            self._details.pop(account_id, None)
-        self._tallies[table, account_id] = Tally()
+    async def reread(self, account_id: str) -> LiveAccount:
+        """Read one account and its credentials live; what cannot be told is NOT_EVALUABLE."""
+        return await self._lookup.reread(account_id)
 
     async def close(self) -> None:
         """Close every connection and forget what was kept; safe to call twice."""
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
-        self._connection.close()
-        self._details.clear()
-        self._directories.clear()
+        self._accounts.close()
+        self._iam.forget()
+        self._trail.close()
+        self._vault.close()
+        if self._center is not None:
+            self._center.close()
 
-    async def _accounts(self, client: IamClient, cursor: Cursor | None) -> Page:
-        answer = await self._run(client.users, _marker(cursor))
-        following = _cursor("users", answer.marker)
-        wanted = self._settings.tables
-        details = await self._users(client, answer, keep=wanted is None or "credentials" in wanted)
-        label = self._label(client.account_id)
-        rows: list[Record] = [
-            connector.account_row(self.name, client.account_id, label, detail, self._settings) for detail in details
-        ]
-        total = None
-        if answer.marker is None:
-            summary = await self._run(client.summary)
-            total = summary.get("Users")
-            if self._settings.include_root:
-                rows.append(connector.root_row(self.name, client.account_id, label, summary))
-                total = None if total is None else total + 1
-        self._tallies["accounts", client.account_id].add(cursor, following, {})
-        names = {str(one.user.get(key)) for one in details for key in ("UserName", "UserId", "Arn")}
-        return Page(
-            rows,
-            next=following,
-            gaps=connector.account_gaps(details),
-            total=total,
-            canaries=frozenset(self._settings.canaries) & names,
-        )
+    async def _page(self, table: str, account: AwsAccount, part: str, cursor: Cursor | None) -> Page:
+        account_id = account.reach.account_id
+        state = standing(account)
+        if state == "closed":
+            # On the word of Organizations: AWS lets nobody in, so nothing in it can be used.
+            return Page((), total=0)
+        if state == "unclear":
+            raise Refused(
+                f"AWS Organizations says that the account is {account.state or 'in no state'}",
+                advice="Pull again when its closing is done, or name it in organization.exclude.",
+            )
+        if table == "credentials" and part == SUFFIX.strip():
+            return await self._vault.page(account.reach, cursor)
+        if table == "events":
+            where, directory = await self._iam.where(account_id), await self._iam.directory(account_id)
+            region = await self._region_of_center(account_id)
+            return await self._trail.page(where, account.reach, directory, cursor, center_region=region)
+        return await self._iam.page(table, account_id, cursor)
 
-    async def _credentials(self, client: IamClient, cursor: Cursor | None) -> Page:
-        answer = await self._run(client.users, _marker(cursor))
-        following = _cursor("users", answer.marker)
-        details = await self._users(client, answer, keep=False)
-        rows: list[Record] = [row for detail in details for row in connector.credential_rows(self.name, detail)]
-        gaps = connector.credential_gaps(details)
-        totals = self._tallies["credentials", client.account_id].add(
-            cursor, following, {"rows": len(rows), "User": len(answer.items)}
-        )
-        total = None
-        if answer.marker is None:
-            total, short = await self._vouch("credentials", client, totals, ("User",))
-            gaps += short
-        return Page(rows, next=following, gaps=gaps, total=total)
-
-    async def _sections(self, table: str, client: IamClient, cursor: Cursor | None) -> Page:
-        """Read one page of one section of the account; the sections follow one another in one chain."""
-        sections = _SECTIONS[table]
-        if cursor is None:
-            await self._directory(client.account_id, anew=True)
-            if table == "entitlements":
-                self._privileged[client.account_id] = {}
-        section = (cursor or sections[0]).partition(" ")[0]
-        if section == "AWSManagedPolicy":
-            answer = await self._run(client.attached_aws_policies, _marker(cursor))
-        else:
-            answer = await self._run(client.details, cast("Any", section), _marker(cursor))
-        rows, gaps = await self._mapped(table, section, client, answer)
-        following = _cursor(section, answer.marker)
-        if following is None and section != sections[-1]:
-            following = sections[sections.index(section) + 1]
-        counts = {"rows": len(rows), section: len(answer.items)}
-        totals = self._tallies[table, client.account_id].add(cursor, following, counts)
-        total = None
-        if following is None:
-            total, short = await self._vouch(table, client, totals, sections)
-            gaps = [*gaps, *short]
-        names = {
-            str(item.get(key))
-            for item in answer.items
-            for key in (f"{section}Name", f"{section}Id", "PolicyName", "Arn")
-        }
-        canaries = frozenset(self._settings.canaries) & names if table == "entitlements" else frozenset()
-        return Page(rows, next=following, gaps=gaps, total=total, canaries=canaries)
-
-    async def _mapped(
-        self, table: str, section: str, client: IamClient, answer: Answer
-    ) -> tuple[Sequence[Record], Sequence[Gap]]:
-        """Map one page of one section to rows of ``table``."""
-        where = self._where(client.account_id)
-        directory = await self._directory(client.account_id)
-        rows: list[Record] = []
-        gaps: list[Gap] = []
-        if table == "entitlements":
-            for row, problems in await self._entitlements(section, client, answer, where, directory):
-                rows.extend(row)
-                gaps.extend(problems)
-            return rows, gaps
-        holder = cast("access.Holder", section)
-        for item in answer.items:
-            rows.extend(access.holder_grants(where, holder, item, directory))
-            if holder == "Role":
-                trusted, problems = await self._trusts(where, item)
-                rows.extend(trusted)
-                gaps.extend(problems)
-        return rows, gaps
-
-    async def _entitlements(
-        self, section: str, client: IamClient, answer: Answer, where: access.Where, directory: access.Directory
-    ) -> list[tuple[Sequence[Record], Sequence[Gap]]]:
-        privileged = self._privileged[client.account_id]
-        found: list[tuple[Sequence[Record], Sequence[Gap]]] = []
-        if section == "LocalManagedPolicy":
-            for item in answer.items:
-                row, gaps = access.own_policy(where, item, directory)
-                privileged[str(item["Arn"])] = row.privileged
-                found.append(([row], gaps))
-        elif section == "AWSManagedPolicy":
-            read = await asyncio.gather(*(self._document(client, item) for item in answer.items))
-            for item, (document, refused) in zip(answer.items, read, strict=True):
-                row, gaps = access.aws_policy(where, item, document)
-                privileged[str(item["Arn"])] = row.privileged
-                found.append(([row], [*gaps, *refused] if row.privileged is None else gaps))
-        else:
-            found += [
-                access.holder_rows(where, cast("access.Holder", section), item, privileged) for item in answer.items
-            ]
-        return found
-
-    async def _document(self, client: IamClient, item: Item) -> tuple[Any, list[Gap]]:
-        """Read an AWS managed policy; a refusal leaves unknown whether it is privileged, and says so."""
-        arn = str(item["Arn"])
+    async def _check_account(self, account: AwsAccount) -> tuple[list[Gap], SourceError | None]:
+        account_id = account.reach.account_id
+        asking = self._settings.last_accessed != "off"
         try:
-            return await self._run(client.policy_document, arn, str(item["DefaultVersionId"])), []
-        except Refused as refused:
-            if not refused.missing_permission:
-                raise
-            return None, [Gap("entitlements", arn, refused.message, refused.missing_permission)]
+            client = await self._accounts.iam(account_id)
+            found: list[Gap] = await self._run(lambda: check_account(client, last_accessed=asking))
+            if self._settings.events_days is not None:
+                found += await _tried(self._trail.probe(account.reach), "events", account_id, account_id)
+            if self._settings.secrets_regions:
+                part = f"{account_id}{SUFFIX}"
+                found += await _tried(self._vault.probe(account.reach), "credentials", account_id, part)
+        except SourceError as error:
+            return [account_gap("", account_id, error)], error
+        return found, None
 
-    async def _trusts(self, where: access.Where, role: Item) -> tuple[Sequence[Record], Sequence[Gap]]:
-        """Return who may assume a role, looking into the other accounts of this source that it names."""
+    async def _check_center(self) -> tuple[list[Gap], SourceError | None]:
         try:
-            named = access.trusted_accounts(role)
-        except ValueError as error:
-            return [], [Gap("grants", str(role.get("Arn")), f"the trust policy could not be understood: {error}")]
-        ours = {entry.account_id for entry in self._settings.accounts} | {where.account_id}
-        unread: list[str] = []
-        directories: dict[str, access.Directory] = {}
-        for account_id in sorted(named & ours):
-            try:
-                directories[account_id] = await self._directory(account_id)
-            except Refused:
-                unread.append(account_id)
-        return access.trust_grants(where, role, directories, unread)
+            return await check_center(await self._client_of_center()), None
+        except SourceError as error:
+            return center_gaps(error), error
 
-    async def _directory(self, account_id: str, *, anew: bool = False) -> access.Directory:
-        """Return the ids of an account's objects; bounded by IAM's quotas, a few megabytes at most."""
-        if anew or account_id not in self._directories:
-            client = await self._run(self._connection.iam, account_id)
-            self._directories[account_id] = await self._run(read_directory, client)
-        return self._directories[account_id]
+    async def _client_of_center(self) -> CenterClient:
+        return (await self._tables_of_center()).client
 
-    async def _users(self, client: IamClient, answer: Answer, *, keep: bool) -> list[UserDetail]:
-        """Read everything about the users of one page.
+    async def _tables_of_center(self) -> CenterTables:
+        async with self._opening:
+            if self._center is None:
+                own, _ = await self._run(self._connection.caller)
+                client = CenterClient(self._connection, self._settings, self._run, own)
+                self._center = CenterTables(self.name, self._settings, client, self._accounts, self._run)
+            return self._center
 
-        Each user is kept as he is read: a page that is throttled half-way goes on where it stopped, and with
-        ``keep`` the credentials table finds what the accounts table has read. IAM holds 5,000 users at most.
-        """
-        kept = self._details.setdefault(client.account_id, {})
-
-        async def read(user_id: str, user: Item) -> None:
-            if user_id not in kept:
-                kept[user_id] = await self._run(read_user, client, user)
-
-        users = {str(user["UserId"]): user for user in answer.items}
-        under_way = [asyncio.ensure_future(read(user_id, user)) for user_id, user in users.items()]
-        try:
-            await asyncio.gather(*under_way)
-        finally:
-            for one in under_way:
-                one.cancel()  # after a failure: those not begun need not be read
-        return [kept[user_id] if keep else kept.pop(user_id) for user_id in users]
-
-    async def _vouch(
-        self, table: str, client: IamClient, totals: Counter[str], sections: Sequence[str]
-    ) -> tuple[int | None, list[Gap]]:
-        """Return the number of rows read where IAM's own counters agree that nothing is missing, else gaps.
-
-        More than IAM counts is no loss: its counters follow new objects with a delay.
-        """
-        summary = await self._run(client.summary)
-        gaps: list[Gap] = []
-        for section in sections:
-            counter = _COUNTERS.get(section)
-            counted = None if counter is None else summary.get(counter)
-            if counter is not None and (counted is None or totals[section] < counted):
-                gaps.append(
-                    Gap(
-                        table,
-                        f"{counter} of AWS account {client.account_id}",
-                        _short(counter, counted, totals[section]),
-                    )
-                )
-        return (None if gaps else totals["rows"]), gaps
-
-    def _where(self, account_id: str) -> access.Where:
-        entry = next((one for one in self._settings.accounts if one.account_id == account_id), None)
-        return access.Where(self.name, account_id, entry.environment if entry else None, self._settings)
-
-    def _label(self, account_id: str) -> str | None:
-        return next((one.name for one in self._settings.accounts if one.account_id == account_id), None)
+    async def _region_of_center(self, account_id: str) -> str | None:
+        """Return the region of the Identity Center that this account records the events of."""
+        if self._settings.identity_center is None:
+            return None
+        client = await self._client_of_center()
+        owner = (await client.instance()).OwnerAccountId or client.reach.account_id
+        return client.region if account_id == owner else None
 
     async def _run(self, call: Callable[..., T], *args: Any) -> T:
         """Run a blocking call in this source's own threads: no more at once than ``parallel_calls``."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args))
 
 
-def _cursor(section: str, marker: str | None) -> Cursor | None:
-    """Return where a section goes on: AWS's marker behind a word, since a marker alone may look like a URL."""
-    return None if marker is None else f"{section} {marker}"
-
-
-def _marker(cursor: Cursor | None) -> str | None:
-    return (cursor or "").partition(" ")[2] or None
-
-
-def read_directory(client: IamClient) -> access.Directory:
-    """Read the ids of everything that grants refer to by name or ARN."""
-    directory = access.Directory()
-    for user in _every(client.users):
-        directory.users[str(user["Arn"])] = str(user["UserId"])
-    for role in _every(client.roles):
-        directory.roles[str(role["Arn"])] = directory.role_names[str(role["RoleName"])] = str(role["RoleId"])
-    for group in _every(lambda marker: client.details("Group", marker)):
-        directory.groups[text(group, "GroupName")] = text(group, "GroupId")
-    for policy in _every(client.own_policies):
-        directory.policies[str(policy["Arn"])] = str(policy["PolicyId"])
-    return directory
-
-
-def _every(read: Callable[[str | None], Answer]) -> Sequence[Item]:
-    """Read a list to its end; a marker that comes twice is refused."""
-    tally = Tally()
-    items: list[Item] = []
-    marker: str | None = None
-    while True:
-        answer = read(marker)
-        tally.add(marker, answer.marker, {})
-        items.extend(answer.items)
-        if answer.marker is None:
-            return items
-        marker = answer.marker
-
-
-def _short(counter: str, counted: int | None, read: int) -> str:
-    if counted is None:
-        return f"GetAccountSummary does not count {counter}: nothing says whether all were read"
-    return f"IAM counts {counted} {counter.lower()} and {read} were read"
-
-
-class _NoParents:
-    """No rows yet: a check looks before anything is read."""
-
-    def values(self, table: str, column: str) -> Any:
-        """Yield nothing."""
-        del table, column
-        return iter(())
+async def _tried(call: Any, table: str, account_id: str, part: str) -> list[Gap]:
+    """Return the gap of a call that is refused."""
+    try:
+        await call
+    except Refused as refused:
+        if not refused.missing_permission:
+            raise
+        return [Gap(table, part, within(account_id, refused.message), refused.missing_permission)]
+    return []
