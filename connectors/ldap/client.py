@@ -23,6 +23,7 @@ from .ber import PAGED_RESULTS, AnswerReader
 from .settings import Settings
 from .values import Entry
 
+SHOW_DELETED = "1.2.840.113556.1.4.417"
 EMPTY_PAGES = 100
 """Empty pages in a row that are borne: filters that cost much make Active Directory send some."""
 
@@ -50,6 +51,8 @@ class Search:
     attributes: tuple[str, ...]
     page_size: int
     scope: str = "SUBTREE"
+    deleted: bool = False
+    """Whether Active Directory shall show deleted objects as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +219,11 @@ class Client:
             if cookie is None:
                 return
 
-    def entry(self, dn: str, attributes: Sequence[str], condition: str = "(objectClass=*)") -> Entry | Missing:
+    def entry(
+        self, dn: str, attributes: Sequence[str], condition: str = "(objectClass=*)", *, deleted: bool = False
+    ) -> Entry | Missing:
         """Read one entry by its DN; ``Missing`` says why it did not come back."""
-        search = Search(dn, condition, tuple(attributes), 0, "BASE")
+        search = Search(dn, condition, tuple(attributes), 0, "BASE", deleted)
         try:
             result, answer = self._search(search, {})
         except _Absent as absent:
@@ -259,6 +264,7 @@ class Client:
                 "NEVER",
                 attributes=list(search.attributes),
                 paged_criticality=bool(paging),
+                controls=[(SHOW_DELETED, True, None)] if search.deleted else None,
                 **paging,
             )
         except (ldap3_errors.LDAPException, OSError) as error:

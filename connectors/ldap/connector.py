@@ -31,7 +31,7 @@ _PEOPLE = frozenset(("person", "organizationalperson", "inetorgperson"))
 _MANAGED = frozenset(
     ("msds-managedserviceaccount", "msds-groupmanagedserviceaccount", "msds-delegatedmanagedserviceaccount")
 )
-_CERTIFICATES = ("userCertificate;binary", "userCertificate")
+CERTIFICATES = ("userCertificate;binary", "userCertificate")
 _NO_EXPIRY_389 = "20380119031407Z"
 """What 389 Directory Server writes where a password never expires."""
 _DEFAULT_PRIMARY = frozenset(("513", "514", "515"))
@@ -140,7 +140,7 @@ class Mapper:
     def account_attributes(self) -> tuple[str, ...]:
         """Name the attributes to ask for to fill ``account``."""
         mine = self.profile
-        texts = [name for column, names in mine.texts.items() for name in self._names(column, names)]
+        texts = [name for column in mine.texts for name in self.names(column)]
         times = [mine.created, *(name for name, _ in mine.last_sign_in), *mine.password_changed]
         return _unique(
             [mine.id_attribute, "objectClass", *texts, *times, *mine.state_attributes, *self.settings.attributes]
@@ -158,14 +158,19 @@ class Mapper:
         mine = self.profile
         extra = [COMPUTED] if mine is ACTIVE_DIRECTORY else []
         times = [name for name in (*mine.password_changed, mine.password_expires) if name]
-        return _unique([mine.id_attribute, *times, *extra, "sshPublicKey", *_CERTIFICATES])
+        return _unique([mine.id_attribute, *times, *extra, "sshPublicKey", *CERTIFICATES])
 
-    def _names(self, column: TextColumn, names: Sequence[str]) -> Sequence[str]:
+    def names(self, column: TextColumn) -> tuple[str, ...]:
+        """Return the attributes that fill a column: the one that the configuration maps, else the profile's."""
         override = self.settings.map.get(column)
-        return (override,) if override else names
+        return (override,) if override else self.profile.texts[column]
+
+    def login(self, entry: Entry) -> str | None:
+        """Return the sign-in name."""
+        return self._text(entry, "login")
 
     def _text(self, entry: Entry, column: TextColumn) -> str | None:
-        names = self._names(column, self.profile.texts[column])
+        names = self.names(column)
         if column == "login":
             for name in names:
                 # Of several values the one in the DN is the name; order means nothing in LDAP.
@@ -236,7 +241,7 @@ class Mapper:
                 )
 
     def _certificates(self, account: str, entry: Entry) -> Iterator[Credential]:
-        for raw in [value for name in _CERTIFICATES for value in entry.raw(name)]:
+        for raw in [value for name in CERTIFICATES for value in entry.raw(name)]:
             certificate = self._attempt("credentials", entry, _certificate, raw)
             if certificate is not None:
                 yield Credential(

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote
 
-from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
-from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Unreachable
+from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.records import Record
 
 from .ber import PAGED_RESULTS
 from .client import Client, Missing, Search, tls_context
 from .connector import Mapper, reports
-from .dn import normalise, under
+from .dn import normalise
+from .find import Finder
 from .grants import GrantChain
+from .live import Rereader, unevaluated
 from .principals import Index, Resolver, build
 from .profiles import ACTIVE_DIRECTORY, PROFILES, Profile, detect, server_time
+from .referrals import referral_gaps
 from .settings import Settings
 from .sight import unseen
 from .values import Entry
 
 TABLES = ("accounts", "entitlements", "grants", "credentials")
-_WITHOUT_PEOPLE = re.compile(r"(cn=configuration|dc=domaindnszones|dc=forestdnszones)(,dc=[^,]+)+")
-"""Partitions of Active Directory that every domain refers to and that hold no account and no group of people."""
 _GLOBAL_CATALOG = (3268, 3269)
 
 
@@ -111,6 +110,18 @@ class LdapSource:
             self._chains.pop(key, None)
         return page
 
+    async def find(self, person: PersonKeys) -> Found:
+        """Look live for the accounts of a person, in every state, over a connection of its own."""
+        return await asyncio.to_thread(self._find, person)
+
+    async def reread(self, account_id: str) -> LiveAccount:
+        """Read one account and its credentials live, over a connection of its own."""
+        try:
+            return await asyncio.to_thread(self._reread, account_id)
+        except SourceError as error:
+            ad = self._profile is ACTIVE_DIRECTORY
+            return unevaluated(account_id, f"{error.message}. {error.advice}".rstrip(". "), active_directory=ad)
+
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         while self._chains:
@@ -150,6 +161,20 @@ class LdapSource:
             client.close()
             raise
         return _Chain(client, pages)
+
+    def _find(self, person: PersonKeys) -> Found:
+        client, mapper = self._connect()
+        try:
+            return Finder(client, mapper, client.root().texts("namingContexts")).find(person)
+        finally:
+            client.close()
+
+    def _reread(self, account_id: str) -> LiveAccount:
+        client, mapper = self._connect()
+        try:
+            return Rereader(client, mapper, client.root().texts("namingContexts")).reread(account_id)
+        finally:
+            client.close()
 
     def _entries(self, client: Client, mapper: Mapper, table: str, base: str) -> Iterator[Page]:
         """Yield the pages of a table whose rows come each from one entry."""
@@ -207,15 +232,7 @@ class LdapSource:
             return self._index
 
     def _referred(self, table: str, urls: Iterable[str]) -> list[Gap]:
-        left_out = [normalise(dn) for dn in self._settings.leave_out]
-        gaps = []
-        for url in urls:
-            dn = normalise(unquote(url.partition("://")[2].partition("/")[2].partition("?")[0]))
-            usual = self._profile is ACTIVE_DIRECTORY and _WITHOUT_PEOPLE.fullmatch(dn)
-            if not usual and not any(dn and under(dn, subtree) for subtree in left_out):
-                where = "lies on another server, to which the directory refers"
-                gaps.append(Gap(table, url, f"{where}; read it as a source of its own and name it in leave_out here"))
-        return gaps
+        return referral_gaps(table, urls, self._settings, self._profile)
 
     def _met(self, dns: Iterable[str]) -> frozenset[str]:
         if not self._canaries:

@@ -9,7 +9,9 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import ldap3
 
 from tests.servers.certificates import Authority
 
@@ -52,7 +54,7 @@ index objectClass eq
 limits dn.exact="{reader}" size=unlimited size.prtotal=unlimited time=unlimited
 limits dn.exact="{veiled}" size=unlimited size.prtotal=unlimited time=unlimited
 limits dn.exact="{limited}" size=100 size.prtotal=100
-access to attrs=userPassword by anonymous auth by * none
+{passwords}
 access to dn.subtree="ou=secret,{suffix}" by dn.exact="{veiled}" none by dn.exact="{reader}" read by * none
 {access}
 access to * by dn.exact="{reader}" read by dn.exact="{veiled}" read by dn.exact="{limited}" read
@@ -66,10 +68,17 @@ class Slapd:
 
     The suffix entry and three readers are added: READER sees all, LIMITED stops at 100 entries, VEILED
     does not see ``ou=secret``. ``access`` are further access lines of slapd.conf, applied before the rule for
-    everything. ``kill`` and ``start`` again keep ports and data.
+    everything; ``passwords`` is the one for passwords. ``kill`` and ``start`` again keep ports and data.
     """
 
-    def __init__(self, folder: Path, entries: Entries, *, access: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        entries: Entries,
+        *,
+        access: str = "",
+        passwords: str = "access to attrs=userPassword by anonymous auth by * none",
+    ) -> None:
         self.folder = folder
         self.port, self.tls_port = _free_port(), _free_port()
         self.authority = Authority("Test CA")
@@ -80,7 +89,7 @@ class Slapd:
             raise RuntimeError(message)
         (folder / "data").mkdir(parents=True)
         self.authority.write(folder / "tls", names=["localhost"], addresses=["127.0.0.1"])
-        self._write_config(access)
+        self._write_config(access, passwords)
         self._load({**_own_entries(), **entries})
 
     def __enter__(self) -> Self:
@@ -132,6 +141,25 @@ class Slapd:
             self._process.wait(30)
             self._process = None
 
+    def administrator(self) -> Any:
+        """Return a connection as the directory's administrator, to be unbound by the caller."""
+        server = ldap3.Server(self.url, get_info="NO_INFO")
+        return ldap3.Connection(
+            server, f"cn=admin,{SUFFIX}", "admin-pw", auto_bind=True, raise_exceptions=True, check_names=False
+        )
+
+    def delete(self, dn: str) -> None:
+        """Delete an entry."""
+        administrator = self.administrator()
+        administrator.delete(dn)
+        administrator.unbind()
+
+    def move(self, dn: str, above: str) -> None:
+        """Move an entry below another one."""
+        administrator = self.administrator()
+        administrator.modify_dn(dn, dn.partition(",")[0], new_superior=above)
+        administrator.unbind()
+
     def _await(self, port: int) -> None:
         for _ in range(300):
             if self._process is not None and self._process.poll() is not None:
@@ -146,7 +174,7 @@ class Slapd:
         message = f"slapd does not listen on {port}"
         raise RuntimeError(message)
 
-    def _write_config(self, access: str) -> None:
+    def _write_config(self, access: str, passwords: str) -> None:
         config = _CONFIG.format(
             schema=_SCHEMA,
             folder=self.folder,
@@ -156,6 +184,7 @@ class Slapd:
             limited=LIMITED,
             veiled=VEILED,
             access=access,
+            passwords=passwords,
         )
         (self.folder / "slapd.conf").write_text(config)
 
