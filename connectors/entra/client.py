@@ -1,0 +1,306 @@
+"""Requests to Microsoft Graph over the SDK's own adapter: its auth and transport, raw bytes, no models, no hidden waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+from kiota_abstractions.authentication import BaseBearerTokenAuthenticationProvider
+from kiota_abstractions.method import Method
+from kiota_abstractions.request_information import RequestInformation
+from kiota_abstractions.response_handler import ResponseHandler
+from kiota_http.middleware.options import RedirectHandlerOption, ResponseHandlerOption, RetryHandlerOption
+from msgraph.graph_request_adapter import GraphRequestAdapter, options
+from msgraph_core import GraphClientFactory
+
+from reconciler.sdk.answers import check_type, clean
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
+from reconciler.sdk.pace import Pacer, Sleep
+
+from .auth import Tokens, origin
+from .failures import judge
+from .settings import Settings, _loopback
+
+BATCH = 20
+"""Requests that one ``$batch`` may hold."""
+EVENTUAL = {"ConsistencyLevel": "eventual"}
+_MAX_BYTES = 64 * 1024 * 1024
+_ROUNDS = 4
+_SHORT = 60.0
+_UNFIGURED = 1.0
+_VERSION = "/v1.0"
+
+
+class _Item(msgspec.Struct):
+    id: str
+    status: int
+    headers: dict[str, str] = {}
+    body: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Batch(msgspec.Struct):
+    responses: list[_Item]
+
+
+_decode_batch = msgspec.json.Decoder(_Batch).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One GET: a path below the version (or a next link), the permission it needs, and whether counts may be eventual."""
+
+    url: str
+    permission: str = ""
+    eventual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one request of a batch: its bytes, or why there are none."""
+
+    ask: Ask
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> bytes:
+        """Return the JSON of a 200; raise by remedy for anything else."""
+        judge(self.status, self.headers, self.body, shown(self.ask.url), self.ask.permission)
+        return self.body
+
+
+class _Whole(ResponseHandler):
+    """Hand out the response as it is, so that status, type and emptiness are all judged here."""
+
+    async def handle_response_async(self, response: Any, error_map: Any = None) -> Any:
+        del error_map
+        return response
+
+
+class GraphClient:
+    """Asks one Graph endpoint; everybody waits when Graph asks one of us to."""
+
+    def __init__(self, settings: Settings, base: Path, *, sleep: Sleep = asyncio.sleep) -> None:
+        """Make the client; no network yet. Raises ``ConfigurationError`` for a ``ca_file`` that cannot be read."""
+        self._settings = settings
+        self._root = settings.endpoint_url + _VERSION
+        ca_file = None if settings.ca_file is None else base / settings.ca_file
+        trust = _trust(ca_file)
+        self.tokens = Tokens(settings, ca_file)
+        self._pacer = Pacer(concurrency=settings.parallel_calls, sleep=sleep)
+        # At INFO httpx logs whole URLs; the others log headers at DEBUG.
+        for name in ("httpx", "httpcore", "azure", "kiota_http", "msal"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        host = urlsplit(settings.endpoint_url).hostname or ""
+        client = httpx.AsyncClient(
+            verify=trust,
+            trust_env=not _loopback(host),
+            follow_redirects=False,
+            timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
+            limits=httpx.Limits(max_connections=settings.parallel_calls),
+            event_hooks={"response": [_bounded]},
+        )
+        client.base_url = httpx.URL(self._root)
+        chosen = {
+            **options,
+            RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False),
+            RedirectHandlerOption.get_key(): RedirectHandlerOption(max_redirect=0, should_redirect=False),
+        }
+        self._http = GraphClientFactory.create_with_default_middleware(client=client, options=chosen)
+        self._adapter = GraphRequestAdapter(BaseBearerTokenAuthenticationProvider(self.tokens), self._http)
+        self._adapter.base_url = self._root
+        self._handler = ResponseHandlerOption(_Whole())
+
+    def follow(self, link: str) -> str:
+        """Return ``link`` where it stays on the configured origin and version; raise ``Misbehaved`` otherwise."""
+        if origin(link) != origin(self._root) or not urlsplit(link).path.startswith(f"{_VERSION}/"):
+            scheme, host, port = origin(link)
+            there = f"{scheme}://{host}:{port}" if host else "no clean URL"
+            raise Misbehaved(
+                f"a next link leads to {there}, not to {self._root}",
+                advice="The token would go there too, so it is not followed: check endpoint_url and any proxy that "
+                "rewrites links.",
+            )
+        return link
+
+    async def get(self, ask: Ask) -> bytes:
+        """Return the JSON that one request is answered with; raise by remedy."""
+        response = await self._send(Method.GET, self._absolute(ask.url), EVENTUAL if ask.eventual else {})
+        judge(response.status_code, response.headers, response.content, shown(ask.url), ask.permission)
+        return response.content
+
+    async def count(self, ask: Ask) -> int:
+        """Return a ``/$count``, which is bare text."""
+        response = await self._send(Method.GET, self._absolute(ask.url), EVENTUAL, accept="text/plain")
+        if response.status_code != httpx.codes.OK:
+            judge(response.status_code, response.headers, response.content, shown(ask.url), ask.permission)
+        text = response.content.decode("utf-8-sig", "replace").strip()
+        if not text.isdecimal():
+            raise Misbehaved(
+                f"{shown(ask.url)}: {clean(text)[:40]!r} is no count", advice="Check any proxy on the way."
+            )
+        return int(text)
+
+    async def batch(self, asks: Sequence[Ask]) -> list[Answer]:
+        """Ask up to twenty requests at once and return each one's own answer, in their order.
+
+        Those that Graph throttles are asked again, and only those, once everybody has waited as long as it said;
+        raises ``Throttled`` where that is long or does not end. Other failures stand in their answers.
+        """
+        found: dict[int, Answer] = {}
+        for _ in range(_ROUNDS):
+            open_ = [number for number in range(len(asks)) if number not in found]
+            wait = 0.0
+            last: Throttled | None = None
+            for answer, number in zip(await self._batch([asks[n] for n in open_]), open_, strict=True):
+                try:
+                    if answer.status != httpx.codes.OK:
+                        answer.json()
+                    found[number] = answer
+                except Throttled as throttled:
+                    last, wait = throttled, max(wait, throttled.retry_after or _UNFIGURED)
+                except (Refused, Misbehaved, Unreachable):
+                    found[number] = answer
+            if last is None:
+                return [found[number] for number in range(len(asks))]
+            self._pacer.hold("", wait)
+            last.retry_after = wait
+            if wait > _SHORT:
+                break
+        raise last
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self.tokens.forget()
+        await self._http.aclose()
+
+    async def _batch(self, asks: Sequence[Ask]) -> list[Answer]:
+        requests = [
+            {
+                "id": str(number),
+                "method": "GET",
+                "url": self._absolute(ask.url).removeprefix(self._root),
+                "headers": {"Accept": "application/json", **(EVENTUAL if ask.eventual else {})},
+            }
+            for number, ask in enumerate(asks)
+        ]
+        where = f"{self._root}/$batch"
+        response = await self._send(Method.POST, where, {}, content=_encode({"requests": requests}))
+        judge(response.status_code, response.headers, response.content, "/$batch")
+        try:
+            items = {item.id: item for item in _decode_batch(response.content).responses}
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Misbehaved(f"/$batch: not the answer of a batch: {clean(str(error))}") from None
+        if set(items) != {request["id"] for request in requests}:
+            raise Misbehaved(
+                f"/$batch: {len(requests)} requests and answers to {len(items)} of them or others",
+                advice="Report this to Microsoft; nothing of the batch is used.",
+            )
+        return [_answer(ask, items[str(number)]) for number, ask in enumerate(asks)]
+
+    async def _send(
+        self,
+        method: Method,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        content: bytes = b"",
+        accept: str = "application/json",
+    ) -> httpx.Response:
+        """Send one request in its turn; a token that is not accepted is replaced once."""
+        response = await self._once(method, url, headers, content, accept)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            await self.tokens.forget()
+            response = await self._once(method, url, headers, content, accept)
+        return response
+
+    async def _once(
+        self, method: Method, url: str, headers: Mapping[str, str], content: bytes, accept: str
+    ) -> httpx.Response:
+        request = RequestInformation()
+        request.http_method = method
+        request.url = url
+        for name, value in {"Accept": accept, **headers}.items():
+            request.headers.try_add(name, value)
+        if content:
+            request.set_stream_content(content, "application/json")
+        request.add_request_options([self._handler])
+        place = shown(url)
+        advice = "Check the network, then try again; what was read so far of this page is not used."
+        async with self._pacer.turn():
+            try:
+                async with asyncio.timeout(self._settings.request_timeout_seconds):
+                    sent = await self._adapter.send_primitive_async(request, "bytes", {})
+            # Causes are left out: the requests they hold carry the token.
+            except (TimeoutError, httpx.TimeoutException):
+                raise Unreachable(f"{place}: no answer in time", advice=advice) from None
+            except httpx.TransportError as error:
+                if (distrust := _distrust(error)) is not None:
+                    raise Refused(
+                        f"{place}: its certificate is not trusted: {distrust}",
+                        advice="Set ca_file to the certificate of the authority that signed it; checks are never skipped.",
+                    ) from None
+                raise Unreachable(f"{place}: {type(error).__name__}: {clean(str(error))}", advice=advice) from None
+            except httpx.DecodingError:
+                raise Misbehaved(f"{place}: the compression is damaged", advice="Check any proxy on the way.") from None
+            response = cast("httpx.Response", sent)
+            if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                after = response.headers.get("retry-after", "")
+                self._pacer.hold("", float(after) if after.isdecimal() else _UNFIGURED)
+            return response
+
+    def _absolute(self, url: str) -> str:
+        return self.follow(url if "://" in url else self._root + url)
+
+
+def shown(url: str) -> str:
+    """Return what a message may say of a request: its path, without host, version and query."""
+    return clean(urlsplit(url).path.removeprefix(_VERSION))
+
+
+def _answer(ask: Ask, item: _Item) -> Answer:
+    """Return a batch's item like an answer of its own; items leave out the type of their JSON now and then."""
+    headers = {name.lower(): value for name, value in item.headers.items()}
+    body = bytes(item.body)
+    if body[:1] in {b"{", b"["}:
+        headers.setdefault("content-type", "application/json")
+    return Answer(ask, item.status, headers, b"" if body == b"null" else body)
+
+
+async def _bounded(response: httpx.Response) -> None:
+    """Read an answer up to the size that any page may have, before the SDK would read it without bound."""
+    if int(response.headers.get("content-length") or 0) > _MAX_BYTES:
+        raise Misbehaved(f"the answer is larger than {_MAX_BYTES} bytes", advice="Lower page_size.")
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"ca_file: cannot read the certificates in {ca_file}: {error}", advice="Give a file of PEM certificates."
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _distrust(error: BaseException) -> str | None:
+    """Return why a certificate was not trusted, None where the failure was another."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return seen.verify_message
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+__all__ = ["BATCH", "Answer", "Ask", "GraphClient", "check_type", "shown"]

@@ -1,0 +1,193 @@
+"""The Entra source: which part of which table is read how, and which canaries came with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
+from reconciler.sdk.errors import Refused
+
+from . import permissions, queries, shapes
+from .chains import Rounds, read_collections, read_fan_out
+from .checking import Sight, look
+from .client import BATCH, Ask, GraphClient, shown
+from .failures import NoLicence
+from .logs import read_log
+from .lookup import Finder
+from .parts import Parts
+from .settings import Settings
+
+VERSION = "1"
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "accounts": ("users", "deleted users", "service principals", "deleted service principals"),
+    "entitlements": ("groups", "directory roles", "applications", "user consents"),
+    "grants": (
+        "group members",
+        "service principals in groups",
+        "directory roles",
+        "activated roles",
+        "eligible roles",
+        "eligible for groups",
+        "app role assignments",
+        "consents",
+    ),
+    "credentials": (
+        "passwords",
+        "application credentials",
+        "service principal credentials",
+        "authentication methods",
+    ),
+    "events": ("directory audits", "sign-ins"),
+}
+_FANS = frozenset(
+    {
+        "group members",
+        "service principals in groups",
+        "app role assignments",
+        "eligible for groups",
+        "authentication methods",
+    }
+)
+_ACTIVITY = frozenset({"last_sign_in_at", "last_sign_in_basis"})
+_WIDTH = 4 * BATCH
+REPORTS: Mapping[str, frozenset[str]] = {
+    "accounts": frozenset(
+        {"source", "account_id", "login", "display_name", "email", "employee_id", "kind", "raw_status", "status"}
+        | {"can_sign_in", "created_at", "password_changed_at", "deleted_at", "manager_ref", "owner_ref", "department"}
+        | {"company", "title", "attributes"}
+        | _ACTIVITY
+    ),
+    "entitlements": frozenset(
+        {"source", "entitlement_id", "kind", "name", "description", "privileged", "owner_ref", "membership"}
+    ),
+    "grants": frozenset(
+        {"source", "principal_kind", "principal_id", "entitlement_id", "assignment", "granted_at", "expires_at"}
+        | {"condition"}
+    ),
+    "credentials": frozenset(
+        {"source", "credential_id", "account_id", "kind", "status", "created_at", "expires_at", "rotated_at"}
+        | {"last_used_at", "last_used_basis"}
+    ),
+    "events": frozenset(
+        {"source", "event_id", "occurred_at", "actor_id", "actor_kind", "action", "raw_action", "target_id"}
+        | {"target_kind", "entitlement_id", "outcome", "raw_digest"}
+    ),
+}
+
+
+class EntraSource:
+    """Reads one tenant; see ``reconciler.sdk.connector`` for the contract of ``Source`` and ``Lookup``."""
+
+    version = VERSION
+
+    def __init__(self, name: str, settings: Settings, base: Path) -> None:
+        self.name = name
+        parts = urlsplit(settings.endpoint_url)
+        self.endpoint = f"{parts.scheme}://{parts.netloc}"
+        self.reports: Mapping[str, frozenset[str]] = {
+            **REPORTS,
+            "accounts": REPORTS["accounts"] - (frozenset() if settings.sign_in_activity else _ACTIVITY),
+        }
+        self._settings = settings
+        self._client = GraphClient(settings, base)
+        self._parts = Parts(name, settings, self._client)
+        self._rounds = Rounds()
+        self._sight: Sight | None = None
+        self._canaries = {canary.lower(): canary for canary in settings.canaries}
+        self._finder = Finder(name, self._client)
+
+    async def check(self) -> Sequence[Gap]:
+        """Read the token's permissions, what they hide, the licence, and the canaries.
+
+        Raises ``Refused`` where the token names no permission that any part needs.
+        """
+        wanted = self._settings.tables
+        tables = [table for table in TABLES if wanted is None or table in wanted]
+        read = frozenset((table, part) for table in tables for part in self._names(table))
+        self._sight, gaps = await look(self._client, self._settings, read)
+        return gaps
+
+    async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
+        """Name the parts of a table, as far as the settings want them."""
+        del parents
+        return [Partition(name) for name in self._names(table)]
+
+    async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
+        """Read a page of a part; the same cursor may be asked for again."""
+        sight = await self._seen()
+        part = partition.name
+        if table == "events":
+            return await read_log(self._client, self.name, part, self._settings.events_days, cursor, self._rounds)
+        if part in _FANS:
+            spec = self._parts.fan_out(part, hidden=permissions.has(sight.roles, permissions.HIDDEN))
+            return await read_fan_out(self._client, table, part, spec, cursor, self._rounds, width=_WIDTH)
+        extra: list[Gap] = []
+        if table == "accounts":
+            collections = self._parts.accounts(part, activity=sight.activity)
+        elif table == "entitlements":
+            collections = self._parts.entitlements(part, first=cursor is None)
+        elif table == "grants":
+            if part == "directory roles" and (cursor is None or self._parts.activated is None):
+                extra = await self._load_activated()
+            collections = self._parts.grants(part)
+        else:
+            collections = self._parts.credentials(part)
+        page = await read_collections(self._client, table, part, collections, cursor, self._rounds)
+        total = None if extra else page.total
+        return Page(page.rows, page.next, [*extra, *page.gaps], total, self._met(table, page.rows))
+
+    async def find(self, person: PersonKeys) -> Found:
+        """Look live for a person's users, guests and deleted users by every key that is known."""
+        return await self._finder.find(person)
+
+    async def reread(self, account_id: str) -> LiveAccount:
+        """Read one user or service principal and its credentials live."""
+        return await self._finder.reread(account_id)
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._client.close()
+
+    def _names(self, table: str) -> list[str]:
+        left_out = {
+            "sign-ins": not self._settings.sign_ins,
+            "authentication methods": not self._settings.authentication_methods,
+            "eligible for groups": not self._settings.group_pim,
+        }
+        return [name for name in TABLES.get(table, ()) if not left_out.get(name, False)]
+
+    async def _seen(self) -> Sight:
+        """Return what the token shows, as ``check`` found it; a page asked for without one looks itself."""
+        if self._sight is None:
+            self._sight, _ = await look(self._client, self._settings, frozenset())
+        return self._sight
+
+    async def _load_activated(self) -> list[Gap]:
+        """Read which role assignments are passing ones; there are as many as administrators, so they are kept."""
+        shape = shapes.Shape(shapes.RoleAssignment)
+        found: dict[str, shapes.RoleAssignment] = {}
+        url: str | None = queries.ACTIVE_ROLES
+        gaps: list[Gap] = []
+        seen: set[str] = set()
+        try:
+            while url is not None and url not in seen:
+                seen.add(url)
+                items = shape.page(await self._client.get(Ask(url, permissions.ACTIVE)), shown(url))
+                found |= {one.role_assignment_origin_id: one for one in items.value if one.role_assignment_origin_id}
+                url = None if items.link is None else self._client.follow(items.link)
+        except NoLicence:
+            found = {}
+        except Refused as refused:
+            reason = f"which of them are activated for a time is not known: {refused.message}"
+            gaps.append(Gap("grants", "directory roles", reason, refused.missing_permission))
+        self._parts.activated = found
+        return gaps
+
+    def _met(self, table: str, rows: Sequence[object]) -> frozenset[str]:
+        if not self._canaries or table not in {"accounts", "entitlements"}:
+            return frozenset()
+        names = ("account_id", "login", "email") if table == "accounts" else ("entitlement_id",)
+        keys = {str(getattr(row, name)).lower() for row in rows for name in names}
+        return frozenset(canary for key, canary in self._canaries.items() if key in keys)
