@@ -10,9 +10,9 @@ from pathlib import Path
 
 from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, SourceError, Unreachable
-from reconciler.sdk.layout import Key, Layout
+from reconciler.sdk.layout import NEVER_EMPTY, Key, Layout
 from reconciler.sdk.problems import LIMIT, Problems
-from reconciler.sdk.records import IDENTITY, Record
+from reconciler.sdk.records import Record
 
 from .connector import lay_out
 from .folder import DataFile, Signature, find, reading
@@ -21,9 +21,6 @@ from .settings import Settings
 
 VERSION = "1.0.0"
 PAGE_ROWS = 5_000
-
-NEVER_EMPTY = frozenset({*IDENTITY, "people", "approvals"})
-"""Tables of which no estate has none: a file of theirs without rows is a failed export until settings say otherwise."""
 
 
 class Chain:

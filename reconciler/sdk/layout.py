@@ -14,6 +14,9 @@ from reconciler.sdk.values import Convert, Family, Reading
 
 Key = tuple[Any, ...]
 
+NEVER_EMPTY = frozenset({*IDENTITY, "people", "approvals"})
+"""Tables of which no estate has none: in data that a person mapped, no rows are a failure until settings say not."""
+
 _OWN = "Give each system a source of its own, called as the column says; or leave the column out."
 _KEY = "Give every row its key."
 
