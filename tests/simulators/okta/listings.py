@@ -134,7 +134,7 @@ class Listings:
         """List events of the System Log."""
         self._simulator.gate.admit(request, "okta.logs.read")
         limit = self._limit(request, 100, 1000)
-        items, after = log_page(request, self._org.rows["logs"], limit, now())
+        items, after = log_page(request, self._org.events, limit, now())
         following = None if after is None else next_url(request, self._simulator.url, after)
         return self._simulator.page(request, items, following)
 

@@ -86,6 +86,12 @@ class Org:
             self._see(user_id)
         return self._index
 
+    @property
+    def events(self) -> Sized:
+        """Events of the System Log in the order of their publication."""
+        rows = self.rows["logs"]
+        return sorted((rows[index] for index in range(len(rows))), key=lambda row: (row["published"], row["uuid"]))
+
     def below(self, path: str) -> Sized | None:
         """Return a list below an object, by its path without ``/api/v1/``; None where its parent is not there."""
         parts = path.split("/")

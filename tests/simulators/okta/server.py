@@ -44,6 +44,7 @@ class OktaSimulator:
 
     ``page_size`` caps every page below what the endpoint would give. ``limits`` are requests a window by pattern of
     path; ``concurrency`` is how many requests may be under way at once. ``delay`` seconds pass before each answer.
+    ``keep_requests`` False keeps memory flat in long runs.
     """
 
     org: Org
@@ -57,6 +58,7 @@ class OktaSimulator:
     tls: bool = True
     port: int = 0
     delay: float = 0.0
+    keep_requests: bool = True
 
     def __post_init__(self) -> None:
         self.faults = Injector()
@@ -106,7 +108,8 @@ class OktaSimulator:
     @web.middleware
     async def _record(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         seen = Seen(request.method, request.path, dict(request.query), request.headers.get("Authorization", ""))
-        self.requests.append(seen)
+        if self.keep_requests:
+            self.requests.append(seen)
         self._open += 1
         self.most_at_once = max(self.most_at_once, self._open)
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from math import inf
 from typing import Any
 
+from reconciler.clock import now
 from tests.simulators.okta import shapes
 from tests.simulators.okta.org import Org
 from tests.simulators.okta.rows import Row
@@ -217,4 +219,9 @@ def _events(org: Org) -> None:
     )
     for number, (kind, actor, targets) in enumerate(told):
         uuid = f"00000000-0000-11f0-8000-{number:012d}"
-        org.put("logs", shapes.event(uuid, shapes.day(1795 + number / 10), kind, actor=actor, targets=targets))
+        org.put(
+            "logs",
+            shapes.event(
+                uuid, shapes.stamp(now() - timedelta(hours=len(told) - number)), kind, actor=actor, targets=targets
+            ),
+        )
