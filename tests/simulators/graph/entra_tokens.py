@@ -155,7 +155,7 @@ class TokenService:
                 client.certificate.public_key(),  # type: ignore[arg-type] # any key a certificate can hold
                 algorithms=["RS256", "PS256"],
                 audience=audiences,
-                options={"require": ["exp", "nbf", "aud", "iss", "sub", "jti"]},
+                options={"require": ["exp", "aud", "iss", "sub", "jti"]},
             )
         except jwt.PyJWTError as error:
             return self._refused("invalid_client", 700027, f"Client assertion failed: {type(error).__name__}.")

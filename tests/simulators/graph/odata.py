@@ -177,7 +177,10 @@ class _Parser:
             return lambda row: _fold(_at(row, path)) in folded
         if operator not in _OPERATORS:
             bad(f"Invalid filter clause: '{operator}' is no operator.")
-        value = self._value(self.take())
+        kind, word = self.take()
+        if kind == "guid" and path == "id":
+            bad("Invalid filter clause: a binary operator with incompatible types: Edm.String and Edm.Guid.")
+        value = self._value((kind, word))
         if operator == "ne" or path.endswith("/$count"):
             self.advanced = True
         if operator == "eq":

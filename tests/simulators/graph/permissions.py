@@ -52,9 +52,9 @@ _PATHS: tuple[tuple[str, frozenset[str], str], ...] = (
         _DIRECTORY | {"AdministrativeUnit.Read.All", "AdministrativeUnit.ReadWrite.All"},
         "directory",
     ),
-    ("directory/deletedItems/microsoft.graph.user", _USERS, "directory"),
-    ("directory/deletedItems/microsoft.graph.group", _GROUPS, "directory"),
-    ("directory/deletedItems/microsoft.graph.(application|servicePrincipal)", _APPS, "directory"),
+    (r"directory/deletedItems/microsoft\.graph\.user(/\$count)?", _USERS, "directory"),
+    (r"directory/deletedItems/microsoft\.graph\.group(/\$count)?", _GROUPS, "directory"),
+    (r"directory/deletedItems/microsoft\.graph\.(application|servicePrincipal)(/\$count)?", _APPS, "directory"),
     ("directory/deletedItems/[^/]+", _USERS | _GROUPS | _APPS, "directory"),
     ("directoryObjects/.*", _DIRECTORY | _USERS | _GROUPS | _APPS, "directory"),
     (
