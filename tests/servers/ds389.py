@@ -58,7 +58,7 @@ objectClasses: ( 1.3.6.1.4.1.24552.500.1.1.2.0 NAME 'ldapPublicKey' SUP top AUXI
 
 
 class Ds389:
-    """ns-slapd over ``entries`` below ``dc=acme,dc=test``, with the retro changelog; a context manager.
+    """ns-slapd over ``entries`` below ``dc=acme,dc=test``, with retro changelog and password policy; a context manager.
 
     READER sees all but passwords; STRANGER has no right at all, which this server answers with success and nothing.
     """
@@ -169,6 +169,8 @@ class Ds389:
         text = text.replace(
             f"nsslapd-port: {self.port}\n", f"nsslapd-port: {self.port}\nnsslapd-listenhost: 127.0.0.1\n"
         )
+        seven_bits = text.index("cn: 7-bit check\n")  # names of people have more than ASCII
+        text = text[:seven_bits] + text[seven_bits:].replace("pluginenabled: on", "pluginenabled: off", 1)
         changelog = "nsslapd-plugininitfunc: retrocl_plugin_init\n"
         start = text.index(changelog)
         rest = text[start:].replace("nsslapd-pluginenabled: off", "nsslapd-pluginenabled: on", 1)
@@ -179,6 +181,8 @@ class Ds389:
     def _load(self) -> None:
         manager = self.manager()
         try:
+            policy = {"passwordTrackUpdateTime": "on", "passwordExp": "on", "passwordMaxAge": str(90 * 86_400)}
+            manager.modify("cn=config", {name: [("MODIFY_REPLACE", [value])] for name, value in policy.items()})
             manager.add(SUFFIX, ["domain"], {"dc": "acme", "aci": [_ACI, _LOCK_ACI]})
             for dn, password in ((READER, READER_PASSWORD), (STRANGER, STRANGER_PASSWORD)):
                 name = dn.partition(",")[0].partition("=")[2]
