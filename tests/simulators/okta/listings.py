@@ -115,6 +115,8 @@ class Listings:
         if "stats" in expand.split(","):
             limit = min(limit, 300)
             change = self._with_stats
+        if "sortBy" in query and "search" in query:
+            return self._sorted(request, self._org.rows["groups"], test, limit, principal, change=change)
         return self._by_id(request, self._org.rows["groups"], test, limit, principal, change=change)
 
     async def apps(self, request: web.Request) -> web.Response:
@@ -220,7 +222,14 @@ class Listings:
         return self._simulator.page(request, items, following)
 
     def _sorted(
-        self, request: web.Request, rows: Rows, test: Test | None, limit: int, principal: Principal
+        self,
+        request: web.Request,
+        rows: Rows,
+        test: Test | None,
+        limit: int,
+        principal: Principal,
+        *,
+        change: Callable[[Row], Row] | None = None,
     ) -> web.Response:
         """Write a page of a search in the order asked for; the cursor is a place in it."""
         query = request.query
@@ -239,6 +248,8 @@ class Listings:
         if not principal.role:
             items, more = [], False
         following = next_url(request, self._simulator.url, seal("sorted", str(start + limit))) if more else None
+        if change is not None:
+            items = [change(row) for row in items]
         return self._simulator.page(request, items, following)
 
 
