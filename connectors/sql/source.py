@@ -257,14 +257,14 @@ class SqlSource:
         key = f"[sources.{self.name}] url"
         try:
             return make()
-        except ArgumentError:
-            raise ConfigurationError(
-                f"{key} is no SQLAlchemy URL", advice="Write for example postgresql+psycopg://reader@host/database."
-            ) from None
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigurationError(
                 f"{key} names a database whose driver is not installed: {error}",
                 advice="Install the driver beside reconciler; sqlite and postgresql+psycopg are there.",
+            ) from None
+        except ArgumentError:
+            raise ConfigurationError(
+                f"{key} is no SQLAlchemy URL", advice="Write for example postgresql+psycopg://reader@host/database."
             ) from None
         except ValueError as error:
             raise ConfigurationError(f"{key}: {error}", advice="Correct the URL.") from None

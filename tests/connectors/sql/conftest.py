@@ -76,7 +76,7 @@ def database(server: Server) -> str:
 
 @pytest.fixture
 def qms(server: Server, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Qms:
-    """The PostgreSQL database, read by the owner of everything: what it refuses, it refuses because of how it is read."""
+    """The PostgreSQL database, read by its owner: what it refuses, it refuses because of how it is read."""
     monkeypatch.setenv("QMS_PASSWORD", PASSWORD)
     return Qms(f"postgresql+psycopg://postgres@127.0.0.1:{server.port}/{database}", tmp_path, "env:QMS_PASSWORD")
 
