@@ -178,6 +178,22 @@ def test_groups_with_stats_count_what_members_list() -> None:
         assert {row["status"] for row in every(client, "/api/v1/groups/rules")} == {"ACTIVE", "INACTIVE", "INVALID"}
 
 
+def test_apps_that_are_not_active_come_only_when_asked_for() -> None:
+    with serving() as (okta, client):
+        assert {row["status"] for row in every(client, "/api/v1/apps")} == {"ACTIVE"}
+        assert len(every(client, "/api/v1/apps?includeNonDeleted=true")) == len(okta.org.rows["apps"])
+        assert [row["label"] for row in every(client, '/api/v1/apps?filter=status eq "INACTIVE"')] == ["Retired"]
+
+
+def test_the_newest_group_and_user_can_be_asked_for() -> None:
+    with serving(GeneratedOrg(Sizes(users=450, groups=40)), page_size=100) as (_, client):
+        for kind, search in (("users", "status pr"), ("groups", 'type eq "OKTA_GROUP"')):
+            forwards = every(client, f"/api/v1/{kind}?search={search}&sortBy=created&sortOrder=asc")
+            newest = client.get(f"/api/v1/{kind}?search={search}&sortBy=created&sortOrder=desc&limit=1").json()
+            assert newest == forwards[-1:]
+            assert [row["created"] for row in forwards] == sorted(row["created"] for row in forwards)
+
+
 def test_lists_below_an_object_need_the_object() -> None:
     with serving() as (_, client):
         assert client.get(f"/api/v1/users/{uid('suspended')}/factors").json() == []

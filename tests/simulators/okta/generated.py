@@ -217,7 +217,7 @@ def _user(number: int) -> Row:
         status=status,
         first="User",
         last=str(number),
-        created=shapes.day(number % 1500),
+        created=shapes.day(number / 1000),
         last_login=shapes.day(1500 + number % 300) if status == "ACTIVE" else None,
         profile=profile,
     )

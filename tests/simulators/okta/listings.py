@@ -120,7 +120,7 @@ class Listings:
         return self._by_id(request, self._org.rows["groups"], test, limit, principal, change=change)
 
     async def apps(self, request: web.Request) -> web.Response:
-        """List apps; those that were deleted are never there, INACTIVE ones are."""
+        """List apps: those that are not ACTIVE only with ``includeNonDeleted`` or a filter, deleted ones never."""
         principal = self._simulator.gate.admit(request, "okta.apps.read")
         query = request.query
         test: Test | None = None
@@ -130,6 +130,8 @@ class Listings:
         elif "q" in query:
             wanted = query["q"].casefold()
             test = _starting(wanted, lambda row: [row["name"], row["label"]])
+        if "filter" not in query and query.get("includeNonDeleted", "").lower() != "true":
+            test = _both(test, _active)
         return self._by_id(request, self._org.rows["apps"], test, self._limit(request, 200, 200), principal)
 
     async def logs(self, request: web.Request) -> web.Response:
@@ -255,6 +257,10 @@ class Listings:
 
 def _present(row: Row) -> bool:
     return bool(row["status"] != "DEPROVISIONED")
+
+
+def _active(row: Row) -> bool:
+    return bool(row["status"] == "ACTIVE")
 
 
 def _starting(wanted: str, pick: Callable[[Row], list[Any]]) -> Test:
