@@ -52,6 +52,7 @@ class Salesforce:
     """A simulated org on a loopback port."""
 
     org: Org = field(default_factory=Org)
+    tls: bool = True
     faults: Injector = field(default_factory=Injector)
     apps: list[App] = field(default_factory=list)
     audience: str = "https://login.salesforce.com"
@@ -75,7 +76,7 @@ class Salesforce:
     _server: LoopbackServer | None = None
 
     def __enter__(self) -> Self:
-        self._server = LoopbackServer(self._application)
+        self._server = LoopbackServer(self._application, tls=self.tls)
         self._server.start()
         return self
 
@@ -90,10 +91,10 @@ class Salesforce:
         return self._server.url
 
     @property
-    def ca_file(self) -> str:
-        """The authority to trust."""
+    def ca_file(self) -> str | None:
+        """The authority to trust; None without TLS."""
         assert self._server is not None
-        return str(self._server.ca_file)
+        return None if self._server.ca_file is None else str(self._server.ca_file)
 
     def end_sessions(self) -> None:
         """End every session, as an administrator or the time-out does."""
@@ -266,9 +267,10 @@ class Salesforce:
         content: dict[str, Any] = {"totalSize": len(opened.ids), "done": listing.next is None, "records": listing.items}
         if listing.next is not None:
             content["nextRecordsUrl"] = listing.next
-        self.pages += 1
-        if self.after_page is not None:
-            self.after_page(self.pages)
+        if opened.query.entity in self.org.entities:
+            self.pages += 1
+            if self.after_page is not None:
+                self.after_page(self.pages)
         return web.json_response({name: value for name, value in content.items() if name not in self.omit})
 
 
