@@ -19,7 +19,10 @@ from tests.demo.names import DEPARTMENTS, OFFICES, SUPPLIERS, Office
 ESTATE = "Meridian Instruments"
 ZONE = "Europe/Amsterdam"
 FIRST_NIGHT = datetime(2026, 3, 17, 2, 15, tzinfo=UTC)
-LDAP, AWS = "corp-ldap", "aws"
+LDAP, AWS, ENTRA, OKTA = "corp-ldap", "aws", "entra", "okta"
+OKTA_GROUPS = {"GitHub users": ("Engineering", 24), "CRM users": ("Sales", 20)}
+"""Okta group -> the department whose people hold it, and how many of them."""
+ENTRA_ROLES = ("Global Administrator", "Global Reader", "User Administrator")
 HEADCOUNT = 500
 K = TypeVar("K", str, int)
 CONTRACTORS = 52
@@ -81,6 +84,42 @@ class CloudUser:
     groups: list[str] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class EntraUser:
+    """A user of the Entra tenant: a supplier's guest, or a member."""
+
+    login: str
+    person: Person | None
+    guest: bool = False
+    enabled: bool = True
+    groups: list[str] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    """Directory roles held for good."""
+    eligible: list[str] = field(default_factory=list)
+    """Directory roles that may be activated."""
+    apps: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class OktaUser:
+    """A user of the Okta org, in one of its own states."""
+
+    login: str
+    person: Person | None
+    status: str = "ACTIVE"
+    groups: list[str] = field(default_factory=list)
+    apps: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class App:
+    """An application registered in the Entra tenant; ``secret_made`` is when its client secret was made, if any."""
+
+    name: str
+    secret_made: datetime | None = None
+    enabled: bool = True
 
 
 @dataclass(slots=True)
@@ -146,6 +185,9 @@ class Company:
     cloud: dict[str, CloudUser]
     approvals: list[Approval]
     contracts: dict[str, Contract]
+    entra: dict[str, EntraUser] = field(default_factory=dict)
+    apps: dict[str, App] = field(default_factory=dict)
+    okta: dict[str, OktaUser] = field(default_factory=dict)
     exemptions: list[Exemption] = field(default_factory=list)
     special: list[Special] = field(default_factory=list)
 
@@ -236,6 +278,7 @@ def build(night: int = 1) -> Company:
     _sign_suppliers(company, chance)
     _open_accounts(company, chance)
     _open_cloud(company, chance)
+    _invite_guests(company)
     _register(company)
     return company
 
@@ -326,6 +369,12 @@ def _open_cloud(company: Company, chance: random.Random) -> None:
             company.grant_cloud(person, group)
 
 
+def _invite_guests(company: Company) -> None:
+    for person in company.staff(kind="supplier"):
+        company.entra[person.login] = EntraUser(person.login, person, guest=True, groups=["Partners"])
+        company.approve(person, ENTRA, "Partners", kind="onboarding", justification="Works here")
+
+
 def _register(company: Company) -> None:
     for uid, kind, purpose in (
         ("reconciler", "service", "Reads the directory for the nightly reconciliation"),
@@ -338,6 +387,8 @@ def _register(company: Company) -> None:
     ):
         company.accounts[uid] = Account(uid, None, numbered=False)
         company.special.append(Special(LDAP, uid, kind, purpose))
+    for name, age in (("Payroll sync", 210), ("Invoice export", 20), ("reconciler", 30)):
+        company.apps[name] = App(name, FIRST_NIGHT - timedelta(days=age))
     for name, purpose in (("ci-pipeline", "Build server"), ("backup-writer", "Writes the off-site copy")):
         key = Key(FIRST_NIGHT - timedelta(days=20), used=FIRST_NIGHT - timedelta(hours=1))
         company.cloud[name] = CloudUser(name, None, keys=[key])

@@ -12,19 +12,25 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.demo import directory
+from tests.demo import directory, saas, tenant
 from tests.demo.certificate import credential_part, made_up_certificate
 from tests.demo.cloud import Ids
 from tests.demo.company import (
     AWS,
+    ENTRA,
     FIRST_NIGHT,
     LDAP,
+    OKTA,
+    OKTA_GROUPS,
     ZONE,
     Account,
+    App,
     CloudUser,
     Company,
+    EntraUser,
     Exemption,
     Key,
+    OktaUser,
     Person,
     Special,
     build,
@@ -96,6 +102,8 @@ def broken(night: int) -> tuple[Company, list[Claim]]:
         _contracts,
         _exceptions,
         _old_keys,
+        _entra,
+        _okta,
     ):
         plant(stage)
     return company, stage.claims
@@ -287,10 +295,12 @@ def _contracts(stage: Stage) -> None:
         for person in sent["S-03"]:
             person.contract_id = renewal.contract_id
     for person in company.people:
-        if person.contract_id is not None and not company.account_of(person).locked:
+        if person.contract_id is not None:
             contract = company.contracts[person.contract_id]
             over = contract.status == "terminated" or stage.is_over(contract.ends_on, ZONE)
-            stage.claim("IG-SUP-001", _account(person.login), when=over)
+            stage.claim("IG-SUP-001", _account(person.login), when=over and not company.account_of(person).locked)
+            # The guest in the cloud outlives the contract, and two of them the account in the directory.
+            stage.claim("IG-SUP-001", _guest(person.login), when=over)
 
 
 def _exceptions(stage: Stage) -> None:
@@ -339,6 +349,104 @@ def _old_keys(stage: Stage) -> None:
             user.keys.append(Key(FIRST_NIGHT - timedelta(hours=5)))
         old = made < company.as_of - timedelta(days=90)
         stage.claim("IG-CRD-001", _key(name), when=old and user.keys[0].active)
+
+
+def _entra(stage: Stage) -> None:
+    """Entra: a leaver, roles without approval or past it, a guest of nobody, secrets of applications."""
+    company = stage.company
+    left, given, ended = (stage.pick(department="IT") for _ in range(3))
+    over = stage.leave(left, -8)
+    company.account_of(left).locked = True  # disabled in the directory, and forgotten in the cloud until night 3
+    company.entra[left.login] = EntraUser(left.login, left, enabled=stage.night < 3)
+    stage.claim("IG-LVR-001", _guest(left.login), when=over and stage.night < 3)
+    for person in company.staff("IT"):
+        if person.status is None:
+            company.entra[person.login] = EntraUser(person.login, person, groups=["IT staff"])
+    for person, role in zip(
+        company.staff("IT")[:3], ("Global Administrator", "Global Reader", "User Administrator"), strict=True
+    ):
+        company.entra[person.login].eligible.append(role)
+        company.approve(person, ENTRA, role)
+    for person in company.staff("IT")[3:6]:
+        company.entra[person.login].apps.append("Payroll sync")
+        company.approve(person, ENTRA, "Payroll sync")
+    company.entra[given.login].roles.append("Global Reader")
+    stage.claim("IG-APR-001", _directory_role(given.login, "Global Reader", "direct"))
+    company.entra[ended.login].eligible.append("User Administrator")
+    company.approve(ended, ENTRA, "User Administrator", valid_until=FIRST_NIGHT - timedelta(days=5))
+    stage.claim("IG-APR-002", _directory_role(ended.login, "User Administrator", "eligible"))
+    company.entra["ghost"] = EntraUser("ghost", None, guest=True)
+    stage.claim("IG-ORP-001", _guest("ghost"))
+    company.apps["Old reporting"] = App("Old reporting", company.days(-30), enabled=False)
+    stage.claim("IG-LVR-002", _secret("Old reporting"))
+    stage.claim("IG-CRD-001", _secret("Payroll sync"))
+    for name in company.apps:
+        company.special.append(Special(ENTRA, tenant.service_id(name), "service", f"Application {name}"))
+
+
+def _okta(stage: Stage) -> None:
+    """Okta: everybody is there and leavers are deactivated, but for what was forgotten or never approved."""
+    company = stage.company
+    forgotten, given, ended = stage.pick(), stage.pick(department="Sales"), stage.pick(department="Engineering")
+    over = stage.leave(forgotten, -11)
+    company.account_of(forgotten).locked = True
+    for person in company.people:
+        if person.kind != "supplier":
+            last, zone = person.ends_on, person.office.zone
+            gone = person.status is not None or (last is not None and stage.is_over(last, zone))
+            status = "DEPROVISIONED" if gone and person is not forgotten else "ACTIVE"
+            company.okta[person.login] = OktaUser(person.login, person, status)
+    stage.claim("IG-LVR-001", _okta_user(forgotten.login), when=over)
+    for group, (department, size) in OKTA_GROUPS.items():
+        staff = [person for person in company.staff(department) if person not in (given, ended) and not person.status]
+        for person in staff[:size]:
+            company.okta[person.login].groups.append(group)
+            company.approve(person, OKTA, group)
+    for person in company.staff("Finance")[:5]:
+        company.okta[person.login].apps.append("Expenses")
+        company.approve(person, OKTA, "Expenses")
+    company.okta[given.login].groups.append("GitHub users")
+    stage.claim("IG-APR-001", _okta_member(given.login, "GitHub users"))
+    company.okta[ended.login].groups.append("CRM users")
+    company.approve(ended, OKTA, "CRM users", valid_until=FIRST_NIGHT - timedelta(days=21))
+    stage.claim("IG-APR-002", _okta_member(ended.login, "CRM users"))
+    company.okta["demo.screen"] = OktaUser("demo.screen", None)
+    stage.claim("IG-ORP-001", _okta_user("demo.screen"))
+    company.okta[saas.READER] = OktaUser(saas.READER, None)
+    company.special.append(Special(OKTA, saas.user_id(saas.READER), "service", "Reads Okta for the reconciliation"))
+    company.special.append(Special(OKTA, saas.service_id(), "service", "Sends the payroll"))
+
+
+def _okta_user(login: str) -> Subject:
+    return lambda _ids: {"source": OKTA, "account_id": saas.user_id(login)}
+
+
+def _okta_member(login: str, group: str) -> Subject:
+    return lambda _ids: {
+        "source": OKTA,
+        "principal_kind": "account",
+        "principal_id": saas.user_id(login),
+        "entitlement_id": saas.group_id(group),
+        "assignment": "direct",
+    }
+
+
+def _guest(login: str) -> Subject:
+    return lambda _ids: {"source": ENTRA, "account_id": tenant.user_id(login)}
+
+
+def _directory_role(login: str, role: str, assignment: str) -> Subject:
+    return lambda _ids: {
+        "source": ENTRA,
+        "principal_kind": "account",
+        "principal_id": tenant.user_id(login),
+        "entitlement_id": tenant.role_id(role),
+        "assignment": assignment,
+    }
+
+
+def _secret(app: str) -> Subject:
+    return lambda _ids: {"source": ENTRA, "credential_id": tenant.secret_id(app)}
 
 
 def _cloud_people(stage: Stage) -> list[Person]:

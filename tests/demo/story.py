@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any, TextIO
 from unittest.mock import patch
 
-from tests.demo import cloud, directory, governance, planted
+from tests.demo import cloud, directory, governance, planted, saas, tenant
 from tests.demo.company import ESTATE, LDAP, ZONE, Company
 from tests.servers.moto_server import KEYS, serve
+from tests.simulators.graph.server import CLIENT_ID, SECRET, GraphSimulator
 from tests.simulators.ldap_server import Faults, LdapServer
+from tests.simulators.okta.auth import Principal
+from tests.simulators.okta.server import TOKEN, OktaSimulator
 
 NIGHTS = 14
 """Nights that the story has; after them it starts anew."""
@@ -26,6 +29,8 @@ NIGHTS = 14
 _MARK = "night.json"
 _START: dict[str, Any] = {"night": 0, "open": []}
 _LDAP_PASSWORD = "MERIDIAN_LDAP_PASSWORD"
+_ENTRA_SECRET = "MERIDIAN_ENTRA_SECRET"
+_OKTA_TOKEN = "MERIDIAN_OKTA_TOKEN"
 _CONFIG = """\
 # Written by `make demo`. The servers of this company run only while the demonstration does.
 [estate]
@@ -47,6 +52,24 @@ canaries = ["{canary}"]
 [sources.aws]
 connector = "aws"
 endpoint_url = "{aws}"
+
+[sources.okta]
+connector = "okta"
+org_url = "{okta}"
+api_token = "env:{okta_variable}"
+ca_file = "{okta_ca}"
+tables = ["accounts", "entitlements", "grants", "credentials"]
+
+[sources.entra]
+connector = "entra"
+tenant_id = "{tenant}"
+client_id = "{client}"
+client_secret = "env:{client_variable}"
+authority_url = "{graph}"
+endpoint_url = "{graph}"
+ca_file = "{graph_ca}"
+tables = ["accounts", "entitlements", "grants", "credentials"]
+may_be_empty = ["grants/eligible for groups"] # nobody here is: a person's word for it
 
 [sources.qms]
 connector = "files"
@@ -102,11 +125,13 @@ def next_night(folder: Path, *, reset: bool = False, blind: bool = False) -> Nig
             profile="ad",
             faults=Faults(hidden=[directory.SERVICES] if blind else []),
         ) as ldap,
+        GraphSimulator(tenant.build(company)) as graph,
+        OktaSimulator(saas.build(company), tokens={TOKEN: Principal(user_id=saas.user_id(saas.READER))}) as okta,
     ):
         ids = cloud.seed(aws, company)
         expected = planted.subjects(claims, ids)
         governance.write(company, ids, folder / "qms")
-        (folder / "reconciler.toml").write_text(_config(ldap.url, aws.url), encoding="utf-8")
+        (folder / "reconciler.toml").write_text(_config(ldap.url, aws.url, graph, okta), encoding="utf-8")
         (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
         ran = _product(folder, "run", "--as-of", company.as_of.isoformat(), "--json")
     said = json.loads(ran.stdout) if ran.returncode in {0, 1, 3} and ran.stdout else {}
@@ -136,8 +161,8 @@ def tell(night: Night, out: TextIO) -> int:
     company, said = night.company, night.said
     print(f"Night {night.number}: {company.as_of:%Y-%m-%d %H:%M} UTC, {ESTATE}", file=out)
     print(
-        f"  {len(company.people)} people, {len(company.accounts)} directory accounts, {len(company.cloud)} cloud users,"
-        f" {len(company.approvals)} approvals",
+        f"  {len(company.people)} people, {len(company.accounts)} directory accounts, {len(company.okta)} in Okta,"
+        f" {len(company.entra)} in Entra, {len(company.cloud)} in AWS, {len(company.approvals)} approvals",
         file=out,
     )
     if not said:
@@ -194,7 +219,7 @@ def _keys(findings: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(f"{f['rule_id']} {f['verdict']} {json.dumps(f['subject'], sort_keys=True)}" for f in findings)
 
 
-def _config(ldap: str, aws: str) -> str:
+def _config(ldap: str, aws: str, graph: GraphSimulator, okta: OktaSimulator) -> str:
     return _CONFIG.format(
         name=ESTATE,
         zone=ZONE,
@@ -204,6 +229,14 @@ def _config(ldap: str, aws: str) -> str:
         base=directory.DOMAIN,
         canary=directory.CANARY,
         variable=_LDAP_PASSWORD,
+        tenant=graph.tenant.tenant_id,
+        client=CLIENT_ID,
+        client_variable=_ENTRA_SECRET,
+        graph=graph.url,
+        graph_ca=graph.ca_file,
+        okta=okta.url,
+        okta_ca=okta.ca_file,
+        okta_variable=_OKTA_TOKEN,
     )
 
 
@@ -219,7 +252,13 @@ def _apart() -> Iterator[None]:
 
 def _product(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the real command, as an operator would."""
-    secrets = {_LDAP_PASSWORD: directory.PASSWORD, "AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
+    secrets = {
+        _LDAP_PASSWORD: directory.PASSWORD,
+        _ENTRA_SECRET: SECRET,
+        _OKTA_TOKEN: TOKEN,
+        "AWS_ACCESS_KEY_ID": KEYS[0],
+        "AWS_SECRET_ACCESS_KEY": KEYS[1],
+    }
     return subprocess.run(
         [sys.executable, "-m", "reconciler", *arguments, "--config", str(folder / "reconciler.toml")],
         env=os.environ | secrets,
