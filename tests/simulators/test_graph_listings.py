@@ -247,6 +247,19 @@ def test_manager_is_expanded_where_there_is_one(client: RawClient) -> None:
     assert "manager" not in rows[ANNA]
 
 
+def test_nothing_is_expanded_by_advanced_queries(client: RawClient) -> None:
+    assert client.get("users?$expand=manager&$count=true").status_code == 200
+    for query in ("$expand=manager&$count=true", "$expand=manager"):
+        assert client.error(f"users?{query}", EVENTUAL) == (400, "Request_UnsupportedQuery")
+
+
+def test_what_can_be_sorted_differs_by_type(client: RawClient) -> None:
+    assert client.get("users?$orderby=userPrincipalName desc").status_code == 200
+    assert client.get("groups?$orderby=displayName").status_code == 200
+    assert client.error("applications?$orderby=displayName") == (400, "Request_UnsupportedQuery")
+    assert client.get("applications?$orderby=displayName&$count=true", EVENTUAL).status_code == 200
+
+
 def test_unknown_expansions_and_skip_are_refused(client: RawClient) -> None:
     assert client.error("users?$expand=shoes")[0] == 400
     assert client.error("users?$skip=10")[0] == 400

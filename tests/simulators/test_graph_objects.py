@@ -90,6 +90,12 @@ def test_memberships_of_a_user_reach_up(client: RawClient) -> None:
     assert set(found.values()) == {"#microsoft.graph.group", "#microsoft.graph.directoryRole"}
 
 
+def test_a_cast_of_transitive_links_is_an_advanced_query(client: RawClient) -> None:
+    path = f"users/{EVA}/transitiveMemberOf/microsoft.graph.group?$select=id"
+    assert client.error(path) == (400, "Request_UnsupportedQuery")
+    assert len(client.value(f"{path}&$count=true", EVENTUAL)) == 3
+
+
 def test_owners(client: RawClient) -> None:
     assert client.ids(f"groups/{FINANCE}/owners?$select=id") == [ANNA]
     assert client.ids(f"applications/{make.guid('application', 1)}/owners?$select=id") == [ANNA]

@@ -17,7 +17,8 @@ from tests.simulators.graph.tenant import P1, Directory, Rows
 from tests.simulators.graph.vocabulary import NOT_IN_LISTS, default_view, properties
 from tests.simulators.http_injection import Listing
 
-DIRECTORY_ORDER = {"displayName", "userPrincipalName"}
+_SORTED_BY_DEFAULT = {"user": {"displayName", "userPrincipalName"}, "group": {"displayName"}}
+"""What $orderby takes without the advanced query engine (concepts/aad-advanced-queries)."""
 _SCAN = 1_000
 
 
@@ -159,11 +160,16 @@ class Lister:
             (sieve is not None and sieve.advanced)
             or asked.search is not None
             or (asked.order is not None and asked.filter is not None)
-            or (asked.order is not None and asked.order.split(" ")[0] not in DIRECTORY_ORDER)
+            or (asked.order is not None and asked.order.split(" ")[0] not in _SORTED_BY_DEFAULT.get(kind.type, set()))
         )
         if advanced and kind.countable and not (call.eventual and (asked.count or asked.search is not None)):
             bad(
                 "Unsupported Query. This query needs the header ConsistencyLevel: eventual and $count=true.",
+                "Request_UnsupportedQuery",
+            )
+        if asked.expand and call.eventual and kind.countable:
+            bad(
+                "$expand is not supported with advanced queries: leave out $expand, or the header ConsistencyLevel.",
                 "Request_UnsupportedQuery",
             )
         if asked.search is not None:

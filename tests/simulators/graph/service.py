@@ -173,6 +173,11 @@ class Service:
         else:
             ids = self.tenant.linked(link, row["id"])
         kind = MIXED if cast_to is None else Kind(cast_to)
+        if cast_to and link.startswith("transitive") and not (call.eventual and (counted or options(call.query).count)):
+            bad(
+                "A cast of transitive links needs the header ConsistencyLevel: eventual and $count=true.",
+                "Request_UnsupportedQuery",
+            )
         hidden = link.lower().endswith("members") and collection == "groups" and call.version == "v1.0"
         rows = _Linked(self.tenant, ids, cast_to, hidden=hidden and not self.service_principal_members)
         if counted:
