@@ -282,12 +282,13 @@ def reports(profile: Profile | None, settings: Settings) -> Mapping[str, frozens
         groups.add("privileged")
     credentials = {"source", "credential_id", "account_id", "kind", "status", "created_at", "expires_at", "rotated_at"}
     grants = {"source", "principal_kind", "principal_id", "entitlement_id", "assignment"}
-    return {
-        "accounts": frozenset(accounts),
-        "entitlements": frozenset(groups),
-        "grants": frozenset(grants),
-        "credentials": frozenset(credentials),
-    }
+    tables = {"accounts": accounts, "entitlements": groups, "grants": grants, "credentials": credentials}
+    if settings.accesslog_base:
+        tables["events"] = {
+            "source", "event_id", "occurred_at", "actor_id", "actor_kind", "action", "raw_action", "target_id",
+            "target_kind", "entitlement_id", "outcome", "raw_digest",
+        }  # fmt: skip
+    return {table: frozenset(columns) for table, columns in tables.items()}
 
 
 def _kind(entry: Entry, profile: Profile) -> AccountKind | None:

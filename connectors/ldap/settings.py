@@ -31,6 +31,9 @@ _SECRET = frozenset(
 )
 
 
+NO_ACCESSLOG = "accesslog_base is for OpenLDAP and 389: Active Directory keeps its events outside LDAP; leave it out"
+
+
 def _dn(text: str) -> str:
     if not text or "=" not in text.partition(",")[0]:
         message = f"{text!r} is no distinguished name; write for example dc=example,dc=org"
@@ -104,6 +107,13 @@ class Settings(SourceSettings):
             description="Subtrees knowingly not read: members and referrals that lie there are no gap.",
         ),
     ]
+    accesslog_base: Annotated[
+        Dn | None,
+        Field(
+            description="Change log to read events from: cn=accesslog (OpenLDAP) or cn=changelog (389); left out: none."
+        ),
+    ] = None
+    events_days: Annotated[float, Field(gt=0, le=3660, description="Days of events to read, up to now.")] = 30.0
 
     @property
     def bases(self) -> tuple[str, ...]:
@@ -178,6 +188,11 @@ class Settings(SourceSettings):
                 f"the password would travel unencrypted to {self.host}; use ldaps://, start_tls = true, "
                 "or allow_plaintext = true if the network itself is trusted"
             )
+            raise ValueError(message)
+        if self.accesslog_base and self.profile == "ad":
+            raise ValueError(NO_ACCESSLOG)
+        if "events_days" in self.model_fields_set and not self.accesslog_base:
+            message = "events_days does nothing without accesslog_base"
             raise ValueError(message)
         _check_bases("base_dn", self.bases)
         _check_bases("group_base_dn", self.group_bases)

@@ -11,18 +11,20 @@ from pathlib import Path
 from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.records import Record
+from reconciler.sdk.window import lookback
 
 from .ber import PAGED_RESULTS
 from .client import Client, Missing, Search, tls_context
 from .connector import Mapper, reports
 from .dn import normalise
+from .events import EventChain
 from .find import Finder
 from .grants import GrantChain
 from .live import Rereader, unevaluated
 from .principals import Index, Resolver, build
 from .profiles import ACTIVE_DIRECTORY, PROFILES, Profile, detect, server_time
 from .referrals import referral_gaps
-from .settings import Settings
+from .settings import NO_ACCESSLOG, Settings
 from .sight import unseen
 from .values import Entry
 
@@ -61,7 +63,7 @@ class _Chain:
 class LdapSource:
     """Reads one directory; see ``reconciler.sdk.connector.Source`` for the contract."""
 
-    version = "1"
+    version = "2"
 
     def __init__(self, name: str, settings: Settings, base: Path) -> None:
         self.name = name
@@ -84,6 +86,8 @@ class LdapSource:
     async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
         """Name one partition a base DN: of groups for entitlements and grants, of accounts for the rest."""
         del parents
+        if table == "events" and self._settings.accesslog_base:
+            return [Partition(self._settings.accesslog_base)]
         return [Partition(base) for base in self._bases(table)] if table in TABLES else []
 
     async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:
@@ -137,14 +141,16 @@ class LdapSource:
         try:
             root = client.root()
             profile = self._profile or detect(root)
-            self._refuse_catalog(profile)
+            self._refuse_unfit(profile)
             self._profile, self.reports = profile, reports(profile, self._settings)
             return client, Mapper(self.name, profile, self._settings, server_time(root))
         except BaseException:
             client.close()
             raise
 
-    def _refuse_catalog(self, profile: Profile) -> None:
+    def _refuse_unfit(self, profile: Profile) -> None:
+        if profile is ACTIVE_DIRECTORY and self._settings.accesslog_base:
+            raise ConfigurationError(f"[sources.{self.name}] {NO_ACCESSLOG}")
         if profile is ACTIVE_DIRECTORY and self._settings.port in _GLOBAL_CATALOG:
             raise ConfigurationError(
                 f"{self.endpoint} is a global catalog: it leaves out members of groups and attributes of accounts",
@@ -154,9 +160,12 @@ class LdapSource:
     def _open(self, table: str, base: str) -> _Chain:
         client, mapper = self._connect()
         try:
-            pages = (
-                self._grants(client, mapper, base) if table == "grants" else self._entries(client, mapper, table, base)
-            )
+            if table == "grants":
+                pages = self._grants(client, mapper, base)
+            elif table == "events":
+                pages = self._events(client, mapper.profile)
+            else:
+                pages = self._entries(client, mapper, table, base)
         except BaseException:
             client.close()
             raise
@@ -221,6 +230,14 @@ class LdapSource:
                 canaries=frozenset(self._canaries[key] for key in batch.met),
             )
 
+    def _events(self, client: Client, profile: Profile) -> Iterator[Page]:
+        """Yield the pages of events; who is who is read first."""
+        since, _ = lookback(self._settings.events_days)
+        index = self._principals(client, profile, "events")
+        chain = EventChain(client, self.name, self._settings, profile, index, since)
+        for given, (rows, gaps, total, last) in enumerate(chain.pages(), start=1):
+            yield Page(rows=rows, next=None if last else str(given), gaps=gaps, total=total)
+
     def _principals(self, client: Client, profile: Profile, base: str) -> Index:
         """Return the index; a base DN that is read again gets a fresh one."""
         with self._index_lock:
@@ -247,6 +264,8 @@ class LdapSource:
                 return gaps
             for base in dict.fromkeys((*self._settings.bases, *self._settings.group_bases)):
                 gaps += self._check_base(client, mapper, base)
+            if self._settings.accesslog_base:
+                gaps += self._check_log(client, self._settings.accesslog_base)
             for dn in self._settings.canaries:
                 found = client.entry(dn, ("1.1",))
                 if isinstance(found, Missing):
@@ -260,6 +279,11 @@ class LdapSource:
         if controls and PAGED_RESULTS not in controls:
             for table in TABLES:
                 yield Gap(table, "", "the server does not offer paged results: no read of it can be told to be whole")
+
+    def _check_log(self, client: Client, base: str) -> Iterator[Gap]:
+        found = client.entry(base, ("1.1",))
+        if isinstance(found, Missing):
+            yield Gap("events", base, f"this accesslog_base {found.reason}", f"read and search access to {base}")
 
     def _check_base(self, client: Client, mapper: Mapper, base: str) -> Iterator[Gap]:
         tables = [table for table in TABLES if base in self._bases(table)]

@@ -38,12 +38,14 @@ include /etc/ldap/schema/dyngroup.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload ppolicy
+moduleload accesslog
 pidfile {folder}/slapd.pid
 argsfile {folder}/slapd.args
 TLSCACertificateFile {tls}/ca.pem
 TLSCertificateFile {tls}/server.pem
 TLSCertificateKeyFile {tls}/server.key
 sizelimit 500
+{log}
 database mdb
 suffix "{suffix}"
 rootdn "cn=admin,{suffix}"
@@ -60,6 +62,25 @@ access to dn.subtree="ou=secret,{suffix}" by dn.exact="{veiled}" none by dn.exac
 access to * by dn.exact="{reader}" read by dn.exact="{veiled}" read by dn.exact="{limited}" read
   by anonymous auth by * none
 overlay ppolicy
+{overlay}
+"""
+ACCESSLOG = "cn=accesslog"
+_LOG = """\
+database mdb
+suffix "cn=accesslog"
+rootdn "cn=accesslog"
+directory {folder}/log
+maxsize 268435456
+index reqStart eq
+limits dn.exact="{reader}" size=unlimited size.prtotal=unlimited time=unlimited
+access to * by dn.exact="{reader}" read by * none
+"""
+_OVERLAY = """\
+overlay accesslog
+logdb cn=accesslog
+logops writes session
+logold (objectClass=*)
+logpurge 30+00:00 1+00:00
 """
 
 
@@ -68,7 +89,8 @@ class Slapd:
 
     The suffix entry and three readers are added: READER sees all, LIMITED stops at 100 entries, VEILED
     does not see ``ou=secret``. ``access`` are further access lines of slapd.conf, applied before the rule for
-    everything; ``passwords`` is the one for passwords. ``kill`` and ``start`` again keep ports and data.
+    everything; ``passwords`` is the one for passwords; with ``logged`` there is an access log below
+    ``cn=accesslog``. ``kill`` and ``start`` again keep ports and data.
     """
 
     def __init__(
@@ -78,6 +100,7 @@ class Slapd:
         *,
         access: str = "",
         passwords: str = "access to attrs=userPassword by anonymous auth by * none",
+        logged: bool = False,
     ) -> None:
         self.folder = folder
         self.port, self.tls_port = _free_port(), _free_port()
@@ -88,8 +111,9 @@ class Slapd:
             message = "slapd is missing: apt-get install slapd"
             raise RuntimeError(message)
         (folder / "data").mkdir(parents=True)
+        (folder / "log").mkdir()
         self.authority.write(folder / "tls", names=["localhost"], addresses=["127.0.0.1"])
-        self._write_config(access, passwords)
+        self._write_config(access, passwords, logged=logged)
         self._load({**_own_entries(), **entries})
 
     def __enter__(self) -> Self:
@@ -174,7 +198,7 @@ class Slapd:
         message = f"slapd does not listen on {port}"
         raise RuntimeError(message)
 
-    def _write_config(self, access: str, passwords: str) -> None:
+    def _write_config(self, access: str, passwords: str, *, logged: bool) -> None:
         config = _CONFIG.format(
             schema=_SCHEMA,
             folder=self.folder,
@@ -185,6 +209,8 @@ class Slapd:
             veiled=VEILED,
             access=access,
             passwords=passwords,
+            log=_LOG.format(folder=self.folder, reader=READER) if logged else "",
+            overlay=_OVERLAY if logged else "",
         )
         (self.folder / "slapd.conf").write_text(config)
 
@@ -192,7 +218,7 @@ class Slapd:
         ldif = self.folder / "seed.ldif"
         ldif.write_text("".join(_ldif(dn, attributes) for dn, attributes in entries.items()))
         done = subprocess.run(
-            ["/usr/sbin/slapadd", "-q", "-f", str(self.folder / "slapd.conf"), "-l", str(ldif)],
+            ["/usr/sbin/slapadd", "-q", "-b", SUFFIX, "-f", str(self.folder / "slapd.conf"), "-l", str(ldif)],
             capture_output=True,
             check=False,
         )
