@@ -8,8 +8,8 @@ import fnmatch
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from reconciler.sdk.errors import Misbehaved, Refused
 from reconciler.sdk.records import Account, AccountKind, Credential, CredentialStatus, Entitlement
 
 from .dn import first_value, normalise
+from .policy import Policy
 from .profiles import ACTIVE_DIRECTORY, Profile
 from .settings import Settings, TextColumn
 from .status import COMPUTED, PASSWORD_EXPIRED, TRUST, State
@@ -59,6 +60,8 @@ class Mapper:
     server_time: datetime | None = None
     locks_unseen: bool = False
     """Whether locks are hidden from this reader: an account without one may be locked."""
+    policies: Callable[[str], Policy] | None = None
+    """Finds a password policy by its DN."""
     gaps: list[Gap] = field(default_factory=list)
 
     def take_gaps(self) -> list[Gap]:
@@ -129,7 +132,7 @@ class Mapper:
             kind="password",
             status=self._attempt("credentials", entry, self._password_status, entry),
             rotated_at=self._first_time("credentials", entry, self.profile.password_changed),
-            expires_at=self._first_time("credentials", entry, [self.profile.password_expires]),
+            expires_at=self._password_ends(entry),
         )
         seen = set()
         for credential in (*self._ssh_keys(account, entry), *self._certificates(account, entry)):
@@ -143,7 +146,15 @@ class Mapper:
         texts = [name for column in mine.texts for name in self.names(column)]
         times = [mine.created, *(name for name, _ in mine.last_sign_in), *mine.password_changed]
         return _unique(
-            [mine.id_attribute, "objectClass", *texts, *times, *mine.state_attributes, *self.settings.attributes]
+            [
+                mine.id_attribute,
+                "objectClass",
+                *texts,
+                *times,
+                *mine.state_attributes,
+                mine.policy,
+                *self.settings.attributes,
+            ]
         )
 
     def entitlement_attributes(self) -> tuple[str, ...]:
@@ -157,7 +168,7 @@ class Mapper:
         """Name the attributes to ask for to fill ``credentials``."""
         mine = self.profile
         extra = [COMPUTED] if mine is ACTIVE_DIRECTORY else []
-        times = [name for name in (*mine.password_changed, mine.password_expires) if name]
+        times = [name for name in (*mine.password_changed, mine.password_expires, mine.policy) if name]
         return _unique([mine.id_attribute, *times, *extra, "sshPublicKey", *CERTIFICATES])
 
     def names(self, column: TextColumn) -> tuple[str, ...]:
@@ -183,7 +194,26 @@ class Mapper:
         state = self.profile.state(entry, self.server_time)
         if self.locks_unseen and state.status == "enabled":
             return State(None, None, None, state.expires_at)
+        if state.status == "locked" and state.can_sign_in is None:
+            policy = self._policy(entry)
+            if policy is not None and policy.lockout == timedelta(0):
+                return replace(state, can_sign_in=False)
         return state
+
+    def _policy(self, entry: Entry) -> Policy | None:
+        """Return the account's password policy, its own before the default; None where no policy is known."""
+        mine = self.profile.policy
+        name = (entry.text(mine) or self.settings.password_policy) if mine else None
+        return self.policies(name) if name and self.policies else None
+
+    def _password_ends(self, entry: Entry) -> datetime | None:
+        """Return when the password expires: by the server, or by age and policy; None is never, or unknown."""
+        told = self._first_time("credentials", entry, [self.profile.password_expires])
+        if told is not None:
+            return told
+        policy = self._policy(entry)
+        changed = self._first_time("credentials", entry, self.profile.password_changed) if policy else None
+        return changed + policy.max_age if policy and policy.max_age and changed else None
 
     def _last_sign_in(self, entry: Entry) -> tuple[datetime | None, str | None]:
         found = [

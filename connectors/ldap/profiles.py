@@ -34,6 +34,8 @@ class Profile:
     group_number: str
     """The group's attribute that carries this number."""
     owner: tuple[str, ...]
+    policy: str = ""
+    """The account's attribute that names its password policy by DN."""
     locks: tuple[str, ...] = ()
     """Attributes whose absence says that an account is not locked."""
     member_logins: tuple[str, ...] = ("uid",)
@@ -76,6 +78,7 @@ OPENLDAP = Profile(
     state=status.openldap,
     state_attributes=("pwdAccountLockedTime", "pwdEndTime", "shadowExpire"),
     locks=("pwdAccountLockedTime",),
+    policy="pwdPolicySubentry",
     primary="gidNumber",
     group_number="gidNumber",
     owner=("owner",),

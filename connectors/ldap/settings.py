@@ -107,6 +107,10 @@ class Settings(SourceSettings):
             description="Subtrees knowingly not read: members and referrals that lie there are no gap.",
         ),
     ]
+    password_policy: Annotated[
+        Dn | None,
+        Field(description="OpenLDAP: DN of the default password policy (ppolicy_default); left out: none is known."),
+    ] = None
     accesslog_base: Annotated[
         Dn | None,
         Field(

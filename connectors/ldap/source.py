@@ -21,6 +21,7 @@ from .events import EventChain
 from .find import Finder
 from .grants import GrantChain
 from .live import Rereader, unevaluated
+from .policy import Policies
 from .principals import Index, Resolver, build
 from .profiles import ACTIVE_DIRECTORY, PROFILES, Profile, detect, server_time
 from .referrals import referral_gaps
@@ -143,7 +144,7 @@ class LdapSource:
             profile = self._profile or detect(root)
             self._refuse_unfit(profile)
             self._profile, self.reports = profile, reports(profile, self._settings)
-            return client, Mapper(self.name, profile, self._settings, server_time(root))
+            return client, Mapper(self.name, profile, self._settings, server_time(root), policies=Policies(client))
         except BaseException:
             client.close()
             raise
