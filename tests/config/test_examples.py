@@ -1,0 +1,37 @@
+"""Every connector has an example, and every example is a section that the product takes as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reconciler import connectors
+from reconciler.run import check_tables, open_sources
+from reconciler.settings import load
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.toml"))
+_ESTATE = '[estate]\nname = "acme"\ntime_zone = "Europe/Amsterdam"\n\n'
+
+
+def test_each_bundled_connector_has_its_example() -> None:
+    bundled = {folder.parent.name for folder in (ROOT / "connectors").glob("*/__init__.py")}
+    assert {path.stem for path in EXAMPLES} == bundled == set(connectors.names())
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_taken_as_it_stands(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in re.findall(r"env:(\w+)", path.read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, "planted")
+    config = tmp_path / "reconciler.toml"
+    config.write_text(_ESTATE + path.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "qms").mkdir()
+    (tmp_path / "qms" / "people.csv").write_text("person_id\nP1\n", encoding="utf-8")
+    settings = load(config)
+    (section,) = settings.sources.values()
+    assert section.connector == path.stem
+    (pull,) = open_sources(settings)
+    check_tables([pull])
+    assert pull.source.endpoint
