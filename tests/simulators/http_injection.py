@@ -101,6 +101,8 @@ class Fault:
     ``path`` is a regular expression searched in path and query; empty matches every request, and ``at`` then
     counts all of them. ``times`` counts matching requests from ``at`` on; None is for ever. ``field`` names the
     field that item kinds change (dots lead inside); empty changes another field of each item of the page.
+    A fault that ``waits``, and finds nothing to change at its request (a page without a next link, no page at all),
+    stays for the next request that it can change.
     """
 
     kind: FaultKind
@@ -108,6 +110,7 @@ class Fault:
     path: str = ""
     times: int | None = 1
     field: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,15 @@ class Refusal(Protocol):
 class _Armed:
     fault: Fault
     seen: int = 0
+    struck: int = 0
+    """How often it changed an answer, or may be about to."""
+
+    def meets(self) -> bool:
+        """Say whether the fault meets the request that was just counted."""
+        fault = self.fault
+        if self.seen < fault.at:
+            return False
+        return fault.times is None or (self.struck if fault.waits else self.seen - fault.at) < fault.times
 
 
 @dataclass
@@ -150,9 +162,18 @@ class Injector:
     _last: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, kind: FaultKind, *, at: int = 1, path: str = "", times: int | None = 1, field: str = "") -> Fault:
+    def add(
+        self,
+        kind: FaultKind,
+        *,
+        at: int = 1,
+        path: str = "",
+        times: int | None = 1,
+        field: str = "",
+        waits: bool = False,
+    ) -> Fault:
         """Inject a fault from now on; ``at`` counts the requests after this call."""
-        fault = Fault(kind, at, path, times, field)
+        fault = Fault(kind, at, path, times, field, waits)
         with self._lock:
             self._armed.append(_Armed(fault))
         return fault
@@ -166,17 +187,21 @@ class Injector:
 
     def take(self, target: str) -> Fault | None:
         """Count a request and return the fault it meets: the one added first, where several fit."""
+        meeting = self.meet(target)
+        return None if meeting is None else meeting.fault
+
+    def meet(self, target: str) -> _Meeting | None:
+        """Count a request as ``take`` does, and return what keeps track of its fault."""
         with self._lock:
             self.number += 1
             met = None
             for armed in self._armed:
-                fault = armed.fault
-                if not re.search(fault.path, target):
+                if not re.search(armed.fault.path, target):
                     continue
                 armed.seen += 1
-                end = None if fault.times is None else fault.at + fault.times
-                if met is None and armed.seen >= fault.at and (end is None or armed.seen < end):
-                    met = fault
+                if met is None and armed.meets():
+                    armed.struck += 1
+                    met = _Meeting(self, armed, self.number)
             return met
 
     def middleware(self, refusal: Refusal) -> Middleware:
@@ -184,22 +209,33 @@ class Injector:
 
         @web.middleware
         async def inject(request: web.Request, handler: _Handler) -> web.StreamResponse:
-            fault = self.take(str(request.rel_url))
-            if fault is None:
+            meeting = self.meet(str(request.rel_url))
+            if meeting is None:
                 return await handler(request)
-            request[_ON] = _Meeting(self, fault, self.number)
-            return await _spoil(request, handler, refusal)
+            request[_ON] = meeting
+            try:
+                return await _spoil(request, handler, refusal)
+            finally:
+                self.settle(meeting)
 
         return inject
 
     def note(self, meeting: _Meeting, request: web.Request) -> None:
         """Record that a fault changed an answer."""
         with self._lock:
+            meeting.changed = True
             self.fired.append(Fired(meeting.fault, meeting.number, str(request.rel_url)))
 
-    def remember(self, request: web.Request, item: Any) -> Any:
-        """Keep the last item of a path's latest page, and return the one kept before."""
+    def settle(self, meeting: _Meeting) -> None:
+        """Give back the turn of a fault that changed nothing."""
         with self._lock:
+            meeting.armed.struck -= not meeting.changed
+
+    def remember(self, request: web.Request, item: Any) -> Any:
+        """Keep the last item of a path's latest page while a fault needs it, and return the one kept before."""
+        with self._lock:
+            if not any(armed.fault.kind is FaultKind.OVERLAPPING_PAGE for armed in self._armed):
+                return None
             before = self._last.get(request.path)
             self._last[request.path] = item
             return before
@@ -208,11 +244,18 @@ class Injector:
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Meeting:
+    """A request that meets a fault."""
+
     injector: Injector
-    fault: Fault
+    armed: _Armed
     number: int
+    changed: bool = False
+
+    @property
+    def fault(self) -> Fault:
+        return self.armed.fault
 
 
 _ON = web.RequestKey("injected_fault", _Meeting)

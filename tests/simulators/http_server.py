@@ -76,8 +76,8 @@ class LoopbackServer:
         return context
 
     async def _listen(self, context: ssl.SSLContext | None) -> None:
-        # Nothing is awaited at the end: requests that hang on purpose are cancelled.
-        self._runner = web.AppRunner(self._make(), access_log=None, shutdown_timeout=0.1)
+        # Requests that hang on purpose are cancelled with their client, and at the end.
+        self._runner = web.AppRunner(self._make(), access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context)
         await site.start()

@@ -182,6 +182,14 @@ def test_a_fault_that_fits_nothing_is_not_said_to_have_fired() -> None:
         assert FaultKind.NEXT_MISSING in PAGE_KINDS
 
 
+def test_a_fault_that_waits_strikes_where_it_can() -> None:
+    with serving() as service:
+        service.faults.add(FaultKind.NEXT_MISSING, waits=True)
+        answers = [get(service, f"/items?after={after}") for after in (4, 4, 0, 0)]
+        assert ["next" in answer.links for answer in answers] == [False, False, False, True]
+        assert [fired.number for fired in service.faults.fired] == [3]
+
+
 def test_paths_counts_and_for_ever() -> None:
     with serving() as service:
         service.faults.add(FaultKind.SERVER_ERROR, at=2, path="after=2", times=2)

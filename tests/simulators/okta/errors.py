@@ -13,6 +13,7 @@ _SUMMARIES = {
     405: ("E0000022", "The endpoint does not support the provided HTTP method"),
     429: ("E0000047", "API call exceeded rate limit due to too many requests."),
     500: ("E0000009", "Internal Server Error"),
+    504: ("E0000009", "Gateway Timeout"),
     503: ("E0000010", "Service is in read only mode"),
 }
 _REQUEST_ID = "oaeSimulatedRequestId"
