@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.sdk.errors import Refused
-
-from .client import Client
+from .client import Client, NotShown
 from .soql import Condition, select
 
 USERS = "User"
@@ -34,7 +32,7 @@ async def read_sight(client: Client, entities: Iterable[str]) -> Sight:
         return Sight(hidden)
     try:
         granted = await _view_all(client, asked)
-    except Refused:
+    except NotShown:
         reason = (
             "whether sharing rules hide records of it cannot be told: permissions are not shown to the running user"
         )

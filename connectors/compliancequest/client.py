@@ -25,12 +25,16 @@ _LOST = frozenset({"INVALID_QUERY_LOCATOR", "QUERY_LOCATOR_EXPIRED"})
 _BUSY = frozenset({"SERVER_UNAVAILABLE", "QUERY_TIMEOUT", "UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION"})
 _DISABLED = frozenset({"API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"})
 _MALFORMED = frozenset({"MALFORMED_QUERY", "INVALID_QUERY_FILTER_OPERATOR"})
-_HIDDEN = frozenset({"INVALID_FIELD", "INVALID_TYPE", "INSUFFICIENT_ACCESS"})
+_HIDDEN = frozenset({"NOT_FOUND", "INVALID_FIELD", "INVALID_TYPE", "INSUFFICIENT_ACCESS"})
 _PORTS = {"http": 80, "https": 443}
 
 
 class MalformedQuery(ConfigurationError):  # noqa: N818 - named for the service's own word
     """The service does not take the query; the source adds which key it comes from."""
+
+
+class NotShown(Refused):
+    """The object or field does not exist, or not for the running user: the service does not tell which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class Client:
         return identity.rpartition("/")[2]
 
     async def describe(self, entity: str) -> Described:
-        """Return what the running user sees of an object, asked once; raise ``Refused`` where he sees nothing."""
+        """Return what the running user sees of an object, asked once; raise ``NotShown`` where he sees nothing."""
         async with self._turn:
             if entity not in self._described:
                 content, _ = await self._http.get_json(f"{self._data}/sobjects/{entity}/describe")
@@ -182,7 +186,7 @@ def explain(status: int, body: bytes, shown: str) -> SourceError | Configuration
     elif code in _MALFORMED:
         found = MalformedQuery(said)
     elif code in _HIDDEN:
-        found = Refused(said, advice="Grant the user Read on the object and its fields, or correct their names.")
+        found = NotShown(said, advice="Grant the user Read on the object and its fields, or correct their names.")
     return found
 
 

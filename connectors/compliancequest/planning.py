@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from reconciler.sdk.columns import columns_of
 from reconciler.sdk.connector import Gap
-from reconciler.sdk.errors import Refused
 from reconciler.sdk.values import Reading
 
 from .access import Sight
-from .client import Client
+from .client import Client, NotShown
 from .connector import Reader, reader
 from .defaults import Mapping
 from .schema import (
@@ -74,15 +73,15 @@ class Plan:
 async def make_plan(client: Client, mapping: Mapping, *, source: str, reading: Reading) -> Plan:
     """Hold a mapping to what the running user sees.
 
-    A column whose field is not shown becomes a gap of that column. Raises ``Refused`` naming the key of the
+    A column whose field is not shown becomes a gap of that column. Raises ``NotShown`` naming the key of the
     configuration where the object, a field of the key or of a condition is not shown, and ``ConfigurationError`` where
     a field is of a type that does not fit.
     """
     here = f"objects.{mapping.table}"
     try:
         described = await client.describe(mapping.entity)
-    except Refused as error:
-        raise Refused(
+    except NotShown as error:
+        raise NotShown(
             f"{here}.object: {mapping.entity} is not shown to the running user: {error.message}",
             advice="Grant the user Read on the object, or correct its name.",
             missing_permission=f"Read on {mapping.entity}",
@@ -138,12 +137,12 @@ async def _resolve(client: Client, entity: str, path: str) -> Resolved:
 async def _shown(client: Client, entity: str, name: str) -> Described:
     try:
         return await client.describe(entity)
-    except Refused as error:
+    except NotShown as error:
         raise NotVisibleError(entity, name, ", since the object is not shown at all") from error
 
 
-def _not_shown(error: NotVisibleError, key: str) -> Refused:
-    return Refused(
+def _not_shown(error: NotVisibleError, key: str) -> NotShown:
+    return NotShown(
         _said(error, key),
         advice="Grant the user Read on it (field-level security), or correct the name.",
         missing_permission=error.permission,

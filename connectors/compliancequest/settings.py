@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as ReadOnly
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -186,7 +187,7 @@ def _merged(table: str, given: ObjectMap | None) -> Mapping:
         base.entity,
         {name: paths for name, paths in columns.items() if paths},
         base.where if given.where is None else tuple(_conditions(given.where)),
-        {name: known for name, known in (base.values | given.values).items() if columns.get(name)},
+        {name: known for name, known in base.values.items() if columns.get(name)} | given.values,
     )
 
 
@@ -214,27 +215,25 @@ def _check(mapping: Mapping) -> None:
     if not is_name(mapping.entity):
         message = f"{here}.object: {mapping.entity!r} is no API name"
         raise ValueError(message)
-    for name, paths in mapping.columns.items():
-        if name not in columns:
-            message = f"{here}.columns: no such column of {table}: {name}{nearest(name, columns)}"
+    for key, names in (("columns", mapping.columns), ("values", mapping.values)):
+        if strange := [name for name in names if name not in columns]:
+            message = f"{here}.{key}: no such column of {table}: {strange[0]}{nearest(strange[0], columns)}"
             raise ValueError(message)
+    for name, paths in mapping.columns.items():
         if len(paths) > 1 and columns[name].kind != "list":
             message = f"{here}.columns.{name}: several fields fill a list only, and {name} is none"
             raise ValueError(message)
         _check_paths(paths, f"{here}.columns.{name}")
-    for condition in mapping.where:
-        _check_paths((condition.path,), f"{here}.where")
-    for column in columns.values():
-        if column.key and column.name not in mapping.columns:
-            message = f"{here}.columns.{column.name} is missing: it is part of the key"
-            raise ValueError(message)
-    for name in mapping.values:
-        if name not in columns:
-            message = f"{here}.values: no such column of {table}: {name}{nearest(name, columns)}"
-            raise ValueError(message)
+    _check_paths([condition.path for condition in mapping.where], f"{here}.where")
+    if unkeyed := [one.name for one in columns.values() if one.key and one.name not in mapping.columns]:
+        message = f"{here}.columns.{unkeyed[0]} is missing: it is part of the key"
+        raise ValueError(message)
+    if idle := [name for name in mapping.values if name not in mapping.columns]:
+        message = f"{here}.values.{idle[0]} does nothing: no field fills {idle[0]}"
+        raise ValueError(message)
 
 
-def _check_paths(paths: tuple[str, ...], key: str) -> None:
+def _check_paths(paths: Sequence[str], key: str) -> None:
     for path in paths:
         if not is_path(path):
             message = f"{key}: {path!r} is no field: letters, digits and _, at most {STEPS} relationships with dots"

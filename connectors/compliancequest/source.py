@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.sdk.connector import Cursor, Gap, Page, Parents, Partition
-from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
+from reconciler.sdk.errors import ConfigurationError, Misbehaved
 
 from .access import read_sight
 from .chain import ROUNDS, Memory, State, from_cursor, since, to_cursor
-from .client import Answer, Client, MalformedQuery
+from .client import Answer, Client, MalformedQuery, NotShown
 from .planning import Plan, make_plan
 from .settings import Settings
 
@@ -30,15 +30,13 @@ class ComplianceQuestSource:
         self._client = Client(settings, base)
         self._reading = settings.reading()
         self._canaries = frozenset(settings.canaries)
-        self._plans: dict[str, Plan | Refused] = {}
+        self._plans: dict[str, Plan] = {}
         self._turn = asyncio.Lock()
         self._memories: dict[str, Memory] = {}
         self.endpoint = self._client.origin
-
-    @property
-    def reports(self) -> Mapping[str, frozenset[str]]:
-        """Table -> the columns that the configuration maps."""
-        return {table: frozenset(mapping.columns) for table, mapping in self._mappings.items()}
+        self.reports: Mapping[str, frozenset[str]] = {
+            table: frozenset(mapping.columns) for table, mapping in self._mappings.items()
+        }
 
     async def check(self) -> Sequence[Gap]:
         """Describe every object and ask for the permissions over it.
@@ -48,19 +46,19 @@ class ComplianceQuestSource:
         """
         gaps: list[Gap] = []
         plans: list[Plan] = []
-        refused: list[Refused] = []
+        unseen: list[NotShown] = []
         for table in self._mappings:
             try:
                 plan = await self._plan(table)
-            except Refused as error:
-                refused.append(error)
+            except NotShown as error:
+                unseen.append(error)
                 reason = f"{error.message}. {error.advice}"
                 gaps.append(Gap(table, "", reason, missing_permission=error.missing_permission))
                 continue
             plans.append(plan)
             gaps.extend(plan.gaps)
         if not plans:
-            raise refused[0]
+            raise unseen[0]
         through = [entity for plan in plans for paths in plan.reader.sources for p in paths for entity in p.through]
         sight = await read_sight(self._client, [*(plan.entity for plan in plans), *through])
         for plan in plans:
@@ -137,20 +135,13 @@ class ComplianceQuestSource:
             raise Misbehaved(f"{self.name} does not report {table}", advice="Report this defect.")
 
     async def _plan(self, table: str) -> Plan:
-        """Return what is asked for ``table``, found out once; raise ``Refused`` each time where it cannot be read."""
+        """Return what is asked for ``table``, found out once."""
         async with self._turn:
             if table not in self._plans:
-                mapping = self._mappings[table]
-                try:
-                    plan = await make_plan(self._client, mapping, source=self.name, reading=self._reading)
-                except Refused as error:
-                    self._plans[table] = error
-                else:
-                    self._plans[table] = plan
-            found = self._plans[table]
-            if isinstance(found, Refused):
-                raise Refused(found.message, advice=found.advice, missing_permission=found.missing_permission)
-            return found
+                self._plans[table] = await make_plan(
+                    self._client, self._mappings[table], source=self.name, reading=self._reading
+                )
+            return self._plans[table]
 
 
 def _identified(answer: Answer, entity: str) -> None:

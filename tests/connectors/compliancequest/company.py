@@ -70,7 +70,9 @@ def reader(made: Org, **more: Any) -> User:
     """Add the running user as deploy/policies/compliancequest-read.json makes him."""
     everything = set(made.entities)
     system = {"ViewSetup", "ViewAllUsers", "ApiEnabled"}
-    return made.user("reconciler@acme.test", **({"reads": everything, "view_all": everything, "system": system} | more))
+    return made.user(
+        "reconciler@acme.test", **({"reads": set(everything), "view_all": everything, "system": system} | more)
+    )
 
 
 def person(made: Org, number: int, **more: Any) -> str:

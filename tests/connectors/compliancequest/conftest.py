@@ -46,7 +46,7 @@ class Pulled:
         for entry in self.snapshot.manifest.coverage:
             if entry.table == table:
                 for file in entry.files:
-                    read = pq.read_table(self.snapshot.folder / file.path)  # type: ignore[no-untyped-call]
+                    read = pq.read_table(self.snapshot.folder / file.path)
                     found += read.to_pylist()
         return [{name: value for name, value in row.items() if value is not None} for row in found]
 

@@ -21,23 +21,30 @@ Change = Callable[[Org, list[str]], object]
 ACTIVE = {"people": {"where": {"compliancequest__Active__c": True}}}
 
 
+def _rename(org: Org, ids: list[str]) -> None:
+    for one in (ids[0], ids[-1]):
+        org.update(PERSONNEL, one, compliancequest__Full_Name__c="Renamed")
+
+
 def _leave(org: Org, ids: list[str]) -> None:
     for one in (ids[0], ids[-1]):
         org.update(PERSONNEL, one, compliancequest__Active__c=False)
 
 
+def _swap(org: Org, ids: list[str]) -> None:
+    for one in (ids[0], ids[5], ids[-1]):
+        org.delete(PERSONNEL, one)
+    for number in range(3):
+        person(org, 950 + number)
+
+
 CHANGES: dict[str, Change] = {
     "a record is added": lambda org, _: person(org, 900),
     "many are added": lambda org, _: [person(org, 900 + n) for n in range(9)],
-    "read and unread ones are changed": lambda org, ids: [
-        org.update(PERSONNEL, one, compliancequest__Full_Name__c="Renamed") for one in (ids[0], ids[-1])
-    ],
+    "read and unread ones are changed": _rename,
     "one that was read is deleted": lambda org, ids: org.delete(PERSONNEL, ids[0]),
     "one that was not read is deleted": lambda org, ids: org.delete(PERSONNEL, ids[-1]),
-    "several are deleted and added": lambda org, ids: [
-        *(org.delete(PERSONNEL, one) for one in (ids[0], ids[5], ids[-1])),
-        *(person(org, 950 + n) for n in range(3)),
-    ],
+    "several are deleted and added": _swap,
     "some match no longer": _leave,
 }
 

@@ -63,7 +63,7 @@ class Salesforce:
     """Rows that a page really has at most, whatever was asked; None: as asked, 200 to 2,000."""
     locators: Literal["frozen", "live"] = "frozen"
     """Whether a locator keeps the ids of its query, or counts through what matches at the time."""
-    after_page: Callable[[int], None] | None = None
+    after_page: Callable[[int], object] | None = None
     """Called after each page of records was written, with its number from 1: to change records between pages."""
     tokens_given: int = 0
     queries: list[str] = field(default_factory=list)
@@ -71,6 +71,10 @@ class Salesforce:
     used: int = 0
     omit: frozenset[str] = frozenset()
     """Keys left out of every page: ``done``, ``nextRecordsUrl``, ``totalSize``, ..."""
+    refuse: str = ""
+    """Error code that every query is answered with; empty: none."""
+    identity: str | None = None
+    """What the root says of the running user; None: the truth."""
     _sessions: dict[str, User] = field(default_factory=dict)
     _locators: dict[str, _Locator] = field(default_factory=dict)
     _server: LoopbackServer | None = None
@@ -185,7 +189,9 @@ class Salesforce:
     async def _root(self, request: web.Request) -> web.Response:
         return web.json_response(
             {
-                "identity": f"https://login.salesforce.com/id/{_ORG}/{request['user'].id}",
+                "identity": f"https://login.salesforce.com/id/{_ORG}/{request['user'].id}"
+                if self.identity is None
+                else self.identity,
                 "query": f"{_DATA}/query",
                 "sobjects": f"{_DATA}/sobjects",
             }
@@ -223,6 +229,8 @@ class Salesforce:
 
     async def _query(self, request: web.Request) -> web.Response:
         self.queries.append(request.query["q"])
+        if self.refuse:
+            return _error(400, self.refuse, "injected")
         query = parse(request.query["q"])
         deleted = request.path.endswith("/queryAll")
         user: User = request["user"]
