@@ -86,5 +86,11 @@ class LoopbackServer:
 
     async def _shut(self) -> None:
         if self._runner is not None:
+            if self._runner.server is not None:
+                for connection in self._runner.server.connections:
+                    # Closing TLS waits for the other side, and this loop ends at once: the socket would stay open.
+                    if connection.transport is not None:
+                        connection.transport.abort()
             await self._runner.cleanup()
             self._runner = None
+            await asyncio.sleep(0.01)
