@@ -85,7 +85,7 @@ _THINGS = frozenset({"#microsoft.graph.device", "#microsoft.graph.orgContact", "
 
 
 def group_row(source: str, group: Group, owner: str | None = None) -> Entitlement:
-    """Map a group; ``owner`` is one of its owners. Which groups are powerful follows from roles, but role-assignable is."""
+    """Map a group; ``owner`` is one of its owners. One that may hold directory roles is privileged."""
     dynamic = "DynamicMembership" in (group.group_types or ())
     return Entitlement(
         source=source,
@@ -191,7 +191,7 @@ def member_gap(group: str, member: Ref) -> Gap | None:
 def role_grant(
     source: str, item: RoleAssignment, schedule: RoleAssignment | None = None
 ) -> tuple[Grant | None, Gap | None]:
-    """Map a directory role that is held; ``schedule`` is what Privileged Identity Management says of it, if anything."""
+    """Map a directory role that is held; ``schedule`` is what Privileged Identity Management says of it."""
     end = utc(schedule.end_date_time) if schedule is not None else None
     start = utc(schedule.start_date_time) if schedule is not None else None
     return _role(source, item, "direct", item.condition, start, end)
@@ -240,7 +240,7 @@ def scope_of(item: RoleAssignment) -> str:
     return item.directory_scope_id or item.app_scope_id or TENANT
 
 
-def _role(
+def _role(  # noqa: PLR0917 -- an assignment and what its kind adds to it
     source: str,
     item: RoleAssignment,
     assignment: Assignment,

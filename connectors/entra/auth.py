@@ -91,7 +91,7 @@ class Tokens(AccessTokenProvider):
 
 
 def origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of ``url``; empty ones, which equal no configured origin, where it is no clean URL."""
+    """Return scheme, host and port of ``url``; empty ones, which equal no origin, where it is no clean URL."""
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS.get(parts.scheme)

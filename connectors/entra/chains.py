@@ -18,8 +18,8 @@ from .client import BATCH, Answer, Ask, GraphClient, shown
 from .failures import NoLicence, NotFound
 from .shapes import Items, Problem, Shape
 
-GROUPS_AT_ONCE = 4
-"""Batches of a fan-out that are sent at once."""
+_PLAIN = "plain"
+"""Note of a chain that Graph does not count."""
 
 
 class State(msgspec.Struct, array_like=True, frozen=True):
@@ -58,7 +58,9 @@ Make = Callable[[Items[Any]], Awaitable[tuple[Sequence[Record], Sequence[Gap]]]]
 class Collection:
     """A collection of Graph's: its first URL, its shape, and how its objects become rows.
 
-    ``count`` is the path of its ``/$count``, empty where it has none. ``optional`` says that a tenant without the
+    ``count`` is the path of its ``/$count``, empty where it has none; ``plain`` is the URL to ask instead of ``first``
+    where Graph turns out not to count here; ``apart`` says that the count is asked for on its own, since the index that
+    counts cannot do all that ``first`` asks. ``optional`` says that a tenant without the
     licence has none of it. ``proven`` says that rows are made of the objects alone, so that no row of some objects
     is a fact; without it only a count vouches for nothing.
     """
@@ -68,6 +70,8 @@ class Collection:
     make: Make
     permission: str
     count: str = ""
+    plain: str = ""
+    apart: bool = False
     optional: bool = False
     proven: bool = False
 
@@ -92,7 +96,13 @@ class Rounds:
 
 
 async def read_collections(
-    client: GraphClient, table: str, name: str, parts: Sequence[Collection], cursor: Cursor | None, rounds: Rounds
+    client: GraphClient,
+    rounds: Rounds,
+    cursor: Cursor | None,
+    *,
+    table: str,
+    name: str,
+    parts: Sequence[Collection],
 ) -> Page:
     """Read a page of a chain over one collection, or over several one after the other."""
     state = read_state(cursor)
@@ -101,7 +111,15 @@ async def read_collections(
     part = parts[state.phase]
     url = state.link or part.first
     try:
-        body = await client.get(Ask(url, part.permission, eventual=bool(part.count)))
+        plain = part.plain if state.link is None else ""
+        body = await client.get(
+            Ask(
+                url,
+                part.permission,
+                eventual=bool(part.count) and not part.apart and not _uncounted(state),
+                plain=plain,
+            )
+        )
     except NoLicence:
         if not part.optional or state.link is not None:
             raise
@@ -110,7 +128,9 @@ async def read_collections(
     rows, found = await part.make(items)
     gaps = [*problems(table, items.problems), *found]
     counted = items.count if state.link is None else state.counted
-    if part.count and counted is None:
+    if part.apart and state.link is None:
+        counted = await client.count(Ask(part.count, part.permission, eventual=True))
+    if part.count and counted is None and not part.plain:
         gaps.append(
             Gap(table, name, f"Graph did not count {shown(part.first)} as asked: nothing says whether all came")
         )
@@ -124,7 +144,8 @@ async def read_collections(
     if items.link is not None:
         link = client.follow(items.link)
         rounds.step(f"{table}/{name}", url, link)
-        return Page(rows, write_state(msgspec.structs.replace(state, link=link)), gaps)
+        note = _PLAIN if part.plain and counted is None else ""
+        return Page(rows, write_state(msgspec.structs.replace(state, link=link, note=note)), gaps)
     ok = part.proven and state.seen > 0
     if counted is not None:
         short = await shortfall(client, part.count, part.permission, counted, state.seen)
@@ -168,7 +189,7 @@ class FanOut:
 
     ``parents`` turns a page of objects into the parents' texts, the id first, parted by a blank from whatever else is
     needed. ``first`` gives the URL below one, ``make`` the rows of a page below it. ``count`` gives the path of its
-    ``/$count`` where the first page is counted.
+    ``/$count`` where the first page is counted; ``plain`` the URL to ask where Graph turns out not to count here.
     """
 
     above: Collection
@@ -181,15 +202,18 @@ class FanOut:
     elsewhere: Callable[[str], str] | None = None
     """The count of objects that Graph counts below a parent and does not list there."""
     optional: bool = False
+    plain: Callable[[str], str] | None = None
 
 
 class _Walk:
     """One page of a fan-out: what it read above and below."""
 
-    def __init__(self, client: GraphClient, table: str, name: str, spec: FanOut, state: State, rounds: Rounds) -> None:
+    def __init__(
+        self, client: GraphClient, rounds: Rounds, state: State, *, table: str, name: str, spec: FanOut
+    ) -> None:
         self.client, self.table, self.name, self.spec, self.rounds = client, table, name, spec, rounds
         self.seen, self.counted = state.seen, state.counted
-        self.listed_first = state.link is not None
+        self.uncounted = _uncounted(state)
 
     async def parents(self, link: str | None) -> Listing:
         """Read a page of the objects above."""
@@ -231,8 +255,12 @@ class _Walk:
         return parts
 
     def _ask(self, job: Job) -> Ask:
-        _, _, url = _split(job.link) if job.link is not None else (0, None, self.spec.first(job.parent))
-        return Ask(url, self.spec.permission, eventual=self.spec.count is not None)
+        spec = self.spec
+        if job.link is not None:
+            _, counted, url = _split(job.link)
+            return Ask(url, spec.permission, eventual=counted is not None)
+        plain = "" if spec.plain is None else spec.plain(job.parent)
+        return Ask(spec.first(job.parent), spec.permission, eventual=spec.count is not None, plain=plain)
 
     async def _part(self, job: Job, answer: Answer) -> Part:
         seen, counted, url = _split(job.link) if job.link is not None else (0, None, answer.ask.url)
@@ -252,6 +280,9 @@ class _Walk:
 
     async def _below_short(self, parent: str, counted: int | None, seen: int) -> list[Gap]:
         assert self.spec.count is not None  # noqa: S101 -- asked by the caller
+        if counted is None and self.spec.plain is not None:
+            self.uncounted = True
+            return []
         if counted is None:
             return [Gap(self.table, _id(parent), "Graph did not count what is below it as asked")]
         if seen < counted and self.spec.elsewhere is not None:
@@ -270,13 +301,13 @@ class _Walk:
 
 
 async def read_fan_out(
-    client: GraphClient, table: str, name: str, spec: FanOut, cursor: Cursor | None, rounds: Rounds, *, width: int
+    client: GraphClient, rounds: Rounds, cursor: Cursor | None, *, table: str, name: str, spec: FanOut, width: int
 ) -> Page:
     """Read a page of the chain below every object of a collection, twenty requests a batch."""
     state = read_state(cursor)
     if cursor is None:
         rounds.begin(f"{table}/{name}")
-    walk = _Walk(client, table, name, spec, state, rounds)
+    walk = _Walk(client, rounds, state, table=table, name=name, spec=spec)
     try:
         page = await fan_out_page(state.link, parents=walk.parents, read=walk.read, width=width)
     except NoLicence:
@@ -290,10 +321,11 @@ async def read_fan_out(
         seen=walk.seen,
         counted=walk.counted,
         whole=state.whole and not page.gaps,
+        note=_PLAIN if walk.uncounted else "",
     )
     if page.next is not None:
         return Page(page.rows, write_state(state), page.gaps)
-    vouched = state.whole and spec.count is not None and state.counted is not None
+    vouched = state.whole and spec.count is not None and state.counted is not None and not walk.uncounted
     return Page(page.rows, None, page.gaps, total=state.rows if vouched else None)
 
 
@@ -325,6 +357,10 @@ async def _together(client: GraphClient, batches: Sequence[Sequence[Ask]]) -> li
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _uncounted(state: State) -> bool:
+    return state.note == _PLAIN
 
 
 def _split(link: str) -> tuple[int, int | None, str]:

@@ -1,4 +1,4 @@
-"""Requests to Microsoft Graph over the SDK's own adapter: its auth and transport, raw bytes, no models, no hidden waits."""
+"""Requests to Microsoft Graph over the SDK's own adapter: its auth and transport, raw bytes, no hidden waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kiota_abstractions.request_information import RequestInformation
 from kiota_abstractions.response_handler import ResponseHandler
 from kiota_http.middleware.options import RedirectHandlerOption, ResponseHandlerOption, RetryHandlerOption
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
-from msgraph_core import GraphClientFactory
+from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # it ships no types
 
 from reconciler.sdk.answers import check_type, clean
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
@@ -56,11 +56,19 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One GET: a path below the version (or a next link), the permission it needs, and whether counts may be eventual."""
+    """One GET: a path below the version (or a next link), and the permission it needs.
+
+    ``eventual`` asks the index that counts. ``plain`` is the path to ask instead where Graph does not count here.
+    """
 
     url: str
     permission: str = ""
     eventual: bool = False
+    plain: str = ""
+
+    def without_count(self) -> Ask:
+        """Return the plain request."""
+        return Ask(self.plain, self.permission)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,9 @@ class GraphClient:
             RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False),
             RedirectHandlerOption.get_key(): RedirectHandlerOption(max_redirect=0, should_redirect=False),
         }
+        # The SDK's own transports never close those that they wrap, and a client closes only the outermost.
+        inner = [client._transport, *client._mounts.values()]  # noqa: SLF001 -- httpx gives them by no other name
+        self._transports = [transport for transport in inner if transport is not None]
         self._http = GraphClientFactory.create_with_default_middleware(client=client, options=chosen)
         self._adapter = GraphRequestAdapter(BaseBearerTokenAuthenticationProvider(self.tokens), self._http)
         self._adapter.base_url = self._root
@@ -135,6 +146,8 @@ class GraphClient:
     async def get(self, ask: Ask) -> bytes:
         """Return the JSON that one request is answered with; raise by remedy."""
         response = await self._send(Method.GET, self._absolute(ask.url), EVENTUAL if ask.eventual else {})
+        if response.status_code == httpx.codes.BAD_REQUEST and ask.plain:
+            return await self.get(ask.without_count())
         judge(response.status_code, response.headers, response.content, shown(ask.url), ask.permission)
         return response.content
 
@@ -157,20 +170,20 @@ class GraphClient:
         raises ``Throttled`` where that is long or does not end. Other failures stand in their answers.
         """
         found: dict[int, Answer] = {}
+        asks = list(asks)
+        last = Throttled("/$batch: Graph keeps throttling its items", advice="Try again later.")
         for _ in range(_ROUNDS):
             open_ = [number for number in range(len(asks)) if number not in found]
             wait = 0.0
-            last: Throttled | None = None
             for answer, number in zip(await self._batch([asks[n] for n in open_]), open_, strict=True):
-                try:
-                    if answer.status != httpx.codes.OK:
-                        answer.json()
+                if answer.status == httpx.codes.BAD_REQUEST and answer.ask.plain:
+                    asks[number] = answer.ask.without_count()
+                elif (throttled := _throttled(answer)) is not None:
+                    asked = throttled.retry_after
+                    last, wait = throttled, max(wait, _UNFIGURED if asked is None else asked)
+                else:
                     found[number] = answer
-                except Throttled as throttled:
-                    last, wait = throttled, max(wait, throttled.retry_after or _UNFIGURED)
-                except (Refused, Misbehaved, Unreachable):
-                    found[number] = answer
-            if last is None:
+            if len(found) == len(asks):
                 return [found[number] for number in range(len(asks))]
             self._pacer.hold("", wait)
             last.retry_after = wait
@@ -182,6 +195,8 @@ class GraphClient:
         """Close every connection; safe to call twice."""
         await self.tokens.forget()
         await self._http.aclose()
+        for transport in self._transports:
+            await transport.aclose()
 
     async def _batch(self, asks: Sequence[Ask]) -> list[Answer]:
         requests = [
@@ -247,7 +262,7 @@ class GraphClient:
                 if (distrust := _distrust(error)) is not None:
                     raise Refused(
                         f"{place}: its certificate is not trusted: {distrust}",
-                        advice="Set ca_file to the certificate of the authority that signed it; checks are never skipped.",
+                        advice="Set ca_file to the certificate of its authority; checks are never skipped.",
                     ) from None
                 raise Unreachable(f"{place}: {type(error).__name__}: {clean(str(error))}", advice=advice) from None
             except httpx.DecodingError:
@@ -267,6 +282,19 @@ def shown(url: str) -> str:
     return clean(urlsplit(url).path.removeprefix(_VERSION))
 
 
+def _throttled(answer: Answer) -> Throttled | None:
+    """Return that an item was throttled, None for every other answer, good or bad."""
+    if answer.status == httpx.codes.OK:
+        return None
+    try:
+        answer.json()
+    except Throttled as throttled:
+        return throttled
+    except (Refused, Misbehaved, Unreachable):
+        return None
+    return None
+
+
 def _answer(ask: Ask, item: _Item) -> Answer:
     """Return a batch's item like an answer of its own; items leave out the type of their JSON now and then."""
     headers = {name.lower(): value for name, value in item.headers.items()}
@@ -277,7 +305,7 @@ def _answer(ask: Ask, item: _Item) -> Answer:
 
 
 async def _bounded(response: httpx.Response) -> None:
-    """Read an answer up to the size that any page may have, before the SDK would read it without bound."""
+    """Refuse an answer that announces more bytes than any page has, before the SDK reads it."""
     if int(response.headers.get("content-length") or 0) > _MAX_BYTES:
         raise Misbehaved(f"the answer is larger than {_MAX_BYTES} bytes", advice="Lower page_size.")
 

@@ -25,11 +25,11 @@ _ADVICE_GRANT = (
 )
 
 
-class NoLicence(Refused):  # noqa: N818 -- named for the remedy, as the errors it derives from
+class NoLicence(Refused):
     """The tenant has no licence for a feature, in Microsoft's own words: nothing of it can exist there."""
 
 
-class NotFound(Refused):  # noqa: N818 -- as above
+class NotFound(Refused):
     """The directory, asked by id, says that there is no such object."""
 
 
@@ -70,7 +70,9 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, shown: str, perm
     raise _refusal(status, code, said, body, permission)
 
 
-def _refusal(status: int, code: str, said: str, body: bytes, permission: str) -> SourceError:
+def _refusal(  # noqa: PLR0911 -- one line for each of Graph's refusals
+    status: int, code: str, said: str, body: bytes, permission: str
+) -> SourceError:
     """Return the error of an answer that will be the same next time."""
     if _NO_LICENCE.search(body[:8_192].decode("utf-8", "replace")):
         return NoLicence(said, advice="Buy the licence, or leave this out in the settings.")

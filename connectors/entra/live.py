@@ -23,7 +23,7 @@ def user_credentials(
     methods: Sequence[shapes.Method] | str,
     consents: Sequence[shapes.Consent] | str,
 ) -> tuple[LiveCredentials, ...]:
-    """Return a user's classes; ``methods`` and ``consents`` are in words why they could not be read, where they were not."""
+    """Return a user's classes; ``methods`` and ``consents`` that could not be read say in words why."""
     return (
         _password(user, account, methods),
         _factors(user, account, methods),

@@ -40,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def read_log(
-    client: GraphClient, source: str, part: str, days: float, cursor: Cursor | None, rounds: Rounds
+    client: GraphClient, rounds: Rounds, cursor: Cursor | None, *, source: str, part: str, days: float
 ) -> Page:
     """Read a page of a log. The span stands in the cursor, so that the chain does not chase the present.
 

@@ -58,14 +58,18 @@ class Parts:
         self._scopes: set[str] = set()
         self._consents: set[str] = set()
         self.activated: dict[str, shapes.RoleAssignment] | None = None
-        """Role assignments that Privileged Identity Management made, by their id."""
+        """Role assignments as Privileged Identity Management knows them, by their id."""
+        self.met: dict[str, set[str]] = {"directory roles": set(), "activated roles": set()}
+        """Ids of assignments that came in the chain under way: there are as many as administrators."""
 
     def accounts(self, part: str, *, activity: bool) -> Sequence[Collection]:
         """Return the collections of a part of accounts."""
         page, client = self._settings.page_size, self._client
 
         async def users(items: Items[Any]) -> Rows:
-            return [user_account(self._name, user, self._extra) for user in items.value], ()
+            withheld = [user.id for user in items.value if user.account_enabled is None]
+            gaps = [_withheld(withheld)] if withheld else []
+            return [user_account(self._name, user, self._extra) for user in items.value], gaps
 
         async def deleted(items: Items[Any]) -> Rows:
             return [user_account(self._name, user, self._extra, deleted=True) for user in items.value], ()
@@ -85,6 +89,7 @@ class Parts:
                 users,
                 permissions.USERS,
                 queries.USER_COUNT,
+                apart=True,
             ),
             "deleted users": Collection(
                 queries.deleted_users(page, self._extra),
@@ -148,7 +153,17 @@ class Parts:
                     queries.SERVICE_COUNT,
                 ),
             ],
-            "user consents": [Collection(queries.CONSENTS, _CONSENT, consents, permissions.CONSENTS, proven=True)],
+            "user consents": [
+                Collection(
+                    queries.CONSENTS,
+                    _CONSENT,
+                    consents,
+                    permissions.CONSENTS,
+                    queries.CONSENT_COUNT,
+                    queries.CONSENTS_PLAIN,
+                    proven=True,
+                )
+            ],
         }
         return found[part]
 
@@ -157,10 +172,12 @@ class Parts:
 
         async def held(items: Items[Any]) -> Rows:
             activated = self.activated or {}
+            self.met[part].update(one.id for one in items.value)
             lasting = [one for one in items.value if not _passing(activated.get(one.id))]
             return _sorted(access.role_grant(self._name, one, activated.get(one.id)) for one in lasting)
 
         async def active(items: Items[Any]) -> Rows:
+            self.met[part].update(one.role_assignment_origin_id or one.id for one in items.value)
             passing = [one for one in items.value if _direct(one) and _passing(one)]
             return _sorted(access.instance_grant(self._name, one, "just_in_time") for one in passing)
 
@@ -178,7 +195,15 @@ class Parts:
             "eligible roles": Collection(
                 queries.ELIGIBLE_ROLES, _HELD, eligible, permissions.ELIGIBLE, optional=True, proven=True
             ),
-            "consents": Collection(queries.CONSENTS, _CONSENT, consents, permissions.CONSENTS, proven=True),
+            "consents": Collection(
+                queries.CONSENTS,
+                _CONSENT,
+                consents,
+                permissions.CONSENTS,
+                queries.CONSENT_COUNT,
+                queries.CONSENTS_PLAIN,
+                proven=True,
+            ),
         }
         return [found[part]]
 
@@ -194,7 +219,7 @@ class Parts:
             holders = [one for one in items.value if one.password_credentials or one.key_credentials]
             principals = await self._principals(client, holders)
             now = lookback(0)[1]
-            made = (proofs.application_rows(self._name, one, principals.get(one.app_id), now) for one in holders)
+            made = (proofs.application_rows(self._name, one, principals.get(one.app_id or ""), now) for one in holders)
             return [row for rows in made for row in rows], ()
 
         async def services(items: Items[Any]) -> Rows:
@@ -270,7 +295,14 @@ class Parts:
                 count=lambda parent: f"/servicePrincipals/{parent}/memberOf/microsoft.graph.group/$count",
             ),
             "app role assignments": lambda: FanOut(
-                services, _id, queries.assigned_to, _ASSIGNED, assigned, permissions.APPS
+                services,
+                _id,
+                queries.assigned_to,
+                _ASSIGNED,
+                assigned,
+                permissions.APPS,
+                count=lambda parent: f"/servicePrincipals/{parent}/appRoleAssignedTo/$count",
+                plain=lambda parent: queries.assigned_to(parent, counted=False),
             ),
             "eligible for groups": lambda: FanOut(
                 groups, _pim_text, queries.group_eligible, _ELIGIBLE, eligible, permissions.GROUP_PIM, optional=True
@@ -291,16 +323,22 @@ class Parts:
                 made.append(access.role_row(self._name, role, scope))
         return _new(self._scopes, made), ()
 
-    async def _principals(self, client: GraphClient, holders: Sequence[shapes.Application]) -> dict[str | None, str]:
+    async def _principals(self, client: GraphClient, holders: Sequence[shapes.Application]) -> dict[str, str]:
         """Return the service principal of each application that has one here, by application id."""
         paths = [(one.app_id, queries.service_of(one.app_id)) for one in holders if one.app_id]
         found, _ = await first_of_each(client, "credentials", paths, _REF, permissions.APPS)
-        return {**found}
+        return found
 
 
 async def _none(items: Items[Any]) -> Rows:
     del items
     return (), ()
+
+
+def _withheld(ids: Sequence[str]) -> Gap:
+    """Return the gap of users of whom Graph gives names and withholds the rest, as it does without a permission."""
+    reason = f"accountEnabled of {len(ids)} users of this page is not shown, of {ids[0]} for one"
+    return Gap("accounts", "users", reason, permissions.USERS)
 
 
 def _id(item: Any) -> str:

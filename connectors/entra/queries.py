@@ -1,4 +1,4 @@
-"""The URLs of Microsoft Graph v1.0 that are asked, below the version; page sizes are what each reference page allows."""
+"""The paths of Microsoft Graph v1.0 that are asked; page sizes are what each reference page allows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def users(page: int, extra: Iterable[str], *, activity: bool) -> str:
     """All users with every property that is used, and their managers."""
     select = ",".join((*USER_PROPERTIES, *(["signInActivity"] if activity else []), *extra))
     top = min(page, ACTIVITY_PAGE) if activity else page
-    return f"/users?$select={select}&$expand=manager($select=id)&$top={top}&$count=true"
+    return f"/users?$select={select}&$expand=manager($select=id)&$top={top}"
 
 
 def deleted_users(page: int, extra: Iterable[str]) -> str:
@@ -135,9 +135,9 @@ def service_groups(service: str) -> str:
     return f"/servicePrincipals/{service}/memberOf/microsoft.graph.group?$select=id&$top=999&$count=true"
 
 
-def assigned_to(service: str) -> str:
+def assigned_to(service: str, *, counted: bool = True) -> str:
     """Who was assigned to an application, and with which role."""
-    return f"/servicePrincipals/{service}/appRoleAssignedTo?$top=999"
+    return f"/servicePrincipals/{service}/appRoleAssignedTo?$top=999{'&$count=true' if counted else ''}"
 
 
 def methods(user: str) -> str:
@@ -149,13 +149,22 @@ ROLE_DEFINITIONS = "/roleManagement/directory/roleDefinitions"
 _ASSIGNMENTS = "/roleManagement/directory/roleAssignments"
 _ACTIVE = "/roleManagement/directory/roleAssignmentScheduleInstances"
 _ELIGIBLE = "/roleManagement/directory/roleEligibilityScheduleInstances"
+
+
+def role_assignment(assignment: str) -> str:
+    """One role assignment."""
+    return f"{_ASSIGNMENTS}/{quote(assignment, safe='')}"
+
+
 ROLE_ASSIGNMENTS = f"{_ASSIGNMENTS}?$expand=principal"
 SCOPED_ASSIGNMENTS = f"{_ASSIGNMENTS}?$expand=roleDefinition"
 ACTIVE_ROLES = f"{_ACTIVE}?$expand=principal"
 SCOPED_ACTIVE = f"{_ACTIVE}?$expand=roleDefinition"
 ELIGIBLE_ROLES = f"{_ELIGIBLE}?$expand=principal"
 SCOPED_ELIGIBLE = f"{_ELIGIBLE}?$expand=roleDefinition"
-CONSENTS = "/oauth2PermissionGrants?$top=999"
+CONSENTS_PLAIN = "/oauth2PermissionGrants?$top=999"
+CONSENTS = f"{CONSENTS_PLAIN}&$count=true"
+CONSENT_COUNT = "/oauth2PermissionGrants/$count"
 
 
 def audits(since: datetime, until: datetime, *, oldest: bool = False) -> str:

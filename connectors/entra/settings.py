@@ -54,13 +54,11 @@ class Settings(SourceSettings):
         str | None,
         Field(description="PEM file of authorities that sign the servers' certificates; left out: the system's."),
     ] = None
-    attributes: Annotated[
-        list[str],
-        Field(
-            description="Further properties of users to keep in attributes, such as extension_..._badge; "
-            "what the connector reads anyway is kept there already."
-        ),
-    ] = []
+    attributes: list[str] = Field(
+        default_factory=list,
+        description="Further properties of users to keep in attributes, such as extension_..._badge; "
+        "what the connector reads anyway is kept there already.",
+    )
     sign_in_activity: Annotated[
         bool, Field(description="Read each user's last sign-in (needs Entra ID P1 and AuditLog.Read.All).")
     ] = True

@@ -353,7 +353,8 @@ class Shape(Generic[T]):
     def raw(self, body: bytes, where: str) -> tuple[list[tuple[T, bytes]], Items[T]]:
         """Decode a page with each object's own bytes beside it, for their digest."""
         page = _raw_page(body, where)
-        found, problems = [], []
+        found: list[tuple[T, bytes]] = []
+        problems: list[Problem] = []
         for raw in page.value:
             item, wrong = self.one(bytes(raw), where)
             found.append((item, bytes(raw)))

@@ -13,7 +13,7 @@ from . import permissions, queries, shapes
 from .chains import Rounds, read_collections, read_fan_out
 from .checking import Sight, look
 from .client import BATCH, Ask, GraphClient, shown
-from .failures import NoLicence
+from .failures import NoLicence, NotFound
 from .logs import read_log
 from .lookup import Finder
 from .parts import Parts
@@ -119,22 +119,28 @@ class EntraSource:
         sight = await self._seen()
         part = partition.name
         if table == "events":
-            return await read_log(self._client, self.name, part, self._settings.events_days, cursor, self._rounds)
+            return await read_log(
+                self._client, self._rounds, cursor, source=self.name, part=part, days=self._settings.events_days
+            )
         if part in _FANS:
             spec = self._parts.fan_out(part, hidden=permissions.has(sight.roles, permissions.HIDDEN))
-            return await read_fan_out(self._client, table, part, spec, cursor, self._rounds, width=_WIDTH)
+            return await read_fan_out(
+                self._client, self._rounds, cursor, table=table, name=part, spec=spec, width=_WIDTH
+            )
         extra: list[Gap] = []
         if table == "accounts":
             collections = self._parts.accounts(part, activity=sight.activity)
         elif table == "entitlements":
             collections = self._parts.entitlements(part, first=cursor is None)
         elif table == "grants":
-            if part == "directory roles" and (cursor is None or self._parts.activated is None):
-                extra = await self._load_activated()
+            if part in self._parts.met:
+                extra = await self._begin_roles(part, first=cursor is None)
             collections = self._parts.grants(part)
         else:
             collections = self._parts.credentials(part)
-        page = await read_collections(self._client, table, part, collections, cursor, self._rounds)
+        page = await read_collections(self._client, self._rounds, cursor, table=table, name=part, parts=collections)
+        if part in self._parts.met and table == "grants" and page.next is None:
+            extra += await self._check_roles(part)
         total = None if extra else page.total
         return Page(page.rows, page.next, [*extra, *page.gaps], total, self._met(table, page.rows))
 
@@ -163,6 +169,35 @@ class EntraSource:
         if self._sight is None:
             self._sight, _ = await look(self._client, self._settings, frozenset())
         return self._sight
+
+    async def _begin_roles(self, part: str, *, first: bool) -> list[Gap]:
+        """Read what PIM knows, at the start of the chain of role assignments, or where a chain needs it."""
+        if first:
+            self._parts.met[part] = set()
+        if self._parts.activated is not None and not (first and part == "directory roles"):
+            return []
+        return await self._load_activated()
+
+    async def _check_roles(self, part: str) -> list[Gap]:
+        """Return the gap of assignments that PIM lists and the chain did not, unless they ended in the meantime.
+
+        Role assignments have no count: the two lists vouch for one another.
+        """
+        short = sorted(set(self._parts.activated or ()) - self._parts.met[part])
+        lost = []
+        for start in range(0, len(short), BATCH):
+            asks = [Ask(queries.role_assignment(one), permissions.ROLES) for one in short[start : start + BATCH]]
+            for one, answer in zip(short[start:], await self._client.batch(asks), strict=False):
+                try:
+                    answer.json()
+                except NotFound:
+                    continue
+                lost.append(one)
+        if not lost:
+            return []
+        return [
+            Gap("grants", part, f"{len(lost)} role assignments did not come, such as {lost[0]}: the chain ended early")
+        ]
 
     async def _load_activated(self) -> list[Gap]:
         """Read which role assignments are passing ones; there are as many as administrators, so they are kept."""

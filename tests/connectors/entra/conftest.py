@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from pyarrow import parquet
 
 from connectors.entra import Settings, open_source
 from connectors.entra.source import EntraSource
-from reconciler.sdk.connector import Gap, Partition
+from reconciler.collect import Limits, Pull, pull
+from reconciler.estate.tables import tables
+from reconciler.sdk.connector import Gap, Partition, Status
+from reconciler.snapshot.columns import key_columns
+from reconciler.snapshot.store import Snapshot, SnapshotStore
 from tests.simulators.graph.sample import sample
 from tests.simulators.graph.server import CLIENT_ID, READER, SECRET, GraphSimulator
 
@@ -92,3 +98,44 @@ async def opened() -> AsyncIterator[Opener]:
     yield opener
     for source in sources:
         await source.close()
+
+
+async def pull_whole(source: EntraSource, given: Settings, folder: Path) -> Snapshot:
+    """Pull as the product does; nothing waits between retries but what Graph itself asked for."""
+    return await pull(
+        [Pull(source, "entra", given)],
+        SnapshotStore(folder / "snapshots"),
+        estate="acme",
+        as_of=datetime(2026, 11, 21, tzinfo=UTC),
+        limits=Limits(),
+        accepted=[],
+        report=lambda _: None,
+        sleep=_at_once,
+    )
+
+
+async def _at_once(seconds: float) -> None:
+    del seconds
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What a pull said of one partition, and the keys of the rows that it sealed."""
+
+    status: Status
+    gaps: tuple[str, ...]
+    keys: frozenset[tuple[Any, ...]]
+
+
+def sealed(snapshot: Snapshot) -> dict[tuple[str, str], Sealed]:
+    """Return every partition of a snapshot."""
+    found = {}
+    for entry in snapshot.manifest.coverage:
+        names = key_columns(tables()[entry.table])
+        keys: set[tuple[Any, ...]] = set()
+        for file in entry.files:
+            rows = parquet.read_table(snapshot.folder / file.path, columns=list(names)).to_pylist()
+            keys.update(tuple(row[name] for name in names) for row in rows)
+        gaps = tuple(gap.words for gap in entry.gaps)
+        found[entry.table, entry.partition] = Sealed(entry.status, gaps, frozenset(keys))
+    return found
