@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SEVERITY_STYLE = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 STATUS_STYLE = {"COMPLETE": "green", "PARTIAL": "bold yellow", "FAILED": "bold red"}
+_PRESENCE = {"PRESENT": "red", "DISABLED": "yellow", "GONE": "green", "NOT_EVALUABLE": "magenta"}
+_INDENT = " " * 16
 
 
 def emit(value: Any) -> None:
@@ -50,6 +52,17 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str 
     for row in rows:
         shown.add_row(*(Text(redact(cell), style=SEVERITY_STYLE.get(cell, STATUS_STYLE.get(cell, ""))) for cell in row))
     console().print(shown)
+
+
+def paragraph(state: str, what: str, which: str, *remarks: str) -> None:
+    """Print one thing that was looked at live: its state, what it is, and remarks below it, wrapped."""
+    import textwrap
+
+    from reconciler.log import redact
+
+    click.echo(click.style(f"{state:<15}", fg=_PRESENCE.get(state)) + f" {what:<18} {redact(which)}".rstrip())
+    for remark in filter(None, remarks):
+        click.echo(textwrap.fill(redact(remark), 100, initial_indent=_INDENT, subsequent_indent=_INDENT))
 
 
 @contextmanager

@@ -197,7 +197,7 @@ def _alike(missing: Sequence[Coverage]) -> dict[tuple[str, str, tuple[str, ...]]
     """Group parts that were not read by source, status and reason: one broken connection fails many tables."""
     found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for part in missing:
-        name = f"{part.table_name} {part.partition}".strip() or "all tables"
+        name = f"{part.table_name}/{part.partition}".strip("/") or "all tables"
         key = (part.source, part.status or "", tuple(part.gaps or ["no reason given"]))
         found.setdefault(key, []).append(name)
     return found

@@ -43,13 +43,9 @@ def judge_count(part: Part, table: str, may_be_empty: Collection[str] = ()) -> N
                 "",
                 "zero rows, and neither a canary nor the provider's own count vouches for it. Check that these "
                 "credentials may read here, and name in `canaries` an object that must come back; or, where there may "
-                f'rightly be none, set may_be_empty = ["{_place(part, table)}"].',
+                "rightly be none, add it to `may_be_empty` of the source, as TABLE or TABLE/PART.",
             )
         )
-
-
-def _place(part: Part, table: str) -> str:
-    return f"{table}/{part.partition.name}" if part.partition.name else table
 
 
 def _doubted(part: Part, table: str) -> bool:

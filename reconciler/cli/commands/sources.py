@@ -197,17 +197,14 @@ def _say_found(name: str, answer: Found | SourceError) -> None:
 
 
 def _say_live(account: LiveAccount) -> None:
+    """Print what was found, one thing a paragraph: state, what, which; then why, and how long it works on."""
     from reconciler.cli import output
 
-    first = (
-        "account",
-        account.presence.value,
-        ", ".join(filter(None, (account.login, account.raw_status))),
-        account.reason,
-        "",
-    )
-    rows = [(one.kind, one.presence.value, ", ".join(one.ids), one.reason, one.lag) for one in account.credentials]
-    output.table(("what", "state", "which", "why", "works on for"), [first, *rows])
+    shown = ", ".join(filter(None, (account.login, account.raw_status)))
+    output.paragraph(account.presence.value, "account", shown, account.reason)
+    for one in account.credentials:
+        lag = f"lag: {one.lag}" if one.lag else ""
+        output.paragraph(one.presence.value, one.kind.replace("_", " "), ", ".join(one.ids), one.reason, lag)
 
 
 def _said_once(gaps: Sequence[Gap]) -> list[str]:
