@@ -1,0 +1,85 @@
+"""The service: one method, one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reconciler.sdk.errors import ConfigurationError, Misbehaved
+from reconciler.sdk.http import HttpClient, Limits
+
+from .credentials import authorize_of
+from .paging import Answer, next_of, request_of, total_of
+from .settings import Settings
+
+
+class Client:
+    """Asks one service for the pages of its tables."""
+
+    def __init__(self, name: str, settings: Settings, base: Path) -> None:
+        """Make the client; no network yet. Raises ``ConfigurationError`` for a URL or file that cannot be used."""
+        self._name = name
+        self._settings = settings
+        ca_file = base / settings.ca_file if settings.ca_file else None
+        try:
+            authorize, header, self._tokens = authorize_of(settings.auth, ca_file)
+            self._http = HttpClient(
+                settings.url,
+                authorize=authorize,
+                credential_header=header,
+                headers=settings.headers,
+                ca_file=ca_file,
+                limits=Limits(read_seconds=settings.read_seconds, concurrency=settings.concurrency),
+            )
+        except ConfigurationError as error:
+            raise ConfigurationError(f"[sources.{name}] {error.message}", advice=error.advice) from None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return self._http.origin
+
+    async def page(self, table: str, cursor: str | None) -> tuple[list[Any], str | None, int | None]:
+        """Return the items of the page at ``cursor``, the cursor of the next one, and the service's own count.
+
+        Raises by remedy; ``Misbehaved`` where the answer holds no list where ``rows`` says, or does not say whether
+        there is more.
+        """
+        mapping, paging = self._settings.mapping[table], self._settings.paging_of(table)
+        place = f"{self._name} {table}"
+        asked = request_of(paging, cursor)
+        if asked.url is not None:
+            body, headers = await self._http.request("GET", asked.url, expect=object)
+        elif mapping.method == "POST":
+            into_body = dict(asked.parameters) if paging.in_body else {}
+            into_url = {} if paging.in_body else dict(asked.parameters)
+            body, headers = await self._http.request(
+                "POST",
+                mapping.path,
+                {**mapping.params, **into_url},
+                json={**(mapping.body or {}), **into_body},
+                again=True,
+                expect=object,
+            )
+        else:
+            body, headers = await self._http.request(
+                "GET", mapping.path, {**mapping.params, **asked.parameters}, expect=object
+            )
+        try:
+            items = mapping.rows.search(body)
+            if not isinstance(items, list):
+                raise Misbehaved(
+                    f"{place}: rows = {mapping.rows} finds {type(items).__name__} where a list is due",
+                    advice=f"Correct [sources.{self._name}.mapping.{table}] rows; no list is not an empty list.",
+                )
+            answer = Answer(body, headers, len(items))
+            total = total_of(paging, answer, place)
+            return items, next_of(paging, cursor, answer, total, place), total
+        except ValueError as error:
+            raise Misbehaved(f"{place}: an expression fails: {error}", advice="Correct rows and paging.") from None
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._http.close()
+        if self._tokens is not None:
+            await self._tokens.close()

@@ -1,0 +1,54 @@
+"""JMESPath expressions of the configuration, compiled when it is loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+_PATH = re.compile(r'([A-Za-z_]\w*|"[^"\\]*")(\..*)?', re.ASCII | re.DOTALL)
+
+
+class Expression(str):
+    """An expression that is known to be one; ``search`` gives null (None) for what is not there."""
+
+    __slots__ = ("_compiled",)
+
+    _compiled: Any
+
+    def __new__(cls, text: str) -> Self:
+        """Compile ``text``; raise ``ValueError`` saying what is wrong with it."""
+        made = super().__new__(cls, text)
+        try:
+            made._compiled = jmespath.compile(text)
+        except (JMESPathError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            message = f"{text!r} is not a JMESPath expression: {reason}"
+            raise ValueError(message) from None
+        return made
+
+    def search(self, found: Any) -> Any:
+        """Return what the expression gives for ``found``.
+
+        Raises ``ValueError`` where a function of it cannot take what it finds.
+        """
+        try:
+            return self._compiled.search(found)
+        except (JMESPathError, TypeError, AttributeError) as error:
+            message = str(error).partition("\n")[0]
+            raise ValueError(message) from None
+
+    def first_name(self) -> str | None:
+        """Return the name that a plain path begins with, None for any other expression."""
+        match = _PATH.fullmatch(self)
+        return match.group(1).strip('"') if match and not re.search(r"[|&!@\[(*{`]", match.group(0)) else None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate as text, then as an expression."""
+        del source
+        return core_schema.no_info_after_validator_function(cls, handler(str))
