@@ -9,6 +9,9 @@ from .client import Client, NotShown
 from .soql import Condition, select
 
 USERS = "User"
+OPEN = frozenset({"Group", "RecordType", "UserRole", "Profile", "Organization"})
+"""Objects without sharing and without object permissions: every internal user sees all of them."""
+
 _SYSTEM = ("PermissionsViewAllData", "PermissionsViewAllUsers")
 
 
@@ -21,7 +24,7 @@ class Sight:
 
 async def read_sight(client: Client, entities: Iterable[str]) -> Sight:
     """Ask for the permissions of the running user over ``entities``; what cannot be told counts as hidden."""
-    wanted = sorted(set(entities))
+    wanted = sorted(set(entities) - OPEN)
     answer = await client.query(select("UserPermissionAccess", _SYSTEM, ordered=False))
     system = {name for name in _SYSTEM for record in answer.records if record.get(name) is True}
     hidden: dict[str, tuple[str, str]] = {}

@@ -54,6 +54,7 @@ class Client:
         limits = Limits(
             connect_seconds=settings.connect_timeout_seconds,
             read_seconds=settings.read_timeout_seconds,
+            request_seconds=settings.request_timeout_seconds,
             attempts=settings.max_attempts,
         )
         ca_file = (base / Path(settings.ca_file).expanduser()).resolve() if settings.ca_file else None

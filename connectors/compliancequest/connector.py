@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -69,6 +69,17 @@ class Reader:
             if row is not None:
                 rows.append(row)
         return rows, complaints.gaps
+
+    def without(self, columns: Collection[str]) -> Reader:
+        """Return a reader that leaves columns alone."""
+        kept = [
+            (one, paths)
+            for one, paths in zip(self.layout.fields, self.sources, strict=True)
+            if one.column.name not in columns
+        ]
+        fields = [replace(one, index=place) for place, (one, _) in enumerate(kept)]
+        layout = replace(self.layout, fields=tuple(fields))
+        return replace(self, layout=layout, sources=tuple(paths for _, paths in kept))
 
     def seen(self, rows: Sequence[Record], wanted: frozenset[str]) -> frozenset[str]:
         """Return which of the canaries are a key, or a part of one, of these rows."""

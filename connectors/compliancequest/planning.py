@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from reconciler.sdk.columns import columns_of
 from reconciler.sdk.connector import Gap
@@ -34,7 +35,15 @@ class Plan:
     entity: str
     reader: Reader
     where: tuple[Condition, ...]
+    filtered_over: tuple[str, ...] = ()
+    """Objects that the conditions lead over: a record of theirs that is hidden hides the row."""
     gaps: tuple[Gap, ...] = ()
+
+    @property
+    def over(self) -> list[str]:
+        """Every object that is looked into beside the table's own."""
+        paths = [path for paths in self.reader.sources for path in paths]
+        return [*self.filtered_over, *(entity for path in paths for entity in path.through)]
 
     def rows(self) -> str:
         """Ask for every record that matches."""
@@ -53,21 +62,29 @@ class Plan:
         return count(self.entity, self.where)
 
     def doubts(self, sight: Sight) -> list[Gap]:
-        """Return what sharing may hide: rows of the object itself, or values that are looked up in another."""
-        found = []
-        if self.entity in sight.hidden:
-            reason, permission = sight.hidden[self.entity]
-            found.append(Gap(self.reader.table, "", f"{self.entity}: {reason}", missing_permission=permission))
-        key = set(self.reader.layout.key)
+        """Return what sharing may hide: rows of the object itself, or values that are looked up in another.
+
+        At most one gap for each column.
+        """
+        table, key = self.reader.table, set(self.reader.layout.key)
+        found = [
+            Gap(table, "", f"{entity}: {reason}", missing_permission=permission)
+            for entity, (reason, permission) in sight.hidden.items()
+            if entity in {self.entity, *self.filtered_over}
+        ]
         for column, paths in zip(self.reader.layout.fields, self.reader.sources, strict=True):
-            over = [entity for path in paths for entity in path.through if entity in sight.hidden]
-            for entity in dict.fromkeys(over):
-                reason, permission = sight.hidden[entity]
-                name = column.column.name
-                said = f"{name} is looked up in {entity}: {reason}"
-                part = "" if name in key else name
-                found.append(Gap(self.reader.table, "", said, missing_permission=permission, column=part))
+            over = dict.fromkeys(entity for path in paths for entity in path.through if entity in sight.hidden)
+            if not over:
+                continue
+            name = column.column.name
+            reasons = "; ".join(f"{name} is looked up in {entity}: {sight.hidden[entity][0]}" for entity in over)
+            rights = ", ".join(sight.hidden[entity][1] for entity in over)
+            found.append(Gap(table, "", reasons, missing_permission=rights, column="" if name in key else name))
         return found
+
+    def without(self, columns: Collection[str]) -> Plan:
+        """Return the plan that leaves columns alone, since what came for them might be less than there is."""
+        return replace(self, reader=self.reader.without(columns)) if columns else self
 
 
 async def make_plan(client: Client, mapping: Mapping, *, source: str, reading: Reading) -> Plan:
@@ -101,17 +118,19 @@ async def make_plan(client: Client, mapping: Mapping, *, source: str, reading: R
         for one in resolved:
             check_fit(one, columns[name], key, zoned=reading.zone is not None)
         found[name] = resolved
-    where = []
+    where: list[Condition] = []
+    over: list[str] = []
     try:
         find_field(described, STAMP)
         for condition in mapping.where:
             one = await _resolve(client, mapping.entity, condition.path)
             check_condition(one, condition, f"{here}.where")
             where.append(Condition(one.text, condition.values, condition.negated))
+            over.extend(one.through)
     except NotVisibleError as error:
         raise _not_shown(error, f"{here}.where") from error
     made = reader(mapping.table, described.name, found, mapping.values, source=source, reading=reading)
-    return Plan(described.name, made, tuple(where), tuple(gaps))
+    return Plan(described.name, made, tuple(where), tuple(over), tuple(gaps))
 
 
 async def _resolve(client: Client, entity: str, path: str) -> Resolved:

@@ -111,7 +111,10 @@ class Settings(SourceSettings):
         str | None, Field(description="PEM file of the authority to trust, relative to the configuration's folder.")
     ] = None
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600, description="Longest wait for a connection.")] = 10.0
-    read_timeout_seconds: Annotated[float, Field(gt=0, le=3600, description="Longest wait for an answer.")] = 120.0
+    read_timeout_seconds: Annotated[float, Field(gt=0, le=3600, description="Longest wait for the next bytes.")] = 120.0
+    request_timeout_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="Longest time that one request may take, to its last byte.")
+    ] = 300.0
     max_attempts: Annotated[
         int, Field(ge=1, le=20, description="Attempts of one request, before the pull's own retries.")
     ] = 3

@@ -45,24 +45,25 @@ class ComplianceQuestSource:
         ``ConfigurationError`` for a mapping that cannot work whatever is granted.
         """
         gaps: list[Gap] = []
-        plans: list[Plan] = []
+        plans: dict[str, Plan] = {}
         unseen: list[NotShown] = []
         for table in self._mappings:
             try:
-                plan = await self._plan(table)
+                plans[table] = plan = await self._plan(table)
             except NotShown as error:
                 unseen.append(error)
                 reason = f"{error.message}. {error.advice}"
                 gaps.append(Gap(table, "", reason, missing_permission=error.missing_permission))
                 continue
-            plans.append(plan)
             gaps.extend(plan.gaps)
         if not plans:
             raise unseen[0]
-        through = [entity for plan in plans for paths in plan.reader.sources for p in paths for entity in p.through]
-        sight = await read_sight(self._client, [*(plan.entity for plan in plans), *through])
-        for plan in plans:
-            gaps.extend(plan.doubts(sight))
+        through = [one for plan in plans.values() for one in plan.over]
+        sight = await read_sight(self._client, [*(plan.entity for plan in plans.values()), *through])
+        for table, plan in plans.items():
+            doubts = plan.doubts(sight)
+            self._plans[table] = plan.without({gap.column for gap in doubts if gap.column})
+            gaps.extend(doubts)
         return gaps
 
     async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:  # noqa: ARG002 - the contract's

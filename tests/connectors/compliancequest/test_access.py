@@ -107,6 +107,41 @@ async def test_users_that_may_be_hidden_make_what_is_looked_up_in_them_unknown(
     unknown = pulled.snapshot.manifest.sources[0].unknown
     assert "View All Users" in unknown["people.emails"]
     assert "people.full_name" not in unknown
+    assert {"person_id", "full_name", "status"} == {name for row in pulled.rows() for name in row}
+
+
+async def test_records_that_conditions_look_into_may_hide_rows(salesforce: Salesforce, collected: Collected) -> None:
+    people(salesforce.org, 3)
+    salesforce.apps[0].user.system -= {"ViewAllUsers"}
+    where = {"compliancequest__SQX_User__r.EmployeeNumber": {"set": True}}
+    pulled = await collected(objects={"people": {"where": where}})
+    assert (pulled.status(), pulled.count()) == (Status.PARTIAL, 3)
+    assert "View All Users" in pulled.gaps()
+
+
+async def test_a_column_that_looks_into_two_hidden_objects_is_withdrawn_once(
+    salesforce: Salesforce, collected: Collected
+) -> None:
+    org = salesforce.org
+    org.insert(company.ROLE, Role__c="QA head", Person__c=people(org, 1)[0], Since__c="2024-05-01")
+    user = salesforce.apps[0].user
+    user.system -= {"ViewAllUsers"}
+    user.view_all -= {PERSONNEL}
+    columns = {**OBJECTS["role_holders"]["columns"], "until": "Person__r.End__c"}
+    path = "compliancequest__SQX_User__r"
+    pulled = await collected(
+        tables=["people", "contracts", "role_holders"],
+        objects={
+            "role_holders": {**OBJECTS["role_holders"], "columns": columns},
+            "people": {"columns": {"department": f"Manager__r.{path}.Department"}},
+            "contracts": OBJECTS["contracts"],
+        },
+    )
+    unknown = pulled.snapshot.manifest.sources[0].unknown
+    assert f"View All Records on {PERSONNEL}, View All Users" in unknown["people.department"]
+    assert pulled.status("role_holders") is Status.COMPLETE
+    assert "role_holders.until" in unknown
+    assert pulled.status("contracts") is Status.COMPLETE
 
 
 async def test_an_assertion_signed_by_the_right_key_opens_the_org(

@@ -49,6 +49,17 @@ async def test_a_fault_at_any_request_never_passes_for_a_whole_pull(
             assert whole, f"request {at}: {pulled.gaps()}"
 
 
+@pytest.mark.parametrize("kind", sorted(SLOW))
+async def test_an_answer_that_never_ends_is_given_up_and_asked_for_again(
+    salesforce: Salesforce, collected: Callable[..., Any], kind: FaultKind
+) -> None:
+    people(salesforce.org, COUNT)
+    salesforce.shrink = 5
+    salesforce.faults.add(kind, at=9)
+    pulled = await collected(read_timeout_seconds=1.0, request_timeout_seconds=2.0)
+    assert (pulled.status(), pulled.count()) == (Status.COMPLETE, COUNT)
+
+
 @pytest.mark.parametrize("kind", sorted(PAGE_KINDS))
 @pytest.mark.parametrize("at", [1, 2, 3])
 async def test_a_page_that_was_tampered_with_is_noticed_wherever_it_stands(

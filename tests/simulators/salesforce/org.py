@@ -183,7 +183,9 @@ class Org:
         elif entity == "PermissionSetAssignment" and "ViewSetup" in user.system:
             rows = [{"AssigneeId": one.id, "PermissionSetId": f"0PS{one.id[3:]}"} for one in self.users.values()]
         elif entity == "ObjectPermissions" and "ViewSetup" in user.system:
-            rows = [_permission(one, name) for one in self.users.values() for name in sorted(one.reads)]
+            rows = [
+                _permission(one, name) for one in self.users.values() for name in sorted(one.reads - {"User", "Group"})
+            ]
         elif entity not in self.entities or entity not in user.reads:
             raise SoqlError("INVALID_TYPE", f"sObject type '{entity}' is not supported.")
         else:
