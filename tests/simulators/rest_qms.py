@@ -1,6 +1,6 @@
 """A small quality management system with a JSON interface: every way of paging, every way of signing in.
 
-One list of people, approvals and suppliers is served below ``/STYLE/NAME``; STYLE is ``all link next cursor offset page``
+People, approvals and suppliers are served below ``/STYLE/NAME``; STYLE is ``all link next cursor offset page``
 (GET) or ``search`` (POST, the cursor in the body). Nothing here is a vendor's: each style is what public interfaces do.
 """
 
