@@ -42,14 +42,14 @@ _KEPT_FACTORS = 20_000
 """Users whose factors are kept from the accounts table for the credentials table, so that each is asked for once."""
 _APP_USERS = 500
 
-app_users = Decoder(AppUser)
+app_users = Decoder(AppUser, "scope")
 app_groups = Decoder(AppGroup)
-factors_of = Decoder(Factor)
+factors_of = Decoder(Factor, "factor_type", "status")
 keys_of = Decoder(ClientKey)
-refresh_tokens_of = Decoder(RefreshToken)
-roles_of = Decoder(RoleAssignment)
-scope_grants_of = Decoder(ScopeGrant)
-secrets_of = Decoder(ClientSecret)
+refresh_tokens_of = Decoder(RefreshToken, "status")
+roles_of = Decoder(RoleAssignment, "type")
+scope_grants_of = Decoder(ScopeGrant, "scope_id", "status")
+secrets_of = Decoder(ClientSecret, "status")
 targets_of = Decoder(TargetGroups)
 
 
@@ -106,7 +106,11 @@ class Below:
             before = _Count(0, "") if job.link is None else _count(job.link)
             path = f"/api/v1/groups/{group.id}/users"
             size = self._settings.page_size
-            answer = await self._client.list(path, ids, GROUPS, link=before.link or None, limit=size)
+            # Okta's own count proves the end; where there is none, the last page has to come twice.
+            answer = await self._client.surely(
+                lambda: self._client.list(path, ids, GROUPS, link=before.link or None, limit=size),
+                ends=group.members is None,
+            )
             rows = self._access.members(group.id, (one.id for one in answer.items), group.assignment)
             gaps = problem_gaps("grants", answer)
             came = before.came + len(rows)
@@ -124,7 +128,9 @@ class Below:
         async def read(job: Job) -> Part:
             app = _app(job.parent)
             path = f"/api/v1/apps/{app.id}/users"
-            answer = await self._client.list(path, app_users, APPS, link=job.link, limit=_APP_USERS)
+            answer = await self._client.surely(
+                lambda: self._client.list(path, app_users, APPS, link=job.link, limit=_APP_USERS)
+            )
             rows = [self._access.app_user(app.id, one) for one in answer.items]
             return Part(rows, answer.next, problem_gaps("grants", answer))
 
@@ -136,7 +142,10 @@ class Below:
         async def read(job: Job) -> Part:
             app = _app(job.parent)
             path = f"/api/v1/apps/{app.id}/groups"
-            answer = await self._client.list(path, app_groups, APPS, link=job.link, limit=self._settings.page_size)
+            size = self._settings.page_size
+            answer = await self._client.surely(
+                lambda: self._client.list(path, app_groups, APPS, link=job.link, limit=size)
+            )
             rows = [self._access.app_group(app.id, one) for one in answer.items]
             return Part(rows, answer.next, problem_gaps("grants", answer))
 
@@ -170,9 +179,8 @@ class Below:
 
         async def read(job: Job) -> Part:
             app = _app(job.parent)
-            answer = await self._client.list(
-                f"/api/v1/apps/{app.id}/credentials/secrets", secrets_of, APPS, link=job.link
-            )
+            path = f"/api/v1/apps/{app.id}/credentials/secrets"
+            answer = await self._client.surely(lambda: self._client.list(path, secrets_of, APPS, link=job.link))
             rows = [self._credentials.secret(app, one) for one in answer.items]
             return Part(rows, answer.next, problem_gaps("credentials", answer))
 
@@ -183,7 +191,8 @@ class Below:
 
         async def read(job: Job) -> Part:
             app = _app(job.parent)
-            answer = await self._client.list(f"/api/v1/apps/{app.id}/credentials/jwks", keys_of, APPS, link=job.link)
+            path = f"/api/v1/apps/{app.id}/credentials/jwks"
+            answer = await self._client.surely(lambda: self._client.list(path, keys_of, APPS, link=job.link))
             rows = [self._credentials.key(app, one) for one in answer.items]
             gaps = problem_gaps("credentials", answer)
             if None in rows:
@@ -198,7 +207,9 @@ class Below:
         async def read(job: Job) -> Part:
             app = _app(job.parent)
             path, size = f"/api/v1/apps/{app.id}/tokens", self._settings.page_size
-            answer = await self._client.list(path, refresh_tokens_of, APPS, link=job.link, limit=size)
+            answer = await self._client.surely(
+                lambda: self._client.list(path, refresh_tokens_of, APPS, link=job.link, limit=size)
+            )
             rows = [self._credentials.refresh_token(app, one) for one in answer.items]
             return Part(rows, answer.next, problem_gaps("credentials", answer))
 
@@ -209,7 +220,7 @@ class Below:
 
         async def parents(link: str | None) -> Listing:
             path = "/api/v1/iam/assignees/users"
-            answer = await self._client.wrapped(path, ids, ROLES, "value", link=link)
+            answer = await self._client.surely(lambda: self._client.wrapped(path, ids, ROLES, "value", link=link))
             return Listing([one.id for one in answer.items], answer.next, gaps=problem_gaps("grants", answer))
 
         async def read(job: Job) -> Part:
@@ -282,15 +293,20 @@ class Below:
         self._factors.clear()
 
     async def _ask_factors(self, user: str, link: str | None) -> Answer[Factor]:
-        return await self._client.list(f"/api/v1/users/{user}/factors", factors_of, USERS, link=link)
+        path = f"/api/v1/users/{user}/factors"
+        return await self._client.surely(lambda: self._client.list(path, factors_of, USERS, link=link), ends=False)
 
     async def _grants_of(self, job: Job) -> tuple[AppRef, Answer[ScopeGrant]]:
         app = _app(job.parent)
         path = f"/api/v1/apps/{app.id}/grants"
-        return app, await self._client.list(path, scope_grants_of, APP_GRANTS, link=job.link)
+        return app, await self._client.surely(
+            lambda: self._client.list(path, scope_grants_of, APP_GRANTS, link=job.link)
+        )
 
     async def _roles(self, kind: PrincipalKind, holder: str, path: str) -> Part:
-        assigned, answers = await every(lambda link: self._client.list(path, roles_of, ROLES, link=link))
+        assigned, answers = await every(
+            lambda link: self._client.surely(lambda: self._client.list(path, roles_of, ROLES, link=link))
+        )
         limits = await together([self._limit(path, role) for role in assigned])
         gaps = [gap for answer in answers for gap in problem_gaps("grants", answer)]
         return Part(self._access.roles(kind, holder, list(zip(assigned, limits, strict=True))), None, gaps)
@@ -309,7 +325,9 @@ class Below:
         if not what:
             return None
         below = f"{path}/{role.id}/targets/{what}"
-        found, _ = await every(lambda link: self._client.list(below, targets_of, ROLES, link=link))
+        found, _ = await every(
+            lambda link: self._client.surely(lambda: self._client.list(below, targets_of, ROLES, link=link))
+        )
         names = sorted(one.id or one.name or "" for one in found)
         return f"{'groups' if what == 'groups' else 'apps'} {', '.join(names)}" if names else None
 

@@ -16,7 +16,7 @@ from .listings import APPS, EVERY_USER, GROUPS, ROLES, USERS, apps, groups, ids,
 from .settings import FULL_VIEW, Settings
 from .shapes import App, Decoder, LogEvent
 
-_logged = Decoder(LogEvent, "uuid")
+_logged = Decoder(LogEvent, identity="uuid")
 Hidden = Sequence[tuple[str, str, str]]
 """Table, part and column (empty: the part itself) that a call's refusal hides."""
 

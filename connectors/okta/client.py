@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 
 from reconciler.sdk.answers import check_type
-from reconciler.sdk.errors import Misbehaved, Refused
+from reconciler.sdk.errors import Misbehaved, Refused, Unreachable
 from reconciler.sdk.pace import Pacer, Sleep
 from reconciler.sdk.secrets import conceal
 
@@ -71,6 +71,24 @@ class OktaClient:
         _, body = await self._get(link or self._url(path, {}), path, scope)
         items, problems, following = decoder.wrapped(body, key, self._shown(path))
         return Answer(items, problems, None if following is None else self._own(following, path), body)
+
+    async def surely(self, ask: Callable[[], Awaitable[Answer[T]]], *, ends: bool = True) -> Answer[T]:
+        """Ask, and where nothing came, or (``ends``) the list ends here, ask once more.
+
+        A page without its objects, or without its link to the next, is so seen unless it comes twice. Raises
+        ``Unreachable`` where two answers differ, so that the page is read again.
+        """
+        answer = await ask()
+        doubtful = not answer.items or (ends and answer.next is None)
+        if not doubtful or not self._settings.confirm_ends:
+            return answer
+        again = await ask()
+        if (again.next is None) != (answer.next is None) or _named(again) != _named(answer):
+            raise Unreachable(
+                "a page was asked for twice and came differently: one of the two was cut short, or the data moved",
+                advice="Pull again.",
+            )
+        return again
 
     async def one(self, path: str, decoder: Decoder[T], scope: str) -> Answer[T]:
         """Read one object."""
@@ -209,6 +227,14 @@ class OktaClient:
 
     def _shown(self, path: str) -> str:
         return f"{self._settings.org_url}{path}"
+
+
+def _named(answer: Answer[Any]) -> list[str]:
+    return sorted(str(_name(item)) for item in answer.items)
+
+
+def _name(item: Any) -> object:
+    return getattr(item, "id", None) or getattr(item, "event_id", None) or getattr(item, "kid", None)
 
 
 def _port(scheme: str) -> int | None:

@@ -22,7 +22,6 @@ FACTOR_STATES: Mapping[str, CredentialStatus] = {
 STATES: Mapping[str, CredentialStatus] = {"ACTIVE": "active", "INACTIVE": "inactive", "REVOKED": "revoked"}
 KNOWLEDGE = "question"
 """The one factor type that proves nothing but knowledge, as a password does."""
-VERIFIED_BASIS = "Okta lastVerified of the factor"
 
 
 class Credentials:
@@ -54,8 +53,6 @@ class Credentials:
             kind="mfa_factor",
             status=FACTOR_STATES.get(factor.status or ""),
             created_at=utc(factor.created),
-            last_used_at=utc(factor.last_verified),
-            last_used_basis=VERIFIED_BASIS if factor.last_verified else None,
         )
 
     def api_token(self, token: ApiToken) -> Credential:

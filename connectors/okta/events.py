@@ -8,10 +8,9 @@ from typing import Any
 
 import msgspec
 
-from reconciler.sdk.connector import Gap
 from reconciler.sdk.records import Action, Event
 
-from .shapes import Actor, Decoder, LogEvent, utc
+from .shapes import Actor, Decoder, LogEvent, Problem, utc
 
 ACTIONS: Mapping[str, Action] = {
     "user.lifecycle.create": "account_created",
@@ -72,18 +71,18 @@ ACTIONS: Mapping[str, Action] = {
 _PEOPLE = ("User", "PublicClientApp", "UserGroup", "AppInstance", "AppUser")
 """Types of target by how well each says what was acted upon; the first that is there counts."""
 _ENTITLEMENTS = ("UserGroup", "AppInstance", "ROLE", "IAM_ROLE")
-_events = Decoder(LogEvent, "uuid")
+_events = Decoder(LogEvent, "published", "event_type", identity="uuid")
 _raw = msgspec.json.Decoder(list[msgspec.Raw])
 _one = msgspec.json.Decoder(LogEvent)
 
 
-def read(source: str, body: bytes, shown: str, approval_path: str | None) -> tuple[list[Event], list[Gap]]:
+def read(source: str, body: bytes, shown: str, approval_path: str | None) -> tuple[list[Event], list[Problem]]:
     """Map a page of the log; the digest of each event is over its bytes as they came.
 
     Raises ``Misbehaved`` for what is no JSON array.
     """
     rows: list[Event] = []
-    gaps: list[Gap] = []
+    wrong: list[Problem] = []
     try:
         parts = _raw.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -94,13 +93,15 @@ def read(source: str, body: bytes, shown: str, approval_path: str | None) -> tup
         try:
             event = _one.decode(part)
         except msgspec.ValidationError:
+            event = None
+        if event is None or event.published is None or event.event_type is None:
             kept, problems = _events.single(bytes(part), shown)
-            gaps.extend(Gap("events", problem.subject, problem.reason) for problem in problems)
+            wrong.extend(problems)
             if not kept:
                 continue
             event = kept[0]
         rows.append(_row(source, event, part, path))
-    return rows, gaps
+    return rows, wrong
 
 
 def _row(source: str, event: LogEvent, part: msgspec.Raw, path: list[str] | None) -> Event:

@@ -28,10 +28,10 @@ EVERY_USER = "status pr"
 EVERY_GROUP = 'type eq "OKTA_GROUP" or type eq "APP_GROUP" or type eq "BUILT_IN"'
 _RULES_A_PAGE = 50
 
-apps = Decoder(App)
-groups = Decoder(Group)
+apps = Decoder(App, "label", "status", "sign_on_mode")
+groups = Decoder(Group, "type", "profile")
 ids = Decoder(UserId)
-rules_of = Decoder(Rule)
+rules_of = Decoder(Rule, "status")
 labelled = Decoder(Labelled)
 
 
@@ -82,7 +82,7 @@ class Listings:
         """Take the client and the type of user that the settings call for."""
         self._client = client
         self._size = settings.page_size
-        self.users_decoder: Decoder[User] = Decoder(users)
+        self.users_decoder: Decoder[User] = Decoder(users, "status", "profile")
         self._rules: dict[str, list[str]] | None = None
         self._sets: dict[str, str | None] | None = None
 
@@ -101,17 +101,26 @@ class Listings:
 
     async def apps(self, table: str, cursor: str | None) -> Listed[App]:
         """Read a page of apps, inactive ones too. Okta neither counts nor sorts apps: their end has no proof."""
-        answer = await self._client.list(
-            "/api/v1/apps", apps, APPS, link=cursor, limit=self._size, includeNonDeleted="true"
+        path, size = "/api/v1/apps", self._size
+        answer = await self._client.surely(
+            lambda: self._client.list(path, apps, APPS, link=cursor, limit=size, includeNonDeleted="true")
         )
-        return Listed(answer.items, answer.next, problem_gaps(table, answer))
+        gaps = problem_gaps(table, answer)
+        for app in answer.items:
+            if app.sign_on_mode == "OPENID_CONNECT" and not (
+                app.settings and app.settings.oauth_client and app.client_id
+            ):
+                gaps.append(Gap(table, app.id, "Okta left out what kind of OAuth client this app is"))
+        return Listed(answer.items, answer.next, gaps)
 
     async def rules(self, *, fresh: bool = False) -> Mapping[str, Sequence[str]]:
         """Return the names of the active rules that feed each group, by group id; kept until ``fresh``."""
         if self._rules is None or fresh:
             path = "/api/v1/groups/rules"
             found, _ = await every(
-                lambda link: self._client.list(path, rules_of, GROUPS, link=link, limit=_RULES_A_PAGE)
+                lambda link: self._client.surely(
+                    lambda: self._client.list(path, rules_of, GROUPS, link=link, limit=_RULES_A_PAGE)
+                )
             )
             fed: dict[str, list[str]] = {}
             for rule in found:
@@ -139,22 +148,26 @@ class Listings:
         *,
         search: str,
         scope: str,
-        more: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> Listed[T]:
         state = None if cursor is None else msgspec.json.decode(cursor, type=State)
         if state is None:
             last = await self._client.list(path, ids, scope, search=search, sortBy="created", sortOrder="desc", limit=1)
             state = State("", last.items[0].id if last.items else "", seen=False)
-        answer = await self._client.list(
-            path,
-            decoder,
-            scope,
-            link=state.link or None,
-            search=search,
-            sortBy="created",
-            sortOrder="asc",
-            limit=self._size,
-            **(more or {}),
+        link = state.link or None
+        answer = await self._client.surely(
+            lambda: self._client.list(
+                path,
+                decoder,
+                scope,
+                link=link,
+                search=search,
+                sortBy="created",
+                sortOrder="asc",
+                limit=self._size,
+                **(more or {}),
+            ),
+            ends=False,
         )
         seen = state.seen or any(item.id == state.newest for item in answer.items)
         gaps = problem_gaps(table, answer)

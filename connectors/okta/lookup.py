@@ -37,8 +37,8 @@ from .shapes import ApiToken, App, Client, Decoder, User
 T = TypeVar("T")
 TOKENS = "okta.apiTokens.read"
 _TERMS = 10
-_api_tokens = Decoder(ApiToken)
-_clients = Decoder(Client, "client_id")
+_api_tokens = Decoder(ApiToken, "user_id")
+_clients = Decoder(Client, identity="client_id")
 
 SESSION_REASON = "Okta has no call that lists a user's sessions; it can only end them"
 OF_SESSIONS = (

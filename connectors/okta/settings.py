@@ -83,6 +83,13 @@ class Settings(SourceSettings):
     member_counts: Annotated[
         bool, Field(description="Ask Okta for the number of members of each group and compare what came with it.")
     ] = True
+    confirm_ends: Annotated[
+        bool,
+        Field(
+            description="Ask once more for each empty page, and for the last page of each list that has no other "
+            "proof of its end; off: objects or links that are lost on the way go unseen there."
+        ),
+    ] = True
     events_days: Annotated[
         float, Field(gt=0, le=90, description="Days of the System Log to read; Okta keeps ninety.")
     ] = 7.0

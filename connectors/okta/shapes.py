@@ -293,7 +293,6 @@ class RefreshToken(Struct, rename="camel", gc=False):
     user_id: str | None = None
     created: Instant | None = None
     expires_at: Instant | None = None
-    last_updated: Instant | None = None
 
 
 class Factor(Struct, rename="camel", gc=False):
@@ -303,7 +302,6 @@ class Factor(Struct, rename="camel", gc=False):
     factor_type: str | None = None
     status: str | None = None
     created: Instant | None = None
-    last_verified: Instant | None = None
 
 
 class ApiToken(Struct, rename="camel", gc=False):
@@ -365,9 +363,13 @@ class LogEvent(Struct, rename="camel", gc=False):
 class Decoder(Generic[T]):
     """Decodes pages of one type of object."""
 
-    def __init__(self, kind: type[T], identity: str = "id") -> None:
-        """Take the type; ``identity`` is the field that names an object in a gap."""
+    def __init__(self, kind: type[T], *always: str, identity: str = "id") -> None:
+        """Take the type; ``identity`` is the field that names an object in a gap.
+
+        ``always`` are the fields that Okta never leaves out: one that is not there is a problem, not an unknown.
+        """
         self._kind = kind
+        self._always = always
         self._identity = identity
         self._array = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type] # a type made at run time
         self._single = msgspec.json.Decoder(kind)
@@ -375,20 +377,22 @@ class Decoder(Generic[T]):
     def array(self, body: bytes, shown: str) -> tuple[list[T], Sequence[Problem]]:
         """Decode a JSON array; raise ``Misbehaved`` for what is no array of objects."""
         try:
-            return self._array.decode(body), ()
+            items = self._array.decode(body)
         except msgspec.ValidationError:
             return self._kept(_loose(body, list, shown))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(error, shown) from None
+        return items, self._missing(items)
 
     def single(self, body: bytes, shown: str) -> tuple[list[T], Sequence[Problem]]:
         """Decode one JSON object, as a list of one; empty where it has no id."""
         try:
-            return [self._single.decode(body)], ()
+            items = [self._single.decode(body)]
         except msgspec.ValidationError:
             return self._kept([_loose(body, dict, shown)])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(error, shown) from None
+        return items, self._missing(items)
 
     def wrapped(self, body: bytes, key: str, shown: str) -> tuple[list[T], Sequence[Problem], str | None]:
         """Decode the array under ``key`` and the link to the next page."""
@@ -420,7 +424,16 @@ class Decoder(Generic[T]):
                 else:
                     items.append(kept)
                     problems.append(Problem(clean(subject), f"a value of an unknown form was left out: {reasons[0]}"))
-        return items, problems
+        return items, [*problems, *self._missing(items)]
+
+    def _missing(self, items: Sequence[T]) -> Sequence[Problem]:
+        """Name the objects that lack what Okta always sends."""
+        return [
+            Problem(clean(str(getattr(item, self._identity))), f"Okta left out its {name}")
+            for name in self._always
+            for item in items
+            if getattr(item, name) is None
+        ]
 
 
 def _salvage(row: dict[str, Any], kind: Any, depth: int) -> Any:
