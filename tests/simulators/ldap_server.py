@@ -313,7 +313,7 @@ class LdapServer:
             broken = ber.tlv(ber.SEQUENCE, ber.tlv(ber.SEQUENCE, ber.octets("uid"), ber.tlv(ber.SET, b"\x04\x07short")))
             out += _message(number, ber.tlv(0x64, ber.octets(page[0].dn), broken))
         for entry in page:
-            if chain.sent == faults.cut_after_entries:
+            if chain.sent == faults.cut_after_entries and faults.cut_times > 0:
                 connection.sendall(out)
                 self._cut(connection)
             out += _message(number, _entry(entry.dn, self._shown(entry, search.wanted)))
