@@ -21,7 +21,7 @@ from .settings import Settings
 from .tally import Tally
 
 _ROOT = re.compile(r"(\d{12}):root")
-_IAM_ID = re.compile(r"A[A-Z]{3}\w+", re.IGNORECASE)
+_IAM_ID = re.compile(r"\w{16,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ class Lookup:
                 continue
             try:
                 search = await self._search(account)
+                if any(user["UserName"] == user_id for user in search.users):
+                    return live.unknown(user_id, "it is a user's name, not an id", live.IAM_KINDS)
                 found = next((user for user in search.users if user["UserId"] == user_id), None)
                 if found is not None:
                     self._homes[user_id] = aws_account

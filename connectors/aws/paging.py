@@ -69,7 +69,7 @@ async def one_page(
     """Read the page at ``token``; its end is believed only where the page is short or a second look agrees.
 
     ``size`` None is for calls that take no page size: their end has to be believed. Raises ``Misbehaved`` where the
-    token leads back to itself, or where two looks contradict each other.
+    token leads back to itself, and ``Unreachable`` where two looks contradict each other.
     """
     looked = _Look(ask, key, what, dict(params) if token is None else {**params, "NextToken": token})
     page = await looked.at(size)
@@ -105,7 +105,7 @@ class _Look:
         if again.token is not None or len(again.items) > len(page.items):
             return again
         if other and len(again.items) == other < size:
-            raise Misbehaved(
+            raise Unreachable(
                 f"{self.what} ends a list after {size} objects and after {other}: an answer has lost its token",
                 advice="Pull again; if it stays, check any proxy between here and AWS.",
             )

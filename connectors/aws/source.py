@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
-from reconciler.sdk.errors import Refused, SourceError
+from reconciler.sdk.errors import Refused, SourceError, Throttled, Unreachable
 
 from . import center
 from .accounts import ORGANIZATION, Accounts, AwsAccount, partition_name, standing
@@ -25,6 +25,7 @@ from .trail import Trail
 from .vault import SUFFIX, Vault
 
 VERSION = "2"
+_CHECKS = 3
 T = TypeVar("T")
 
 
@@ -64,7 +65,7 @@ class AwsSource:
         for gaps, error in await asyncio.gather(*checks):
             found += gaps
             failures += [error] if error else []
-        if failures and len(failures) >= len(checks):
+        if failures and len(failures) == len(checks) + (listing.failed is not None):
             raise failures[0]
         wanted = self._settings.tables
         return [gap for gap in found if wanted is None or not gap.table or gap.table in wanted]
@@ -138,22 +139,29 @@ class AwsSource:
 
     async def _check_account(self, account: AwsAccount) -> tuple[list[Gap], SourceError | None]:
         account_id = account.reach.account_id
-        asking = self._settings.last_accessed != "off"
         try:
-            client = await self._accounts.iam(account_id)
-            found: list[Gap] = await self._run(lambda: check_account(client, last_accessed=asking))
-            if self._settings.events_days is not None:
-                found += await _tried(self._trail.probe(account.reach), "events", account_id, account_id)
-            if self._settings.secrets_regions:
-                part = f"{account_id}{SUFFIX}"
-                found += await _tried(self._vault.probe(account.reach), "credentials", account_id, part)
+            return await _patiently(lambda: self._gaps_of_account(account)), None
         except SourceError as error:
             return [account_gap("", account_id, error)], error
-        return found, None
+
+    async def _gaps_of_account(self, account: AwsAccount) -> list[Gap]:
+        account_id = account.reach.account_id
+        asking = self._settings.last_accessed != "off"
+        client = await self._accounts.iam(account_id)
+        found: list[Gap] = await self._run(lambda: check_account(client, last_accessed=asking))
+        if self._settings.events_days is not None:
+            found += await _tried(self._trail.probe(account.reach), "events", account_id, account_id)
+        if self._settings.secrets_regions:
+            part = f"{account_id}{SUFFIX}"
+            found += await _tried(self._vault.probe(account.reach), "credentials", account_id, part)
+        return found
 
     async def _check_center(self) -> tuple[list[Gap], SourceError | None]:
+        async def gaps() -> list[Gap]:
+            return await check_center(await self._client_of_center())
+
         try:
-            return await check_center(await self._client_of_center()), None
+            return await _patiently(gaps), None
         except SourceError as error:
             return center_gaps(error), error
 
@@ -181,7 +189,17 @@ class AwsSource:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args))
 
 
-async def _tried(call: Any, table: str, account_id: str, part: str) -> list[Gap]:
+async def _patiently(check: Callable[[], Awaitable[list[Gap]]]) -> list[Gap]:
+    """Check again after what may pass: one lost answer must not put a whole night in doubt."""
+    for _ in range(_CHECKS - 1):
+        try:
+            return await check()
+        except (Throttled, Unreachable):
+            continue
+    return await check()
+
+
+async def _tried(call: Awaitable[None], table: str, account_id: str, part: str) -> list[Gap]:
     """Return the gap of a call that is refused."""
     try:
         await call

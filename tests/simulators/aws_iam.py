@@ -17,6 +17,8 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, quote
 from xml.sax.saxutils import escape
 
+from tests.simulators import aws_json
+
 CREATED = "2025-03-01T08:00:00Z"
 FaultKind = Literal[
     "denied",
@@ -31,6 +33,10 @@ FaultKind = Literal[
     "no_marker",
     "same_marker",
     "no_list",
+    "no_token",
+    "same_token",
+    "short_json",
+    "odd_Emails",
 ]
 
 
@@ -59,6 +65,10 @@ class Account:
     of_user: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     last_used: dict[str, dict[str, Any]] = field(default_factory=dict)
     summary: dict[str, int] = field(default_factory=dict)
+    last_access: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Services by user name."""
+    job_status: dict[str, list[str]] = field(default_factory=dict)
+    """What a user's job answers before it is COMPLETED."""
 
     def add_user(self, name: str, **parts: Any) -> dict[str, Any]:
         """Add a user; ``parts`` are tags, access_keys and so on, other keywords are fields of the user."""
@@ -167,6 +177,9 @@ class Simulator:
         self.expired: set[str] = set()
         self.external_ids: dict[str, str] = {}
         self.page_limit = 1000
+        self.cloud = aws_json.Cloud()
+        self.targets: set[str] = set()
+        """Calls of the services that speak JSON, as the header names them."""
         self._tokens: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -213,9 +226,10 @@ def answer(account: Account, operation: str, form: Mapping[str, str], limit: int
     """Return the result of one operation; None: no such entity."""
     if operation in _BY_OPERATION:
         return _about_user(account, operation, form, limit)
-    if operation == "GetPolicyVersion":
-        found = [one for one in account.aws_policies if one["Arn"] == form["PolicyArn"]]
-        return {"PolicyVersion": found[0]["PolicyVersionList"][0]} if found else None
+    if "ServiceLastAccessed" in operation:
+        return _last_access(account, operation, form, limit)
+    if operation in {"GetPolicy", "GetPolicyVersion"}:
+        return _aws_policy(account, operation, form["PolicyArn"])
     if operation == "GetAccessKeyLastUsed":
         used = account.last_used.get(form["AccessKeyId"], {"ServiceName": "N/A", "Region": "N/A"})
         return {"UserName": "x", "AccessKeyLastUsed": used}
@@ -239,6 +253,26 @@ def _about_user(account: Account, operation: str, form: Mapping[str, str], limit
     if operation == "GetLoginProfile":
         return {"LoginProfile": items[0]} if items else None
     return _slice(key, items, form, limit)
+
+
+def _aws_policy(account: Account, operation: str, arn: str) -> dict[str, Any] | None:
+    for one in account.aws_policies:
+        if one["Arn"] == arn:
+            described = {key: one[key] for key in _POLICY_FIELDS}
+            return {"Policy": described} if operation == "GetPolicy" else {"PolicyVersion": one["PolicyVersionList"][0]}
+    return None
+
+
+def _last_access(account: Account, operation: str, form: Mapping[str, str], limit: int) -> dict[str, Any]:
+    if operation.startswith("Generate"):
+        return {"JobId": form["Arn"].rpartition("/")[2].rjust(36, "-")}
+    user = form["JobId"].lstrip("-")
+    ahead = account.job_status.get(user, [])
+    dates = {"JobCreationDate": CREATED, "JobCompletionDate": CREATED}
+    if ahead:
+        return {"JobStatus": ahead.pop(0) if len(ahead) > 1 else ahead[0], "ServicesLastAccessed": []} | dates
+    services = account.last_access.get(user, [])
+    return {"JobStatus": "COMPLETED"} | dates | _slice("ServicesLastAccessed", services, form, limit)
 
 
 def _details(account: Account, form: Mapping[str, str], limit: int) -> dict[str, Any]:
@@ -279,6 +313,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        target = self.headers.get("X-Amz-Target")
+        if target is not None:
+            self.simulator.targets.add(target)
+            aws_json.respond(self, target, body.encode())
+            return
         form = {key: values[0] for key, values in parse_qs(body, keep_blank_values=True).items()}
         operation = form["Action"]
         token = self.headers.get("X-Amz-Security-Token", "")

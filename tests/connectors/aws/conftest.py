@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import pytest_asyncio
 
 from connectors.aws import Settings, open_source
+from reconciler.collect import Limits, Pull, pull
 from reconciler.sdk.connector import Gap, Partition, Source
+from reconciler.snapshot.store import Snapshot, SnapshotStore
 from tests.servers import moto_server
 
 ADMIN = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
@@ -57,6 +60,25 @@ async def read(source: Source, table: str, partition: str | None = None) -> Tabl
         cursor = page.next
         if cursor is None:
             return found
+
+
+async def seal(url: str, folder: Path, **given: Any) -> Snapshot:
+    """Pull a whole source into a snapshot, without waiting between retries."""
+    settings = Settings.model_validate({"connector": "aws", "endpoint_url": url} | given)
+    return await pull(
+        [Pull(open_source("aws", settings, folder), "aws", settings)],
+        SnapshotStore(folder / "snapshots"),
+        estate="acme",
+        as_of=datetime(2026, 11, 21, tzinfo=UTC),
+        limits=Limits(),
+        accepted=(),
+        report=lambda _progress: None,
+        sleep=_at_once,
+    )
+
+
+async def _at_once(_seconds: float) -> None:
+    """Wait for nothing."""
 
 
 @pytest.fixture(autouse=True)

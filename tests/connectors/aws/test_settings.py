@@ -59,6 +59,16 @@ def test_every_setting_has_a_description() -> None:
         ({"accounts": [{"account_id": "444455556666", "role_arn": ROLE}]}, "is not in account"),
         ({"accounts": [{"account_id": "111122223333", "external_id": "x"}]}, "no role to assume"),
         ({"acounts": []}, "Extra inputs"),
+        ({"organization": {}}, "organization needs role_name"),
+        ({"organization": {"exclude": ["1"]}, "role_name": "reader"}, "exclude"),
+        ({"identity_center": {"calls_per_second": 21}}, "calls_per_second"),
+        ({"identity_center": {"region": "Frankfurt"}}, "region"),
+        ({"identity_center": {"instance_arn": "ssoins-1"}}, "instance_arn"),
+        ({"events_days": 91}, "events_days"),
+        ({"events_regions": ["eu-west-1"]}, "do nothing without events_days"),
+        ({"events_role_sessions": True}, "do nothing without events_days"),
+        ({"secrets_regions": ["eu-west-1", "eu-west-1"]}, "names a region twice"),
+        ({"last_accessed": "sometimes"}, "last_accessed"),
     ],
 )
 def test_what_cannot_work_is_refused(given: dict[str, Any], said: str) -> None:
