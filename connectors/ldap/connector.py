@@ -18,6 +18,7 @@ from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import Misbehaved, Refused
 from reconciler.sdk.records import Account, AccountKind, Credential, CredentialStatus, Entitlement
 
+from .device_keys import device_key
 from .dn import first_value, normalise
 from .policy import Policy
 from .profiles import ACTIVE_DIRECTORY, Profile
@@ -33,6 +34,7 @@ _MANAGED = frozenset(
     ("msds-managedserviceaccount", "msds-groupmanagedserviceaccount", "msds-delegatedmanagedserviceaccount")
 )
 CERTIFICATES = ("userCertificate;binary", "userCertificate")
+DEVICE_KEYS = "msDS-KeyCredentialLink"
 _NO_EXPIRY_389 = "20380119031407Z"
 """What 389 Directory Server writes where a password never expires."""
 _DEFAULT_PRIMARY = frozenset(("513", "514", "515"))
@@ -135,7 +137,12 @@ class Mapper:
             expires_at=self._password_ends(entry),
         )
         seen = set()
-        for credential in (*self._ssh_keys(account, entry), *self._certificates(account, entry)):
+        keys = (
+            *self._ssh_keys(account, entry),
+            *self._certificates(account, entry),
+            *self._device_keys(account, entry),
+        )
+        for credential in keys:
             if credential.credential_id not in seen:
                 seen.add(credential.credential_id)
                 yield credential
@@ -167,7 +174,7 @@ class Mapper:
     def credential_attributes(self) -> tuple[str, ...]:
         """Name the attributes to ask for to fill ``credentials``."""
         mine = self.profile
-        extra = [COMPUTED] if mine is ACTIVE_DIRECTORY else []
+        extra = [COMPUTED, DEVICE_KEYS] if mine is ACTIVE_DIRECTORY else []
         times = [name for name in (*mine.password_changed, mine.password_expires, mine.policy) if name]
         return _unique([mine.id_attribute, *times, *extra, "sshPublicKey", *CERTIFICATES])
 
@@ -283,6 +290,21 @@ class Mapper:
                     expires_at=certificate.not_valid_after_utc,
                 )
 
+    def _device_keys(self, account: str, entry: Entry) -> Iterator[Credential]:
+        for text in entry.texts(DEVICE_KEYS):
+            key = self._attempt("credentials", entry, device_key, text)
+            if key is not None:
+                yield Credential(
+                    source=self.source,
+                    credential_id=f"{account}:mfa_factor:{key.identifier}",
+                    account_id=account,
+                    kind="mfa_factor",
+                    status="active",  # a domain controller honours what the attribute lists
+                    created_at=key.created_at,
+                    last_used_at=key.last_used_at,
+                    last_used_basis="approximate last sign-in with this key" if key.last_used_at else None,
+                )
+
 
 def identifier(entry: Entry, profile: Profile) -> str:
     """Return the entry's immutable id as text; raises ``Refused`` where it is not shown."""
@@ -311,6 +333,8 @@ def reports(profile: Profile | None, settings: Settings) -> Mapping[str, frozens
     if settings.privileged_groups or profile in (None, ACTIVE_DIRECTORY):
         groups.add("privileged")
     credentials = {"source", "credential_id", "account_id", "kind", "status", "created_at", "expires_at", "rotated_at"}
+    if profile in (None, ACTIVE_DIRECTORY):
+        credentials |= {"last_used_at", "last_used_basis"}
     grants = {"source", "principal_kind", "principal_id", "entitlement_id", "assignment"}
     tables = {"accounts": accounts, "entitlements": groups, "grants": grants, "credentials": credentials}
     if settings.accesslog_base:

@@ -125,7 +125,7 @@ class Rereader:
         credentials = (
             self._password(entry, presence),
             *(self._keys(kind, entry, listed, unread) for kind in ("ssh_key", "certificate")),
-            *self._unlisted(),
+            *self._unlisted(tuple(row.credential_id for row in listed if row.kind == "mfa_factor")),
         )
         return LiveAccount(
             account_id,
@@ -182,10 +182,12 @@ class Rereader:
             return LiveCredentials(kind, Presence.NOT_EVALUABLE, reason=reason, lag=lag)
         return LiveCredentials(kind, Presence.GONE, reason="the entry lists none", lag=lag)
 
-    def _unlisted(self) -> tuple[LiveCredentials, ...]:
+    def _unlisted(self, device_keys: tuple[str, ...] = ()) -> tuple[LiveCredentials, ...]:
+        """Report the classes that no directory lists whole: of second factors, AD lists keys of devices only."""
         lag = _AD_SESSION_LAG if self.mapper.profile is ACTIVE_DIRECTORY else _SESSION_LAG
+        factors = Presence.PRESENT if device_keys else Presence.NOT_EVALUABLE
         return (
-            LiveCredentials("mfa_factor", Presence.NOT_EVALUABLE, reason=_NO_LIST),
+            LiveCredentials("mfa_factor", factors, device_keys, "" if device_keys else _NO_LIST),
             LiveCredentials("session", Presence.NOT_EVALUABLE, reason=_NO_LIST, lag=lag),
         )
 
