@@ -122,7 +122,7 @@ async def check(client: OktaClient, settings: Settings) -> list[Gap]:
     await _below_apps(tries, listed)
     if tries.refusals and not tries.answered:
         raise tries.refusals[0]
-    return _once([*tries.gaps, *await _role_gaps(client, settings)])
+    return _once([*tries.gaps, *await _role_gaps(client, settings, sees_users=bool(users))])
 
 
 async def _below_apps(tries: Tries, listed: Sequence[App]) -> None:
@@ -167,10 +167,11 @@ def sees_all(roles: Sequence[Any], settings: Settings) -> bool:
     return any({role.type, role.role} & set(settings.full_view_roles) for role in roles)
 
 
-async def _role_gaps(client: OktaClient, settings: Settings) -> list[Gap]:
+async def _role_gaps(client: OktaClient, settings: Settings, *, sees_users: bool) -> list[Gap]:
     """Say where the admin role limits what lists give: they answer 200 with less, and nothing else shows it."""
     roles = await own_roles(client, settings)
-    if roles is None or sees_all(roles, settings):
+    # Without any role nobody would have been listed: then the list of roles is what is not to be believed.
+    if roles is None or sees_all(roles, settings) or (not roles and sees_users):
         return []
     held = ", ".join(sorted({role.role or role.type or role.id for role in roles})) or "none"
     return [

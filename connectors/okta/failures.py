@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -41,14 +40,12 @@ def no_answer(error: Exception, shown: str) -> SourceError:
     """Translate what kept a whole answer from coming."""
     if isinstance(error, TooLargeError):
         return Misbehaved(f"{shown}: the answer is larger than {MAX_BYTES} bytes", advice="Lower page_size.")
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Refused(
-                f"{shown}: its certificate is not trusted: {cause.verify_message}",
-                advice="Set ca_file to the certificate of the authority that signed it; checks are never skipped.",
-            )
-        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+        return Refused(
+            f"{shown}: its certificate is not trusted: {why}",
+            advice="Set ca_file to the certificate of the authority that signed it; checks are never skipped.",
+        )
     if isinstance(error, asyncio.TimeoutError):
         return Unreachable(f"{shown}: no answer in time", advice=_ADVICE)
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):

@@ -284,7 +284,7 @@ class Reread:
     async def _sees_all(self) -> str:
         """Return in words what proves that these credentials see every user, empty where nothing does."""
         roles = await own_roles(self._client, self._settings)
-        if roles is not None:
+        if roles:
             names = sorted({role.role or role.type or "" for role in roles})
             return f"these credentials hold {', '.join(names)}" if sees_all(roles, self._settings) else ""
         for canary in self._settings.canaries:

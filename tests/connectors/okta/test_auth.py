@@ -35,6 +35,10 @@ def pem(key: Any) -> str:
     return encoded.decode()
 
 
+def written_below(folder: Path) -> str:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file()).decode("latin-1")
+
+
 def service(**given: Any) -> dict[str, ServiceApp]:
     public = RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
     return {CLIENT: ServiceApp(**{"keys": {"k1": public}, "scopes": frozenset(SCOPES), **given})}
@@ -107,10 +111,13 @@ async def test_scopes_that_are_not_granted_are_named_and_the_rest_is_read(key: d
 async def test_a_client_with_no_scope_at_all_is_refused_with_every_scope_named(
     key: dict[str, Any], opened: Callable[..., OktaSource]
 ) -> None:
-    with OktaSimulator(small_org(), clients=service(scopes=frozenset())) as simulator:
-        with pytest.raises(Refused, match="invalid_scope") as caught:
-            await opened(simulator, **key).check()
-    assert caught.value.missing_permission == ", ".join(SCOPES)
+    clients = service(scopes=frozenset())
+    with (
+        OktaSimulator(small_org(), clients=clients) as simulator,
+        pytest.raises(Refused, match="invalid_scope") as caught,
+    ):
+        await opened(simulator, scopes=list(SCOPES[:2]), **key).check()
+    assert caught.value.missing_permission == ", ".join(SCOPES[:2])
 
 
 async def test_a_key_of_somebody_else_is_refused_without_showing_it(
@@ -155,7 +162,7 @@ async def test_a_token_with_a_line_break_is_a_configuration_error(
     simulator: OktaSimulator, monkeypatch: pytest.MonkeyPatch, opened: Callable[..., OktaSource]
 ) -> None:
     monkeypatch.setenv("OKTA_TEST_TOKEN", "00wrong\ntoken")
-    with pytest.raises(ConfigurationError, match="line break|api_token"):
+    with pytest.raises(ConfigurationError, match="api_token"):
         await opened(simulator).check()
 
 
@@ -191,8 +198,7 @@ async def test_no_secret_reaches_a_log_a_snapshot_or_a_message(
     for kind in (FaultKind.UNAUTHORIZED, FaultKind.HTML_OK, FaultKind.RESET_WITHIN, FaultKind.NEXT_FOREIGN):
         simulator.faults.add(kind, path="^/api/v1/(apps|groups)", at=3)
     await pulled(simulator, tmp_path, **key)
-    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    everything = written.decode("latin-1") + caplog.text
+    everything = written_below(tmp_path) + caplog.text
     body = pem(KEY).splitlines()[3]
     for secret in (*simulator.gate.issued, body, "planted-client-secret"):
         assert secret not in everything
