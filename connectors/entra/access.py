@@ -170,6 +170,19 @@ def consent_rows(source: str, consent: Consent) -> Iterator[tuple[Entitlement | 
             yield None, _grant(source, "account", client, f"{resource}/{value}", "direct", condition=said)
 
 
+def consent_gaps(table: str, consents: Iterable[Consent]) -> list[Gap]:
+    """Return the gaps of consents that do not say who may do what for whom."""
+    return [
+        Gap(table, one.id, f"a consent of which client, resource or type ({one.consent_type}) is not known")
+        for one in consents
+        if not one.client_id
+        or not one.resource_id
+        or one.scope is None
+        or one.consent_type not in {"AllPrincipals", "Principal"}
+        or (one.consent_type == "Principal" and not one.principal_id)
+    ]
+
+
 def member_row(source: str, group: str, member: Ref, *, dynamic: bool) -> Grant | None:
     """Map a direct member; None for a device or contact, which is no account, and for a service principal.
 

@@ -57,8 +57,8 @@ class Parts:
         self._users: Shape[Any] = Shape(kind) if extra else _USER
         self._scopes: set[str] = set()
         self._consents: set[str] = set()
-        self.activated: dict[str, shapes.RoleAssignment] | None = None
-        """Role assignments as Privileged Identity Management knows them, by their id."""
+        self.activated: dict[str, dict[str, shapes.RoleAssignment]] = {}
+        """For each part that needs them, role assignments as PIM knows them, by their id."""
         self.met: dict[str, set[str]] = {"directory roles": set(), "activated roles": set()}
         """Ids of assignments that came in the chain under way: there are as many as administrators."""
 
@@ -132,7 +132,7 @@ class Parts:
 
         async def consents(items: Items[Any]) -> Rows:
             made = (entitlement for one in items.value for entitlement, _ in access.consent_rows(self._name, one))
-            return _new(self._consents, made), ()
+            return _new(self._consents, made), access.consent_gaps("entitlements", items.value)
 
         scoped = self._scoped
         found = {
@@ -171,7 +171,7 @@ class Parts:
         """Return the collections of a part of grants that is a plain list."""
 
         async def held(items: Items[Any]) -> Rows:
-            activated = self.activated or {}
+            activated = self.activated.get(part, {})
             self.met[part].update(one.id for one in items.value)
             lasting = [one for one in items.value if not _passing(activated.get(one.id))]
             return _sorted(access.role_grant(self._name, one, activated.get(one.id)) for one in lasting)
@@ -185,7 +185,8 @@ class Parts:
             return _sorted(access.instance_grant(self._name, one, "eligible") for one in items.value if _direct(one))
 
         async def consents(items: Items[Any]) -> Rows:
-            return access.once(grant for one in items.value for _, grant in access.consent_rows(self._name, one)), ()
+            made = (grant for one in items.value for _, grant in access.consent_rows(self._name, one))
+            return access.once(made), access.consent_gaps("grants", items.value)
 
         found = {
             "directory roles": Collection(queries.ROLE_ASSIGNMENTS, _HELD, held, permissions.ROLES, proven=True),

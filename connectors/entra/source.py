@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
-from reconciler.sdk.errors import Refused
+from reconciler.sdk.errors import Misbehaved, Refused
 
 from . import permissions, queries, shapes
 from .chains import Rounds, read_collections, read_fan_out
@@ -174,16 +174,26 @@ class EntraSource:
         """Read what PIM knows, at the start of the chain of role assignments, or where a chain needs it."""
         if first:
             self._parts.met[part] = set()
-        if self._parts.activated is not None and not (first and part == "directory roles"):
+        if part in self._parts.activated and not first:
             return []
-        return await self._load_activated()
+        self._parts.activated[part] = known = {}
+        try:
+            # The list has no count and says how roles are held: it is read twice, so that none is lost unseen.
+            for _ in range(2):
+                known |= await self._scheduled()
+        except NoLicence:
+            return []
+        except Refused as refused:
+            reason = f"which of them are activated for a time is not known: {refused.message}"
+            return [Gap("grants", part, reason, refused.missing_permission)]
+        return []
 
     async def _check_roles(self, part: str) -> list[Gap]:
         """Return the gap of assignments that PIM lists and the chain did not, unless they ended in the meantime.
 
         Role assignments have no count: the two lists vouch for one another.
         """
-        short = sorted(set(self._parts.activated or ()) - self._parts.met[part])
+        short = sorted(set(self._parts.activated[part]) - self._parts.met[part])
         lost = []
         for start in range(0, len(short), BATCH):
             asks = [Ask(queries.role_assignment(one), permissions.ROLES) for one in short[start : start + BATCH]]
@@ -199,26 +209,20 @@ class EntraSource:
             Gap("grants", part, f"{len(lost)} role assignments did not come, such as {lost[0]}: the chain ended early")
         ]
 
-    async def _load_activated(self) -> list[Gap]:
-        """Read which role assignments are passing ones; there are as many as administrators, so they are kept."""
+    async def _scheduled(self) -> dict[str, shapes.RoleAssignment]:
+        """Read the active schedules of roles; there are as many as administrators, so they are kept."""
         shape = shapes.Shape(shapes.RoleAssignment)
         found: dict[str, shapes.RoleAssignment] = {}
         url: str | None = queries.ACTIVE_ROLES
-        gaps: list[Gap] = []
         seen: set[str] = set()
-        try:
-            while url is not None and url not in seen:
-                seen.add(url)
-                items = shape.page(await self._client.get(Ask(url, permissions.ACTIVE)), shown(url))
-                found |= {one.role_assignment_origin_id: one for one in items.value if one.role_assignment_origin_id}
-                url = None if items.link is None else self._client.follow(items.link)
-        except NoLicence:
-            found = {}
-        except Refused as refused:
-            reason = f"which of them are activated for a time is not known: {refused.message}"
-            gaps.append(Gap("grants", "directory roles", reason, refused.missing_permission))
-        self._parts.activated = found
-        return gaps
+        while url is not None:
+            if url in seen:
+                raise Misbehaved(f"{shown(url)}: the next link leads back to a page that was read")
+            seen.add(url)
+            items = shape.page(await self._client.get(Ask(url, permissions.ACTIVE)), shown(url))
+            found |= {one.role_assignment_origin_id: one for one in items.value if one.role_assignment_origin_id}
+            url = None if items.link is None else self._client.follow(items.link)
+        return found
 
     def _met(self, table: str, rows: Sequence[object]) -> frozenset[str]:
         if not self._canaries or table not in {"accounts", "entitlements"}:
