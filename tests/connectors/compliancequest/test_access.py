@@ -18,7 +18,7 @@ from tests.connectors.compliancequest import company
 from tests.connectors.compliancequest.company import OBJECTS, PERSONNEL, people
 from tests.connectors.compliancequest.conftest import SECRET
 from tests.simulators.http_injection import FaultKind
-from tests.simulators.salesforce.server import Salesforce
+from tests.simulators.salesforce.server import App, Salesforce
 
 Collected = Callable[..., Any]
 Opened = Callable[..., ComplianceQuestSource]
@@ -167,6 +167,24 @@ async def test_an_assertion_signed_by_the_right_key_opens_the_org(
     assert "invalid assertion" in sandbox.gaps()
     monkeypatch.setenv("CQ_KEY", _pem(keys[1]))
     assert "invalid assertion" in (await collected(**given)).gaps()
+
+
+async def test_the_org_is_known_by_its_certificate(
+    source: Opened, authority: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CQ_SECRET", SECRET)
+    org = company.org()
+    people(org, 2)
+    with Salesforce(org, apps=[App("the-client", company.reader(org), secret=SECRET)]) as running:
+        opened = source(domain=running.url, ca_file=running.ca_file)
+        assert list(await opened.check()) == []
+        page = await opened.page("people", Partition(), None)
+        assert len(page.rows) == 2
+        await opened.close()
+        stranger = source(domain=running.url, ca_file=authority)
+        with pytest.raises(Refused, match="certificate is not trusted"):
+            await stranger.check()
+        await stranger.close()
 
 
 async def test_a_token_for_another_org_is_refused(salesforce: Salesforce, source: Opened) -> None:
