@@ -20,6 +20,8 @@ from reconciler.sdk.values import Reading
 from .defaults import DEFAULTS, Mapping
 from .soql import STEPS, Condition, is_name, is_path
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
 Value = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
 
 
@@ -138,7 +140,8 @@ class Settings(SourceSettings):
                 raise ValueError(message)
         for key in ("domain", "audience"):
             parts = urlsplit(getattr(self, key))
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
+            if not (plain or parts.scheme == "https") or not parts.hostname or parts.username or parts.query:
                 message = f"{key} must be https://HOST, without user, password and query"
                 raise ValueError(message)
         if urlsplit(self.domain).path.strip("/"):

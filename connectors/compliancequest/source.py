@@ -85,6 +85,11 @@ class ComplianceQuestSource:
                 f"[sources.{self.name}] objects.{table}: the service does not take the query: {error.message}",
                 advice="Correct the where and the columns of that table.",
             ) from error
+        except NotShown as error:
+            raise NotShown(
+                f"objects.{table}: since it was described, something is not shown any more: {error.message}",
+                advice=error.advice,
+            ) from error
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""

@@ -29,6 +29,7 @@ def objects(table: str, **changes: Any) -> dict[str, Any]:
     ("changes", "says"),
     [
         ({"domain": "acme.my.salesforce.com"}, "domain must be https"),
+        ({"domain": "http://acme.my.salesforce.com"}, "domain must be https"),
         ({"domain": "https://acme.my.salesforce.com/services"}, "without a path"),
         ({"domain": "https://me:pw@acme.my.salesforce.com"}, "without user"),
         ({"audience": "login"}, "audience must be"),
