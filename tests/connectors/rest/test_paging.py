@@ -16,7 +16,7 @@ def numbers(pages: list[Page]) -> list[str]:
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize("count", [0, 3, 4, 11])
 async def test_every_style_reads_every_row_once(qms: Qms, style: str, count: int) -> None:
     qms.people = [person(n) for n in range(1, count + 1)]
     pages = await pages_of(source_of(qms, style, may_be_empty=["people"]))
