@@ -176,7 +176,8 @@ class EntraSource:
             self._parts.met[part] = set()
         if part in self._parts.activated and not first:
             return []
-        self._parts.activated[part] = known = {}
+        known: dict[str, shapes.RoleAssignment] = {}
+        self._parts.activated[part] = known
         try:
             # The list has no count and says how roles are held: it is read twice, so that none is lost unseen.
             for _ in range(2):
