@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import slapd
+from tests.servers import ds389, samba, slapd
 
 
 def test_the_settings_load_without_the_sdks() -> None:
@@ -34,3 +34,14 @@ def test_a_missing_slapd_is_named_with_its_package(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("shutil.which", lambda *_args, **_named: None)
     with pytest.raises(RuntimeError, match="apt-get install slapd"):
         slapd.Slapd(tmp_path, {})
+
+
+def test_a_missing_samba_or_389_is_named_with_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(RuntimeError, match="run these tests as root"):
+        samba.Samba(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda *_args, **_named: None)
+    with pytest.raises(RuntimeError, match="apt-get install --no-install-recommends samba"):
+        samba.Samba(tmp_path)
+    with pytest.raises(RuntimeError, match="apt-get install 389-ds-base"):
+        ds389.Ds389(tmp_path, {})
