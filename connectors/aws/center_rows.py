@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from reconciler.sdk.records import Account, AccountStatus, Entitlement, Grant, PrincipalKind
 
 from . import policies
 from .center_types import ENTERPRISE, Group, Membership, SetDetail, User
 from .json_api import at
+
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 STATUS: Mapping[str, tuple[AccountStatus, bool]] = {"ENABLED": ("enabled", True), "DISABLED": ("disabled", False)}
 """UserStatus -> status and whether the user can sign in; a state that AWS adds later, or none, stays unknown."""
@@ -44,7 +47,7 @@ def user_row(source: str, store_id: str, user: User) -> Account:
         department=_said(enterprise.get("department")),
         company=_said(enterprise.get("organization")),
         title=user.Title,
-        attributes=json.dumps({name: value for name, value in attributes.items() if value}, sort_keys=True),
+        attributes=_encode({name: value for name, value in attributes.items() if value}).decode(),
     )
 
 

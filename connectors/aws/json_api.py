@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -105,21 +105,27 @@ def typed(items: Sequence[msgspec.Raw], kind: type[S], table: str, what: str) ->
     The fields of ``kind`` without a default are what an object is referred to by: without them it is no object at
     all, and ``Misbehaved`` is raised.
     """
+    decode = _decoder(kind)
     try:
-        return [msgspec.json.decode(item, type=kind) for item in items], []
+        return [decode(item) for item in items], []
     except msgspec.DecodeError:
         pass
     rows: list[S] = []
     gaps: list[Gap] = []
     for item in items:
         try:
-            rows.append(msgspec.json.decode(item, type=kind))
+            rows.append(decode(item))
         except msgspec.DecodeError as error:
             row, wrong = _without_wrong_fields(item, kind, what, error)
             rows.append(row)
             name = str(getattr(row, kind.__struct_fields__[0]))
             gaps.append(Gap(table, name, f"AWS sent {what} with {', '.join(wrong)} of an unknown shape"))
     return rows, gaps
+
+
+@cache
+def _decoder(kind: type[S]) -> Callable[[msgspec.Raw], S]:
+    return msgspec.json.Decoder(kind).decode
 
 
 def _without_wrong_fields(item: msgspec.Raw, kind: type[S], what: str, error: Exception) -> tuple[S, list[str]]:
