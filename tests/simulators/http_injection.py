@@ -383,7 +383,8 @@ async def _broken_off(
     if kind is FaultKind.CUT_CHUNKED:
         answer.enable_chunked_encoding()
     else:
-        answer.content_length = len(body) + 1
+        # A drip must not reach what was announced, however short the body is.
+        answer.content_length = len(body) + (1_000_000 if kind is FaultKind.DRIP else 1)
     await answer.prepare(request)
     await answer.write(body if kind is FaultKind.CUT_CHUNKED else body[: max(1, len(body) // 2)])
     if kind is FaultKind.RESET_WITHIN:

@@ -1,0 +1,207 @@
+"""Every fault at every request of a pull: each part of each table comes whole, or says in words why not.
+
+A subject is a connector with its simulator. The clean pull is measured first: its requests and the rows of each
+(table, partition). Then faults are injected, and what came is held against it:
+
+- a COMPLETE part has exactly the clean rows (the clean keys, where the fault changes what stands in the objects);
+- every other part is PARTIAL or FAILED and has a gap in words; no part vanishes;
+- no planted secret stands in a log record, a gap or a file of the snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from reconciler.clock import now
+from reconciler.collect import Limits, Progress, Pull, pull
+from reconciler.estate.tables import tables
+from reconciler.sdk.connector import Source, Status
+from reconciler.sdk.settings import SourceSettings
+from reconciler.snapshot import Snapshot, SnapshotStore
+from reconciler.snapshot.columns import key_columns
+from tests.simulators.http_injection import FaultKind, Injector
+
+Part = tuple[str, str]
+"""A table and one of its partitions; the empty partition is the table as a whole."""
+
+DAMAGES = frozenset({FaultKind.UNKNOWN_VALUE, FaultKind.FIELD_MISSING, FaultKind.FIELD_MISTYPED})
+"""Faults that change what stands in an object: the same objects must come, with unknown where it was damaged."""
+SILENT_ENDS = frozenset({FaultKind.NEXT_MISSING, FaultKind.EMPTY_END, FaultKind.EMPTY_PAGE})
+"""Faults that leave no trace in the answer itself: only a second signal of the provider's shows them."""
+PASSING = frozenset(
+    {
+        FaultKind.THROTTLED,
+        FaultKind.THROTTLED_SILENT,
+        FaultKind.BAD_GATEWAY_HTML,
+        FaultKind.UNAVAILABLE,
+        FaultKind.CUT_BY_LENGTH,
+        FaultKind.CUT_CHUNKED,
+        FaultKind.RESET_BEFORE,
+        FaultKind.RESET_WITHIN,
+    }
+)
+"""Faults that pass: where one strikes once, asking again brings everything."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A connector over its simulator.
+
+    ``blind`` are the parts whose end the provider vouches for by nothing but the absence of a next link, so that a
+    silent end of one of their lists cannot be told from the truth; the connector's README names them.
+    """
+
+    name: str
+    faults: Injector
+    open: Callable[[], tuple[Source, SourceSettings]]
+    secrets: Callable[[], Iterable[str]]
+    blind: Mapping[FaultKind, frozenset[Part]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What came of one part."""
+
+    status: Status
+    rows: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass
+class Pulled:
+    """One pull: its parts, how many requests it took, and all texts that left the process."""
+
+    parts: dict[Part, Read]
+    requests: int
+    texts: list[str]
+
+
+class _Records(logging.Handler):
+    """Keeps every log record as the text that a formatter makes of it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.texts: list[str] = []
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(self.format(record))
+
+
+async def pull_once(subject: Subject, as_of: datetime | None = None) -> Pulled:
+    """Pull everything into a store of its own, waiting nowhere between retries."""
+    records, root = _Records(), logging.getLogger()
+    level = root.level
+    root.addHandler(records)
+    root.setLevel(logging.DEBUG)
+    before = subject.faults.number
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            source, settings = subject.open()
+            snapshot = await pull(
+                [Pull(source, settings.connector, settings)],
+                SnapshotStore(Path(folder)),
+                estate="conformance",
+                as_of=as_of or now(),
+                limits=Limits(),
+                accepted=(),
+                report=_ignore,
+                sleep=_at_once,
+            )
+            parts = _parts(snapshot)
+            texts = records.texts + _files(Path(folder))
+    finally:
+        root.removeHandler(records)
+        root.setLevel(level)
+    return Pulled(parts, subject.faults.number - before, texts)
+
+
+def breaches(clean: Pulled, found: Pulled, kind: FaultKind, blind: Mapping[FaultKind, frozenset[Part]]) -> list[str]:
+    """Return in words every part that claims more than it has, or hides what it lacks."""
+    told: list[str] = []
+    for part, whole in clean.parts.items():
+        table, partition = part
+        came = found.parts.get(part) or found.parts.get((table, "")) or found.parts.get(("", ""))
+        shown = f"{table}/{partition}"
+        if came is None:
+            told.append(f"{shown} vanished from the coverage")
+        elif came.status is not Status.COMPLETE:
+            if not came.gaps or not all(len(gap.split()) > 1 for gap in came.gaps):
+                told.append(f"{shown} is {came.status} without a gap in words: {came.gaps}")
+        elif kind in DAMAGES:
+            if came.keys != whole.keys:
+                told.append(f"{shown} is COMPLETE with other objects: {_difference(whole.keys, came.keys)}")
+        elif came.rows != whole.rows and not (len(came.rows) < len(whole.rows) and part in blind.get(kind, ())):
+            told.append(f"{shown} is COMPLETE with other rows: {_difference(whole.rows, came.rows)}")
+    return told
+
+
+def leaks(found: Pulled, secrets: Iterable[str]) -> list[str]:
+    """Return where a secret stands, without repeating it."""
+    whole = "\n".join(found.texts)
+    return [
+        f"the secret {secret[:4]}... stands in: {text.replace(secret, '<SECRET>')[:300]}"
+        for secret in secrets
+        if secret in whole
+        for text in found.texts
+        if secret in text
+    ]
+
+
+def places(requests: int, *, stride: int, shift: int, count: int) -> list[list[int]]:
+    """Return ``count`` sets of request numbers, each ``stride`` apart, begun at other numbers for each ``shift``.
+
+    Faults of one pull stand so far apart that retries of one page do not meet the next fault.
+    """
+    stride = min(stride, max(1, requests))
+    begins = sorted({(shift + round(index * stride / count)) % stride + 1 for index in range(min(count, stride))})
+    return [list(range(begin, requests + 1, stride)) for begin in begins]
+
+
+def _difference(whole: Sequence[str], came: Sequence[str]) -> str:
+    lacking, strange = sorted(set(whole) - set(came)), sorted(set(came) - set(whole))
+    return f"{len(whole)} expected, {len(came)} came; lacking {lacking[:2]}, strange {strange[:2]}"[:600]
+
+
+def _parts(snapshot: Snapshot) -> dict[Part, Read]:
+    found: dict[Part, Read] = {}
+    for entry in snapshot.manifest.coverage:
+        rows: list[dict[str, Any]] = []
+        for file in entry.files:
+            rows += pq.read_table(snapshot.folder / file.path).to_pylist()
+        names = key_columns(tables()[entry.table]) if entry.table else ()
+        found[entry.table, entry.partition] = Read(
+            entry.status,
+            tuple(sorted(repr(sorted(row.items())) for row in rows)),
+            tuple(sorted(repr([row.get(name) for name in names]) for row in rows)),
+            tuple(gap.words for gap in entry.gaps),
+        )
+    return found
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the text of every file; of Parquet, which is compressed, its values too."""
+    texts = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            texts.append(path.read_bytes().decode("latin-1"))
+        if path.suffix == ".parquet":
+            texts.append(repr(pq.read_table(path).to_pylist()))
+    return texts
+
+
+def _ignore(progress: Progress) -> None:
+    """Take no notice of progress."""
+
+
+async def _at_once(seconds: float) -> None:
+    """Wait for nothing."""
