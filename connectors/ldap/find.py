@@ -135,6 +135,10 @@ class Finder:
         """Search by every key; raises the first error where no search was answered."""
         keys = keys_of(person, self.mapper)
         settings, accounts = self.mapper.settings, any_account(self.mapper)
+        if not keys:
+            self.gaps.append(
+                Gap("accounts", "", "nothing is known of the person that this directory could be asked for")
+            )
         for base in settings.bases if keys else ():
             self._try(base, partial(self._prove_sight, base, accounts, keys))
             for key in keys:

@@ -53,7 +53,6 @@ def test_the_source_is_a_lookup(slapd: Slapd, monkeypatch: M) -> None:
             {"ada": {"employee_id", "email", "login"}},
         ),
         (PersonKeys(account_ids=("not-an-id", ABSENT)), {}),
-        (PersonKeys(person_id="P1"), {}),
     ],
 )
 async def test_a_person_is_found_by_every_key_and_by_nothing_else(
@@ -62,6 +61,17 @@ async def test_a_person_is_found_by_every_key_and_by_nothing_else(
     found = await source(slapd.url, monkeypatch).find(keys)
     assert logins(found) == expected
     assert found.gaps == ()
+
+
+@pytest.mark.parametrize("keys", [PersonKeys(person_id="P1"), PersonKeys(account_ids=("not-an-id",), logins=(" ",))])
+async def test_a_person_of_whom_nothing_is_known_is_not_without_accounts(
+    slapd: Slapd, monkeypatch: M, keys: PersonKeys
+) -> None:
+    found = await source(slapd.url, monkeypatch).find(keys)
+    assert (found.accounts, [gap.reason for gap in found.gaps]) == (
+        (),
+        ["nothing is known of the person that this directory could be asked for"],
+    )
 
 
 async def test_an_account_is_found_by_its_old_id_and_in_spite_of_the_filter(slapd: Slapd, monkeypatch: M) -> None:
