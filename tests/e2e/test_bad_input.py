@@ -94,6 +94,22 @@ def test_a_malformed_file_names_file_line_and_column(quick: World, name: str, te
     assert quick.findings() == []
 
 
+def test_a_missing_secret_within_a_section_is_named_too(world: World) -> None:
+    world.more = """
+[sources.lms]
+connector = "rest"
+url = "https://lms.acme.test/"
+auth = { type = "bearer", token = "env:LMS_TOKEN" }
+[sources.lms.mapping.trainings]
+path = "trainings"
+rows = "@"
+columns = { person_id = "person", course = "course" }
+"""
+    said = world.write().ask("config", "check", code=2).stderr
+    assert "sources.lms.auth.token" in said
+    assert "Set the environment variable LMS_TOKEN" in said
+
+
 def test_a_missing_secret_is_named_with_its_remedy(world: World) -> None:
     world.environment = {"LDAP_PASSWORD": ""}
     answer = world.ask("run", code=2)

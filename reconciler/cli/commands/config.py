@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,7 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
+    from reconciler.sdk.secrets import SecretRef
     from reconciler.settings import Settings
 
 
@@ -65,13 +67,10 @@ def schema() -> None:
 def _secrets(settings: Settings) -> int:
     """Reveal every secret reference so that a missing one is said now, not at night; return how many there are."""
     from reconciler.errors import ConfigurationError
-    from reconciler.sdk.secrets import SecretRef, reveal
+    from reconciler.sdk.secrets import reveal
 
     references = [
-        (f"sources.{name}.{key}", value)
-        for name, section in settings.sources.items()
-        for key, value in section
-        if isinstance(value, SecretRef)
+        found for name, section in settings.sources.items() for found in _references(f"sources.{name}", section)
     ]
     problems = []
     for key, reference in references:
@@ -82,6 +81,25 @@ def _secrets(settings: Settings) -> int:
     if problems:
         raise ConfigurationError("\n".join(problems), advice="Secrets are referenced as env:NAME or file:/path.")
     return len(references)
+
+
+def _references(key: str, value: object) -> Iterator[tuple[str, SecretRef]]:
+    """Yield each secret reference at or below a setting, with its dotted key."""
+    from pydantic import BaseModel
+
+    from reconciler.sdk.secrets import SecretRef
+
+    if isinstance(value, SecretRef):
+        yield key, value
+    elif isinstance(value, BaseModel):
+        for name, part in value:
+            yield from _references(f"{key}.{name}", part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield from _references(f"{key}.{name}", part)
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield from _references(f"{key}[{number}]", part)
 
 
 def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
