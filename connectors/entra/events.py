@@ -132,7 +132,9 @@ def _actor(audit: DirectoryAudit) -> tuple[str | None, str | None]:
     if who is not None and who.user is not None and who.user.id:
         return who.user.id, "User"
     if who is not None and who.app is not None:
-        return who.app.service_principal_id or who.app.app_id, "ServicePrincipal"
+        if who.app.service_principal_id:
+            return who.app.service_principal_id, "ServicePrincipal"
+        return who.app.app_id, "Application" if who.app.app_id else None
     return None, None
 
 

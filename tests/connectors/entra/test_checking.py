@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import timedelta
 from pathlib import Path
 
@@ -61,9 +60,8 @@ async def test_what_a_permission_hides_is_in_doubt_and_nothing_else(opened: Open
 
 
 async def test_a_token_without_any_permission_is_refused(opened: Opener) -> None:
-    with GraphSimulator(sample(), roles=()) as graph:
-        with pytest.raises(Refused, match="no application permission"):
-            await opened(graph).check()
+    with GraphSimulator(sample(), roles=()) as graph, pytest.raises(Refused, match="no application permission"):
+        await opened(graph).check()
 
 
 async def test_a_wrong_secret_is_refused_and_never_shown(
