@@ -72,6 +72,8 @@ class Accounts:
         self._clients: dict[str, IamClient] = {}
         self._pacer = Pacer(concurrency=4, per_second=_CALLS_PER_SECOND)
         self._calls: Calls | None = None
+        self.untold: Refused | None = None
+        """Why the environment of an account of the organization is not known, where it may not be read."""
 
     async def listing(self) -> Listing:
         """Return the accounts; raises what may pass, so that it is asked again, and keeps what will not."""
@@ -149,7 +151,13 @@ class Accounts:
         wanted = self._settings.organization
         if wanted is None or wanted.environment_tag is None or account.state != "ACTIVE":
             return None
-        raw = await api.every("ListTagsForResource", "Tags", size=None, ResourceId=account.Id)
+        try:
+            raw = await api.every("ListTagsForResource", "Tags", size=None, ResourceId=account.Id)
+        except Refused as refused:
+            if not refused.missing_permission:
+                raise
+            self.untold = refused
+            return None
         tags, _ = typed(raw, _Tag, "accounts", "a tag")
         return next((tag.Value for tag in tags if tag.Key == wanted.environment_tag), None) or None
 

@@ -67,6 +67,9 @@ class AwsSource:
             failures += [error] if error else []
         if failures and len(failures) == len(checks) + (listing.failed is not None):
             raise failures[0]
+        if (untold := self._accounts.untold) is not None:
+            reason, permission = untold.message, untold.missing_permission
+            found += [Gap(table, "", reason, permission, "environment") for table in ("entitlements", "events")]
         wanted = self._settings.tables
         return [gap for gap in found if wanted is None or not gap.table or gap.table in wanted]
 

@@ -44,7 +44,7 @@ def seeded(iam: aws_iam.Simulator, users: int = 5) -> aws_iam.Account:
 
 
 def fast(**more: Any) -> dict[str, Any]:
-    return {"page_size": 2, "max_attempts": 1, "read_timeout_seconds": 0.5} | more
+    return {"page_size": 2, "max_attempts": 1, "read_timeout_seconds": 1.0} | more
 
 
 async def finish(source: Source, table: str, part: Partition, cursor: str | None) -> None:

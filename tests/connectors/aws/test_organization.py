@@ -126,6 +126,18 @@ async def test_an_organization_that_may_not_be_listed_is_a_partition_that_fails(
     assert found["organization"].gaps[0].missing_permission == "organizations:ListAccounts"
 
 
+async def test_tags_that_may_not_be_read_leave_the_environment_unknown_and_say_so(
+    iam: aws_iam.Simulator, tmp_path: Path
+) -> None:
+    iam.account(SHOP).add_group("staff")
+    iam.fail("organizations:ListTagsForResource", "denied")
+    snapshot = await seal(iam.url, tmp_path, **member(environment_tag="Env"))
+    assert {one.status for one in snapshot.manifest.coverage} == {Status.COMPLETE}
+    (source,) = snapshot.manifest.sources
+    assert "environment" not in source.reports["entitlements"]
+    assert "organizations:ListTagsForResource" in source.unknown["entitlements.environment"]
+
+
 @pytest.mark.parametrize("kind", ["no_token", "same_token", "no_list", "short_json", "reset"])
 @pytest.mark.parametrize("after", [0, 1])
 async def test_a_spoilt_list_of_accounts_is_never_a_shorter_list(
