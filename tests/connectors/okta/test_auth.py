@@ -205,8 +205,8 @@ async def test_no_secret_reaches_a_log_a_snapshot_or_a_message(
 
 
 async def test_a_user_is_gone_only_with_proof_of_sight(key: dict[str, Any], opened: Callable[..., OktaSource]) -> None:
-    scopes = frozenset(SCOPES) - {"okta.roles.read"}
-    with OktaSimulator(small_org(), clients=service(scopes=scopes)) as simulator:
+    key["scopes"] = ["okta.users.read", "okta.apps.read"]
+    with OktaSimulator(small_org(), clients=service()) as simulator:
         without = await opened(simulator, **key).reread("00u1simnobody0000000")
         canary = await opened(simulator, canaries=["ann@example.test"], **key).reread("00u1simnobody0000000")
     assert without.presence is Presence.NOT_EVALUABLE

@@ -206,8 +206,8 @@ async def test_a_user_deleted_during_the_pull_is_no_gap(okta: OktaSimulator, ope
 
 
 async def test_a_rate_limit_is_used_and_never_broken(tmp_path: Path) -> None:
-    org = GeneratedOrg(Sizes(users=120))
-    with OktaSimulator(org, limits={r"/factors$": 50}, window_seconds=2.0) as simulator:
+    org = GeneratedOrg(Sizes(users=30))
+    with OktaSimulator(org, limits={r"/factors$": 30}, window_seconds=2.0) as simulator:
         snapshot = await pulled(simulator, tmp_path, tables=["accounts"], parallel_calls=4)
         assert simulator.rate.refused == 0
     assert snapshot.status("okta", "accounts") is Status.COMPLETE
