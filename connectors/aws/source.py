@@ -136,7 +136,7 @@ class AwsSource:
             return await self._vault.page(account.reach, cursor)
         if table == "events":
             where, directory = await self._iam.where(account_id), await self._iam.directory(account_id)
-            region = await self._region_of_center(account_id)
+            region = await self._region_of_center(account_id) if cursor is None else None
             return await self._trail.page(where, account.reach, directory, cursor, center_region=region)
         return await self._iam.page(table, account_id, cursor)
 
@@ -184,7 +184,10 @@ class AwsSource:
         if self._settings.identity_center is None:
             return None
         client = await self._client_of_center()
-        owner = (await client.instance()).OwnerAccountId or client.reach.account_id
+        try:
+            owner = (await client.instance()).OwnerAccountId or client.reach.account_id
+        except Refused:
+            owner = client.reach.account_id  # its own tables say what is wrong; events are asked for where it should be
         return client.region if account_id == owner else None
 
     async def _run(self, call: Callable[..., T], *args: Any) -> T:

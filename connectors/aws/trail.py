@@ -25,10 +25,14 @@ _HOME = {"cn": "cn-north-1", "us-gov": "us-gov-west-1"}
 
 
 class _Place(msgspec.Struct, array_like=True, frozen=True):
-    """Where a chain is; the window is fixed at its start, so that it does not chase a moving end."""
+    """Where a chain is; the window is fixed at its start, so that it does not chase a moving end.
+
+    ``center`` is fixed there too: what is looked up must not change under a running chain.
+    """
 
     since: float
     until: float
+    center: str | None = None
     look_up: int = 0
     token: str | None = None
     rows: int = 0
@@ -70,9 +74,12 @@ class Trail:
     async def page(
         self, where: Where, reach: Reach, directory: Directory, cursor: Cursor | None, *, center_region: str | None
     ) -> Page:
-        """Read some look-ups; a chain that finds nothing asks once for any event, to know that it would be shown."""
-        place = self._begin() if cursor is None else _decode(cursor)
-        look_ups = self.look_ups(center_region=center_region)
+        """Read some look-ups; a chain that finds nothing asks once for any event, to know that it would be shown.
+
+        ``center_region`` counts at the first page.
+        """
+        place = self._begin(center_region) if cursor is None else _decode(cursor)
+        look_ups = self.look_ups(center_region=place.center)
         rows: list[Event] = []
         gaps: list[Gap] = []
         number, token = place.look_up, place.token
@@ -91,7 +98,7 @@ class Trail:
                 break
         count = place.rows + len(rows)
         if number < len(look_ups):
-            following = _Place(place.since, place.until, number, token, count)
+            following = _Place(place.since, place.until, place.center, number, token, count)
             return Page(rows, _encode(following).decode(), gaps)
         total = None
         if count == 0 and await self._shows_anything(reach, place):
@@ -124,9 +131,9 @@ class Trail:
         found, gaps = typed(page.items, Found, "events", "an event")
         return found, page.token, gaps
 
-    def _begin(self) -> _Place:
+    def _begin(self, center: str | None = None) -> _Place:
         since, until = lookback(self._settings.events_days or 0)
-        return _Place(since.timestamp(), until.timestamp())
+        return _Place(since.timestamp(), until.timestamp(), center)
 
     def _api(self, reach: Reach, region: str) -> JsonApi:
         key = (reach.account_id, region)

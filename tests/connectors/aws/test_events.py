@@ -322,6 +322,9 @@ async def test_identity_centers_events_come_from_its_region_and_owner(iam: aws_i
     iam.cloud.instances[0]["OwnerAccountId"] = "999900001111"
     elsewhere = opened(iam.url, **given(identity_center={"region": "eu-west-1"}))
     assert (await read(elsewhere, "events", OWN)).rows == []
+    iam.cloud.instances.clear()
+    unseen = opened(iam.url, **given(identity_center={"region": "eu-west-1"}))
+    assert len((await read(unseen, "events", OWN)).rows) == 1
 
 
 async def test_no_event_is_whole_only_where_the_history_shows_any_other(iam: aws_iam.Simulator, opened: Opened) -> None:
