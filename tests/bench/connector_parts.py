@@ -16,10 +16,10 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 
@@ -197,7 +197,7 @@ async def okta_models(given: Given) -> Figures:
             link = {name.lower(): value for name, value in answer.headers.items()}.get("link", "")
             if _LINK not in link:
                 return {"records": rows, "cpu": time.process_time() - begun}
-            after = link.partition("after=")[2].partition("&")[0].partition(">")[0]
+            after = parse_qs(urlsplit(link.partition("<")[2].partition(">")[0]).query)["after"][0]
 
 
 def _iam(given: Given) -> Any:
@@ -222,6 +222,21 @@ async def aws_sdk(given: Given) -> Figures:
         else:
             begun = time.process_time()  # the first page loads the service's model, which is not reading
     return {"records": rows, "cpu": time.process_time() - begun}
+
+
+async def aws_calls(given: Given) -> Figures:
+    """Ask boto3 alone, user by user, what the connector asks for each account."""
+    client = _iam(given)
+    names = [user["UserName"] for page in client.get_paginator("list_users").paginate() for user in page["Users"]]
+    asks = (client.list_user_tags, client.list_access_keys, client.list_mfa_devices, client.list_ssh_public_keys,
+            client.list_service_specific_credentials, client.list_signing_certificates)  # fmt: skip
+    begun = time.process_time()
+    for name in names:
+        for ask in asks:
+            ask(UserName=name)
+        with suppress(client.exceptions.NoSuchEntityException):
+            client.get_login_profile(UserName=name)
+    return {"records": len(names), "cpu": time.process_time() - begun}
 
 
 async def aws_floor(given: Given) -> Figures:
@@ -299,6 +314,7 @@ PARTS: dict[str, Callable[[Given], Awaitable[Figures]]] = {
     "okta_models": okta_models,
     "aws_sdk": aws_sdk,
     "aws_floor": aws_floor,
+    "aws_calls": aws_calls,
     "ldap_entries": ldap_entries,
     "ldap3_stock": ldap3_stock,
 }

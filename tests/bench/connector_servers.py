@@ -127,8 +127,10 @@ def main() -> int:
     """Serve the IAM fake."""
     with aws_iam.serve() as simulator:
         account = simulator.account()
+        account.add_group("staff")
         for number in range(int(sys.argv[1])):
-            account.add_user(f"user{number}", tags=[{"Key": "email", "Value": f"user{number}@acme.test"}])
+            tags = [{"Key": "email", "Value": f"user{number}@acme.test"}]
+            account.add_user(f"user{number}", tags=tags, groups=["staff"])
         sys.stdout.write(json.dumps({"url": simulator.url}) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
