@@ -25,6 +25,8 @@ from .transport import make_executor, open_session, settle
 T = TypeVar("T")
 _TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path
 _RENEW = 401
+_BROKEN = (ValueError, TypeError, KeyError, AttributeError)
+"""What the SDK raises, rather than returns, over a key or an answer of the token endpoint that it cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,10 @@ class OktaClient:
         shown, bucket = self._shown(path), _bucket(path)
         renewed = False
         while True:
-            request, error = await executor.create_request("GET", url)
+            try:
+                request, error = await executor.create_request("GET", url)
+            except _BROKEN as broken:
+                request, error = None, broken
             if error is not None:
                 raise token_failure(error, self._shown(_TOKEN_PATH)) from None
             conceal(request["headers"]["Authorization"].partition(" ")[2])
@@ -184,7 +189,7 @@ class OktaClient:
     async def _token(self, executor: Any) -> None:
         try:
             token, _, error = await executor._oauth.get_oauth_token()  # noqa: SLF001 - the only way to ask for it alone
-        except (ValueError, TypeError, KeyError, AttributeError) as broken:
+        except _BROKEN as broken:
             error, token = broken, None
         if error is not None:
             raise token_failure(error, self._shown(_TOKEN_PATH)) from None

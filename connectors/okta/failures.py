@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -132,6 +133,8 @@ def token_failure(error: Exception, shown: str) -> SourceError | ConfigurationEr
     words = clean(str(getattr(error, "error_summary", "")))
     if isinstance(error, aiohttp.ClientError | TimeoutError):
         return no_answer(error, shown)
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return Misbehaved(f"{shown}: malformed JSON", advice="Check org_url and any proxy on the way.")
     if isinstance(error, ValueError | TypeError | KeyError):
         return ConfigurationError(
             "private_key cannot sign: it is damaged, or no RSA key", advice="Give the RSA private key of client_id."

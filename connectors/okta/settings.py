@@ -135,7 +135,7 @@ class Settings(SourceSettings):
         ):
             message = "must be https://host without a path, query, user or password"
             raise ValueError(message)
-        if parts.scheme == "http" and not _loopback(host):
+        if parts.scheme == "http" and not loopback(host):
             message = "must be https: http would carry the credentials unencrypted"
             raise ValueError(message)
         if host.partition(".")[0].endswith("-admin"):
@@ -163,7 +163,8 @@ class Settings(SourceSettings):
         return self
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

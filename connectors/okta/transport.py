@@ -12,6 +12,7 @@ import logging
 import ssl
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -23,7 +24,7 @@ from okta.request_executor import RequestExecutor
 from reconciler.sdk.errors import ConfigurationError
 from reconciler.sdk.secrets import conceal, reveal
 
-from .settings import Settings
+from .settings import Settings, loopback
 
 MAX_BYTES = 64 * 1024 * 1024
 """Size of one answer, after decompression."""
@@ -79,7 +80,7 @@ def open_session(settings: Settings, ca_file: Path | None) -> aiohttp.ClientSess
         connector=aiohttp.TCPConnector(ssl=context, limit=settings.parallel_calls * 4),
         timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds, connect=settings.connect_timeout_seconds),
         # No proxy of the environment stands between this machine and itself.
-        trust_env=settings.org_url.startswith("https") and "//127.0.0.1" not in settings.org_url,
+        trust_env=not loopback(urlsplit(settings.org_url).hostname or ""),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 

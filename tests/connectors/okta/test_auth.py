@@ -18,7 +18,7 @@ from connectors.okta.settings import SCOPES
 from connectors.okta.source import OktaSource
 from reconciler.errors import ConfigurationError
 from reconciler.sdk.connector import Partition, Presence, Status
-from reconciler.sdk.errors import Refused
+from reconciler.sdk.errors import Refused, SourceError
 from tests.connectors.okta.conftest import pulled, read, settings_for
 from tests.simulators.http_injection import FaultKind
 from tests.simulators.okta.auth import ServiceApp
@@ -212,3 +212,29 @@ async def test_a_user_is_gone_only_with_proof_of_sight(key: dict[str, Any], open
     assert without.presence is Presence.NOT_EVALUABLE
     assert canary.presence is Presence.GONE
     assert "canary" in canary.reason
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FaultKind.THROTTLED_SILENT,
+        FaultKind.SERVER_ERROR,
+        FaultKind.BAD_GATEWAY_HTML,
+        FaultKind.EMPTY_BODY,
+        FaultKind.HTML_OK,
+        FaultKind.MALFORMED_JSON,
+        FaultKind.WRONG_TYPE,
+        FaultKind.CUT_BY_LENGTH,
+        FaultKind.RESET_BEFORE,
+    ],
+)
+async def test_a_token_endpoint_that_breaks_is_said_by_remedy(
+    kind: FaultKind, key: dict[str, Any], opened: Callable[..., OktaSource], simulator: OktaSimulator
+) -> None:
+    simulator.faults.add(kind, path="^/oauth2/v1/token", times=None)
+    with pytest.raises(SourceError) as caught:
+        await opened(simulator, scopes=["okta.users.read"], **key).check()
+    assert "/oauth2/v1/token" in str(caught.value)
+    assert caught.value.advice
+    simulator.faults.clear()
+    assert len((await read(opened(simulator, factors=False, **key), "accounts", "users")).rows) == 16
