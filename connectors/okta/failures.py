@@ -6,14 +6,12 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import aiohttp
+import httpx
 import msgspec
 
-from reconciler import clock
-from reconciler.sdk.answers import clean, words_of
+from reconciler.sdk.answers import clean, reset_at, words_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Throttled, Unreachable
 
 from .transport import MAX_BYTES, TooLargeError
@@ -23,6 +21,8 @@ NO_FEATURE = "E0000015"
 _ADVICE = "Check the network, then try again; what was read so far of this page is not used."
 _CONCURRENCY_PAUSE = 1.0
 _LONGEST_PAUSE = 3600.0
+_RESET = "X-Rate-Limit-Reset"
+_reset = reset_at(_RESET)
 
 
 class Absent(Refused):
@@ -115,16 +115,8 @@ def pause(headers: Mapping[str, str]) -> float | None:
 
 
 def resets_in(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until the window ends that ``X-Rate-Limit-Reset`` names; None where it is not there."""
-    try:
-        ends = datetime.fromtimestamp(int(headers["X-Rate-Limit-Reset"]), UTC)
-    except (KeyError, ValueError, OverflowError, OSError):
-        return None
-    try:
-        theirs = parsedate_to_datetime(headers.get("Date", ""))
-    except ValueError:
-        theirs = clock.now()
-    return (ends - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))).total_seconds()
+    """Return the seconds until the window ends that ``X-Rate-Limit-Reset`` names, by Okta's clock; None: not there."""
+    return _reset(httpx.Headers({name: headers[name] for name in (_RESET, "Date") if name in headers}))
 
 
 def token_failure(error: Exception, shown: str) -> SourceError | ConfigurationError:  # noqa: PLR0911 - one return a remedy
