@@ -21,13 +21,13 @@ from kiota_http.middleware.options import RedirectHandlerOption, ResponseHandler
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # it ships no types
 
-from reconciler.sdk.answers import check_type, clean
+from reconciler.sdk.answers import clean
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.pace import Pacer, Sleep
 
 from .auth import Tokens, origin
 from .failures import judge
-from .settings import Settings, _loopback
+from .settings import Settings, loopback
 
 BATCH = 20
 """Requests that one ``$batch`` may hold."""
@@ -111,7 +111,7 @@ class GraphClient:
         host = urlsplit(settings.endpoint_url).hostname or ""
         client = httpx.AsyncClient(
             verify=trust,
-            trust_env=not _loopback(host),
+            trust_env=not loopback(host),
             follow_redirects=False,
             timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
             limits=httpx.Limits(max_connections=settings.parallel_calls),
@@ -329,6 +329,3 @@ def _distrust(error: BaseException) -> str | None:
             return seen.verify_message
         seen = seen.__cause__ or seen.__context__
     return None
-
-
-__all__ = ["BATCH", "Answer", "Ask", "GraphClient", "check_type", "shown"]

@@ -17,7 +17,7 @@ from reconciler.sdk.connector import (
     PersonKeys,
     Presence,
 )
-from reconciler.sdk.errors import Misbehaved, Refused, SourceError
+from reconciler.sdk.errors import Misbehaved, SourceError
 from reconciler.sdk.window import lookback
 
 from . import permissions, queries, shapes
@@ -304,6 +304,3 @@ def _digest(answers: Sequence[Answer]) -> str:
     for answer in answers:
         found.update(f"{answer.status} {len(answer.body)} ".encode() + answer.body)
     return found.hexdigest()
-
-
-__all__ = ["Finder", "Refused"]

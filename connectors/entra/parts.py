@@ -174,15 +174,15 @@ class Parts:
             activated = self.activated.get(part, {})
             self.met[part].update(one.id for one in items.value)
             lasting = [one for one in items.value if not _passing(activated.get(one.id))]
-            return _sorted(access.role_grant(self._name, one, activated.get(one.id)) for one in lasting)
+            return _parted(access.role_grant(self._name, one, activated.get(one.id)) for one in lasting)
 
         async def active(items: Items[Any]) -> Rows:
             self.met[part].update(one.role_assignment_origin_id or one.id for one in items.value)
             passing = [one for one in items.value if _direct(one) and _passing(one)]
-            return _sorted(access.instance_grant(self._name, one, "just_in_time") for one in passing)
+            return _parted(access.instance_grant(self._name, one, "just_in_time") for one in passing)
 
         async def eligible(items: Items[Any]) -> Rows:
-            return _sorted(access.instance_grant(self._name, one, "eligible") for one in items.value if _direct(one))
+            return _parted(access.instance_grant(self._name, one, "eligible") for one in items.value if _direct(one))
 
         async def consents(items: Items[Any]) -> Rows:
             made = (grant for one in items.value for _, grant in access.consent_rows(self._name, one))
@@ -263,11 +263,11 @@ class Parts:
 
         def assigned(parent: str, found: Sequence[Any]) -> Rows:
             del parent
-            return _sorted(access.app_grant(self._name, one) for one in found)
+            return _parted(access.app_grant(self._name, one) for one in found)
 
         def eligible(parent: str, found: Sequence[Any]) -> Rows:
             del parent
-            return _sorted(access.eligibility_grant(self._name, one) for one in found if _direct(one))
+            return _parted(access.eligibility_grant(self._name, one) for one in found if _direct(one))
 
         def methods(parent: str, found: Sequence[Any]) -> Rows:
             made = (proofs.method_row(self._name, parent, one) for one in found)
@@ -375,7 +375,7 @@ def _passing(item: shapes.RoleAssignment | None) -> bool:
     return item is not None and (item.assignment_type == "Activated" or shapes.utc(item.end_date_time) is not None)
 
 
-def _sorted(made: Any) -> tuple[list[Grant], list[Gap]]:
+def _parted(made: Any) -> tuple[list[Grant], list[Gap]]:
     """Part rows from gaps."""
     rows: list[Grant] = []
     gaps: list[Gap] = []

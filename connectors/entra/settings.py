@@ -96,7 +96,7 @@ class Settings(SourceSettings):
         if parts.username or parts.password or parts.query or parts.fragment or parts.path.strip("/"):
             message = "must be scheme, host and port only: no path, version, user or query"
             raise ValueError(message)
-        if parts.scheme == "http" and not _loopback(parts.hostname):
+        if parts.scheme == "http" and not loopback(parts.hostname):
             message = "would carry credentials unencrypted: use https; http is for this machine only"
             raise ValueError(message)
         return url.rstrip("/")
@@ -134,7 +134,8 @@ class Settings(SourceSettings):
         return self
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
