@@ -32,18 +32,6 @@ class Problem:
     """Whether the object could not be kept at all."""
 
 
-class Link(Struct, gc=False):
-    """A link in a body."""
-
-    href: str | None = None
-
-
-class Links(Struct, gc=False):
-    """The links of a body."""
-
-    next: Link | None = None
-
-
 class Provider(Struct, gc=False):
     """Who authenticates a user."""
 

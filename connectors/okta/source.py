@@ -86,6 +86,7 @@ class OktaSource:
         self._canaries = frozenset(settings.canaries)
         self._mfa = settings.factors
         self._rules = True
+        self._apps_so_far = (0, 0)
         self._readers: Mapping[str, _Reader] = {
             "users": self._users,
             "service apps": self._service_apps,
@@ -158,7 +159,12 @@ class OktaSource:
     async def _service_apps(self, cursor: Cursor | None) -> Page:
         page = await self._listings.apps("accounts", cursor)
         rows: list[Record] = [self._accounts.service(app) for app in page.items if app.is_service]
-        return Page(rows, page.next, page.gaps, canaries=self._seen(*((app.id, app.label) for app in page.items)))
+        listed, services = (0, 0) if cursor is None else self._apps_so_far
+        self._apps_so_far = listed, services = listed + len(page.items), services + len(rows)
+        seen = self._seen(*((app.id, app.label) for app in page.items))
+        # Okta listed the apps and said of each that it does not act for itself: that is its own word for zero.
+        none = page.next is None and listed > 0 and services == 0
+        return Page(rows, page.next, page.gaps, total=0 if none else None, canaries=seen)
 
     async def _groups(self, cursor: Cursor | None) -> Page:
         gap: list[Gap] = []

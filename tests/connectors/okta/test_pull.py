@@ -219,3 +219,22 @@ async def test_one_user_without_access_is_one_gap(okta: OktaSimulator, opened: O
     found = await read(source, "credentials", "factors")
     assert [gap.subject for gap in found.gaps] == [uid("bob")]
     assert {row.account_id for row in found.rows} == {uid("ann")}
+
+
+async def test_an_organisation_without_service_apps_has_none_on_okta_s_word(
+    okta: OktaSimulator, opened: Opener, tmp_path: Path
+) -> None:
+    for app in ("0oa1simreconciler000", "0oa1simbatch00000000", "0oa1simweb0000000000"):
+        okta.org.delete("apps", app)
+    found = await read(opened(okta), "accounts", "service apps")
+    assert (found.rows, found.total) == ([], 0)
+    snapshot = await pulled(okta, tmp_path)
+    whole = {entry.partition for entry in snapshot.manifest.coverage if entry.status is Status.COMPLETE}
+    assert {
+        "service apps",
+        "scopes",
+        "scope grants",
+        "client secrets",
+        "client keys",
+        "admin roles of clients",
+    } <= whole
