@@ -46,9 +46,9 @@ class _Use:
 class _Watched(RateLimits):
     """Remembers the windows of one bucket."""
 
-    watched: str = ""
-
-    def __post_init__(self) -> None:
+    def __init__(self, limits: Mapping[str, int], window_seconds: float, watched: str) -> None:
+        super().__init__(limits, window_seconds)
+        self.watched = watched
         self.windows: list[Window] = []
 
     def count(self, path: str) -> tuple[bool, dict[str, str]]:
@@ -68,17 +68,15 @@ def okta(goals: Goals, run: Run) -> None:
     limit, seconds, pattern = 250, 20.0, "^/api/v1/groups/"
     org = GeneratedOrg(Sizes(users=500, groups=int(limit * WINDOWS), members=3))
     simulator = okta_server.OktaSimulator(org, window_seconds=seconds, limits={pattern: limit, r"": 1_000_000})
-    watch = _Watched(simulator.limits, seconds)
-    watch.watched = pattern
-    simulator.rate = watch
+    simulator.rate = watch = _Watched(simulator.limits, seconds, pattern)
     with simulator:
         settings = servers.okta_settings({"url": simulator.url, "ca_file": str(simulator.ca_file)})
         _read(goals, run, ("okta", settings), lambda: (_Use(limit, seconds, watch.windows), watch.refused))
 
 
 def entra(goals: Goals, run: Run) -> None:
-    """Members of groups: two resource units each, in batches, 500 units allowed in 10 seconds."""
-    limit, seconds = 500, 10.0
+    """Members of groups: two resource units each, in batches, 3,500 units in 10 seconds (a small tenant)."""
+    limit, seconds = 3_500, 10.0
     throttle = Throttle(units=limit, seconds=seconds)
     tenant = GeneratedTenant(int(limit / 2 * WINDOWS) * SPREAD, members=5)
     with graph_server.GraphSimulator(tenant, throttle=throttle) as graph:
