@@ -14,8 +14,7 @@ __all__ = ["Settings", "open_source"]
 
 
 def open_source(name: str, settings: Settings, base: Path) -> AwsSource:
-    """Make the source ``name``; nothing is read yet. ``base`` is not needed here."""
+    """Make the source ``name``; nothing is read yet. ``base`` is the folder that ``ca_file`` is relative to."""
     from .source import AwsSource  # noqa: PLC0415 -- the SDK loads when a source is opened, not for its settings
 
-    del base
-    return AwsSource(name, settings)
+    return AwsSource(name, settings, base)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,7 +19,7 @@ from botocore.config import Config
 from botocore.loaders import create_loader
 from botocore.utils import parse_timestamp
 
-from reconciler.sdk.errors import Misbehaved, Refused
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
 from reconciler.sdk.secrets import SecretRef, conceal, reveal
 
 from .failures import CREDENTIALS_ADVICE, EXPIRED, GONE, UNDERSTOOD, code_of, translate
@@ -42,8 +43,12 @@ class Reach:
 class Connection:
     """The caller's credentials, and a session per role assumed with them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, base: Path = Path()) -> None:
+        """Open nothing yet; ``base`` is the folder that ``ca_file`` is relative to."""
         self.settings = settings
+        self._verify = None if settings.ca_file is None else str(base / settings.ca_file)
+        if self._verify is not None and not Path(self._verify).is_file():
+            raise ConfigurationError(f"ca_file: there is no file {self._verify}", advice="Correct the path.")
         self._lock = threading.Lock()
         self._own: tuple[str, str] | None = None
         self._sessions: dict[Reach, boto3.Session] = {}
@@ -125,7 +130,11 @@ class Connection:
     def _client(self, session: boto3.Session, service: str, region: str) -> Any:
         try:
             made = session.client(  # type: ignore[call-overload]  # the service is a variable
-                service, region_name=region, endpoint_url=self.settings.endpoint_url, config=self._config
+                service,
+                region_name=region,
+                endpoint_url=self.settings.endpoint_url,
+                config=self._config,
+                verify=self._verify,
             )
         except UNDERSTOOD as error:
             raise translate(error, service, "client", "on this machine") from error

@@ -95,7 +95,7 @@ class IamTables:
     async def _credentials(self, client: IamClient, cursor: Cursor | None) -> Page:
         answer = await self._run(client.users, _marker(cursor))
         following = _cursor("users", answer.marker)
-        details = await self._users(client, answer, keep=False)
+        details = await self._users(client, answer, keep=False, accounts=False)
         rows: list[Record] = [row for detail in details for row in connector.credential_rows(self.name, detail)]
         gaps = connector.credential_gaps(details)
         totals = self._tallies["credentials", client.account_id].add(
@@ -215,17 +215,19 @@ class IamTables:
             self._directories[account_id] = await self._run(read_directory, client)
         return self._directories[account_id]
 
-    async def _users(self, client: IamClient, answer: Answer, *, keep: bool) -> list[UserDetail]:
+    async def _users(self, client: IamClient, answer: Answer, *, keep: bool, accounts: bool = True) -> list[UserDetail]:
         """Read everything about the users of one page.
 
         Each user is kept as he is read: a page that is throttled half-way goes on where it stopped, and with
-        ``keep`` the credentials table finds what the accounts table has read. IAM holds 5,000 users at most.
+        ``keep`` the credentials table finds what the accounts table has read. IAM holds 5,000 users at most. The last
+        access is asked for only with ``accounts``: it costs a job a user.
         """
         kept = self._details.setdefault(client.account_id, {})
 
         async def read(user_id: str, user: Item) -> None:
             if user_id not in kept:
-                kept[user_id] = await self._last_access.add(client, await self._run(read_user, client, user))
+                detail: UserDetail = await self._run(read_user, client, user)
+                kept[user_id] = await self._last_access.add(client, detail) if accounts else detail
 
         users = {str(user["UserId"]): user for user in answer.items}
         under_way = [asyncio.ensure_future(read(user_id, user)) for user_id, user in users.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -40,6 +41,14 @@ class Settings(SourceSettings):
 
     endpoint_url: Annotated[
         str | None, Field(description="API endpoint other than AWS's own, for every service; left out: AWS.")
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="PEM file of the certificate authorities to trust, such as a proxy's, relative to this file; "
+            "left out: botocore's own, or AWS_CA_BUNDLE.",
+        ),
     ] = None
     region: Annotated[str, Field(min_length=1, description="Region that signs requests; IAM itself is global.")] = (
         "us-east-1"
@@ -140,6 +149,9 @@ class Settings(SourceSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
                 message = "endpoint_url must be http://host:port or https://host:port, without a user or password"
                 raise ValueError(message)
+            if parts.scheme == "http" and not _loopback(parts.hostname):
+                message = "endpoint_url is unencrypted: use https; http is for this machine (loopback) only"
+                raise ValueError(message)
         if self.events_days is None and (self.events_regions or self.events_role_sessions):
             message = "events_regions and events_role_sessions do nothing without events_days"
             raise ValueError(message)
@@ -174,3 +186,10 @@ class Settings(SourceSettings):
             if entry.external_id is not None and entry.role_arn is None and self.role_name is None:
                 message = f"account {entry.account_id} has an external_id but no role to assume"
                 raise ValueError(message)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

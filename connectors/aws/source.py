@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
@@ -32,14 +33,14 @@ T = TypeVar("T")
 class AwsSource:
     """Read AWS: IAM of every account, and what else is switched on."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, base: Path) -> None:
         self.name = name
         self.version = VERSION
         ambient = os.environ.get("AWS_ENDPOINT_URL_IAM") or os.environ.get("AWS_ENDPOINT_URL")
         self.endpoint = settings.endpoint_url or ambient or "https://iam.amazonaws.com"
         self.reports = reports(settings)
         self._settings = settings
-        self._connection = Connection(settings)
+        self._connection = Connection(settings, base)
         self._pool = ThreadPoolExecutor(settings.parallel_calls, thread_name_prefix=f"aws-{name}")
         self._accounts = Accounts(self._connection, settings, self._run)
         self._iam = IamTables(name, settings, self._accounts, self._run)

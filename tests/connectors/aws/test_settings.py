@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.aws import Settings, open_source
+from reconciler.sdk.errors import ConfigurationError
 
 ROLE = "arn:aws:iam::111122223333:role/reader"
 
@@ -37,6 +38,15 @@ def test_the_endpoint_of_the_manifest_is_the_one_that_is_read(
     assert open_source("aws", Settings(connector="aws", endpoint_url=own), Path()).endpoint == expected
 
 
+def test_a_certificate_file_that_is_missing_is_named_and_one_that_is_there_is_taken(tmp_path: Path) -> None:
+    settings = Settings(connector="aws", ca_file="authorities.pem")
+    with pytest.raises(ConfigurationError, match=r"authorities\.pem"):
+        open_source("aws", settings, tmp_path)
+    (tmp_path / "authorities.pem").write_text("x")
+    assert open_source("aws", settings, tmp_path).name == "aws"
+    assert Settings(connector="aws", endpoint_url="http://localhost:1").endpoint_url == "http://localhost:1"
+
+
 def test_every_setting_has_a_description() -> None:
     schema = Settings.model_json_schema()
     tables = [schema["properties"], *(one["properties"] for one in schema["$defs"].values())]
@@ -52,6 +62,7 @@ def test_every_setting_has_a_description() -> None:
         ({"secret_access_key": "AKIAVERYSECRET"}, "must be a reference"),
         ({"endpoint_url": "127.0.0.1:5555"}, "endpoint_url must be"),
         ({"endpoint_url": "https://user:pw@host"}, "without a user"),
+        ({"endpoint_url": "http://aws.example:5555"}, "unencrypted"),
         ({"role_name": "reader"}, "does nothing without accounts"),
         ({"accounts": [{"account_id": "1"}]}, "pattern"),
         ({"accounts": [{"account_id": "111122223333"}] * 2}, "twice"),
