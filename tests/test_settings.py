@@ -66,7 +66,7 @@ def test_postgresql_urls_are_left_as_they_are(tmp_path: Path) -> None:
         ("sqlite:///reconciler.db", "mysql://x", 5, "store.database"),
         ('snapshots = "snapshots"', 'snapshots = ""', 6, "store.snapshots"),
         ('connector = "ldap"', 'connector = "ldapp"', 7, "unknown connector 'ldapp'"),
-        ('connector = "ldap"\n', "", 7, "connector is missing; use one of: aws, files, ldap"),
+        ('connector = "ldap"\n', "", 7, "connector is missing; use one of: aws, compliancequest"),
         ("bind_dn =", "bind_nd =", 10, "sources.corp-ldap.bind_nd: unknown key; did you mean bind_dn?"),
         ('"env:LDAP_PASSWORD"', '"hunter22"', 11, "must be a reference, env:NAME or file:/path"),
         ('path = "qms"', "path = 7", 19, "sources.qms.path"),
