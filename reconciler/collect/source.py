@@ -244,6 +244,13 @@ class SourceReading:
                 return await call()
             except (SourceError, ConfigurationError, StoreError):
                 raise
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                # Nobody cancelled this task: a library closed what the connector was waiting for. Let through, it
+                # would end the task without a word, and what it was reading without a gap.
+                raise Misbehaved("a defect of the connector: its own call was cancelled", advice=_REPORT) from error
             except Exception as error:
                 text = redact(f"{type(error).__name__}: {error}")
                 raise Misbehaved(f"a defect of the connector, not of the source: {text}", advice=_REPORT) from error
