@@ -138,6 +138,9 @@ def compliancequest() -> Iterator[Subject]:
             domain=server.url,
             client_id="the-client",
             client_secret=SecretRef("env:CONFORMANCE_CQ"),
+            max_attempts=1,
+            read_timeout_seconds=0.5,
+            request_timeout_seconds=0.5,
             retry_seconds=600.0,
         )
 
