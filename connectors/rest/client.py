@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reconciler.sdk.errors import ConfigurationError, Misbehaved
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
 
 from .credentials import authorize_of
-from .paging import Answer, next_of, request_of, total_of
+from .paging import NO_END, Answer, ByLink, ByNextUrl, next_of, request_of, total_of
 from .settings import Settings
 
 
@@ -20,6 +20,7 @@ class Client:
         """Make the client; no network yet. Raises ``ConfigurationError`` for a URL or file that cannot be used."""
         self._name = name
         self._settings = settings
+        self._counted: dict[str, int] = {}
         ca_file = base / settings.ca_file if settings.ca_file else None
         try:
             authorize, header, self._tokens = authorize_of(settings.auth, ca_file)
@@ -43,11 +44,13 @@ class Client:
         """Return the items of the page at ``cursor``, the cursor of the next one, and the service's own count.
 
         Raises by remedy; ``Misbehaved`` where the answer holds no list where ``rows`` says, or does not say whether
-        there is more.
+        there is more; ``Unreachable`` (restart) where the count has fallen since the page before: rows went, and others
+        may have moved up to a page that was read already.
         """
         mapping, paging = self._settings.mapping[table], self._settings.paging_of(table)
         place = f"{self._name} {table}"
         asked = request_of(paging, cursor)
+        path = f"./{mapping.path.lstrip('/')}"
         if asked.url is not None:
             body, headers = await self._http.request("GET", asked.url, expect=object)
         elif mapping.method == "POST":
@@ -55,16 +58,14 @@ class Client:
             into_url = {} if paging.in_body else dict(asked.parameters)
             body, headers = await self._http.request(
                 "POST",
-                mapping.path,
+                path,
                 {**mapping.params, **into_url},
                 json={**(mapping.body or {}), **into_body},
                 again=True,
                 expect=object,
             )
         else:
-            body, headers = await self._http.request(
-                "GET", mapping.path, {**mapping.params, **asked.parameters}, expect=object
-            )
+            body, headers = await self._http.request("GET", path, {**mapping.params, **asked.parameters}, expect=object)
         try:
             items = mapping.rows.search(body)
             if not isinstance(items, list):
@@ -74,9 +75,28 @@ class Client:
                 )
             answer = Answer(body, headers, len(items))
             total = total_of(paging, answer, place)
-            return items, next_of(paging, cursor, answer, total, place), total
+            following = next_of(paging, cursor, answer, total, place)
         except ValueError as error:
             raise Misbehaved(f"{place}: an expression fails: {error}", advice="Correct rows and paging.") from None
+        if following is not None and isinstance(paging, ByLink | ByNextUrl):
+            following = self._http.linked(following, asked.url or path)
+        if following is not None and following == cursor:
+            raise Misbehaved(f"{place}: the next page is this page again: the chain goes round", advice=NO_END)
+        if total is not None:
+            self._watch(table, total, begun=cursor is None, place=place)
+        return items, following, total
+
+    def _watch(self, table: str, total: int, *, begun: bool, place: str) -> None:
+        """Raise where the count falls while a table is read; one that rises adds rows, or brings some twice."""
+        before = total if begun else self._counted.get(table, total)
+        self._counted[table] = total
+        if total < before:
+            raise Unreachable(
+                f"{place}: the service's count fell from {before} to {total} while the table was read: rows may have "
+                "been passed over",
+                advice="It is read again from its start, within retry_seconds.",
+                restart=True,
+            )
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""

@@ -72,15 +72,17 @@ class Fields:
         return found
 
     def absent(self, items: Sequence[Any]) -> list[tuple[str, str]]:
-        """Return the columns whose expression begins with a name that no item has, and that name."""
-        have = {name for item in items if isinstance(item, dict) for name in item}
-        if not have:
-            return []
+        """Return the columns whose expression is a path that no item has, and the name that is missing."""
         found = []
         for column, expression in self._mapping.columns.items():
-            first = expression.first_name()
-            if first is not None and first not in have:
-                found.append((column, f"{shown(first)}{nearest(first, have)}"))
+            objects = [item for item in items if isinstance(item, dict)]
+            for name in expression.names():
+                have = {key for each in objects for key in each}
+                # Where there is nothing to look into (null, or no rows) a name is neither there nor missing.
+                if have and name not in have:
+                    found.append((column, f"{shown(name)}{nearest(name, have)}"))
+                    break
+                objects = [each[name] for each in objects if isinstance(each.get(name), dict)]
         return found
 
     def keys(self, record: Record) -> Key:

@@ -10,7 +10,8 @@ from jmespath.exceptions import JMESPathError
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-_PATH = re.compile(r'([A-Za-z_]\w*|"[^"\\]*")(\..*)?', re.ASCII | re.DOTALL)
+_NAME = re.compile(r'[A-Za-z_]\w*|"[^"\\]*"', re.ASCII)
+_PATH = re.compile(rf"(?:{_NAME.pattern})(?:\.(?:{_NAME.pattern}))*", re.ASCII)
 
 
 class Expression(str):
@@ -42,10 +43,9 @@ class Expression(str):
             message = str(error).partition("\n")[0]
             raise ValueError(message) from None
 
-    def first_name(self) -> str | None:
-        """Return the name that a plain path begins with, None for any other expression."""
-        match = _PATH.fullmatch(self)
-        return match.group(1).strip('"') if match and not re.search(r"[|&!@\[(*{`]", match.group(0)) else None
+    def names(self) -> list[str]:
+        """Return the names that a plain path (`a`, `a.b`) is made of; none for any other expression."""
+        return [name.strip('"') for name in _NAME.findall(self)] if _PATH.fullmatch(self) else []
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

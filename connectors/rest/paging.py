@@ -16,7 +16,9 @@ from .expressions import Expression
 
 Value = str | int | bool
 
-_NO_END = "The chain neither goes on nor ends: check the paging settings, or report it to the provider."
+_TAIL = " short"
+"""Stands behind the number of the page after a short one, which has to be empty."""
+NO_END = "The chain neither goes on nor ends: check the paging settings, or report it to the provider."
 
 
 class Counted(BaseModel):
@@ -69,7 +71,8 @@ class _Numbered(Counted):
 
     last: Annotated[Expression | None, Field(description="JMESPath of true or false: whether this is the last.")] = None
     short_page_ends: Annotated[
-        bool, Field(description="The service promises full pages: one with fewer rows than limit is the last.")
+        bool,
+        Field(description="The service promises full pages: after one with fewer rows there is only an empty one."),
     ] = False
 
     @model_validator(mode="after")
@@ -126,11 +129,11 @@ def request_of(paging: AnyPaging, cursor: str | None) -> Next:
         case ByLink() | ByNextUrl() if cursor is not None:
             return Next(cursor, {})
         case ByCursor() if cursor is not None:
-            return Next(None, sized | {paging.parameter: cursor})
+            return Next(None, sized | {paging.parameter: cursor.removeprefix("=")})
         case ByOffset():
-            return Next(None, sized | {paging.parameter: int(cursor or 0)})
+            return Next(None, sized | {paging.parameter: _number(cursor, 0)})
         case ByPage():
-            return Next(None, sized | {paging.parameter: int(cursor or paging.first)})
+            return Next(None, sized | {paging.parameter: _number(cursor, paging.first)})
     return Next(None, sized)
 
 
@@ -152,21 +155,26 @@ def total_of(paging: AnyPaging, answer: Answer, place: str) -> int | None:
 def next_of(paging: AnyPaging, cursor: str | None, answer: Answer, total: int | None, place: str) -> str | None:
     """Return the cursor of the next page, None where the service said that there is none.
 
-    Raises ``Misbehaved`` where it said neither, or leads back to this very page.
+    Raises ``Misbehaved`` where it said neither. A link is as the service wrote it, absolute or not.
     """
-    found: str | None
     match paging:
         case Unpaged():
+            if next_link(answer.headers) is not None:
+                raise Misbehaved(
+                    f"{place}: the header Link names a next page, and paging says that one answer holds all",
+                    advice='Set paging.style = "link".',
+                )
             return None
         case ByLink():
-            found = next_link(answer.headers)
-        case ByNextUrl() | ByCursor():
+            return next_link(answer.headers)
+        case ByNextUrl():
+            return _named(paging, answer, place)
+        case ByCursor():
             found = _named(paging, answer, place)
+            # A token may look like a link: "=" says that it is none.
+            return None if found is None else f"={found}"
         case ByOffset() | ByPage():
-            found = _numbered(paging, cursor, answer, total, place)
-    if found is not None and found == cursor:
-        raise Misbehaved(f"{place}: the next page is this page again: the chain goes round", advice=_NO_END)
-    return found
+            return _numbered(paging, cursor, answer, total, place)
 
 
 def _named(paging: ByNextUrl | ByCursor, answer: Answer, place: str) -> str | None:
@@ -179,7 +187,7 @@ def _named(paging: ByNextUrl | ByCursor, answer: Answer, place: str) -> str | No
     if paging.more is not None:
         more = _flag(paging.more, "more", answer, place)
         if more and found is None:
-            raise Misbehaved(f"{place}: more pages are announced and none is named", advice=_NO_END)
+            raise Misbehaved(f"{place}: more pages are announced and none is named", advice=NO_END)
         return found if more else None
     return found
 
@@ -187,14 +195,14 @@ def _named(paging: ByNextUrl | ByCursor, answer: Answer, place: str) -> str | No
 def _numbered(
     paging: ByOffset | ByPage, cursor: str | None, answer: Answer, total: int | None, place: str
 ) -> str | None:
-    begun = int(cursor or 0) if isinstance(paging, ByOffset) else None
-    number = int(cursor or paging.first) if isinstance(paging, ByPage) else 0
+    begun = _number(cursor, 0) if isinstance(paging, ByOffset) else None
+    number = _number(cursor, paging.first) if isinstance(paging, ByPage) else 0
     following = str(begun + answer.rows) if begun is not None else str(number + 1)
     if paging.last is not None:
         if _flag(paging.last, "last", answer, place):
             return None
         if answer.rows == 0:
-            raise Misbehaved(f"{place}: an empty page that is not the last", advice=_NO_END)
+            raise Misbehaved(f"{place}: an empty page that is not the last", advice=NO_END)
         return following
     if answer.rows > paging.limit:
         raise Misbehaved(
@@ -202,7 +210,9 @@ def _numbered(
             advice="Correct limit_parameter and parameter.",
         )
     if total is None:
-        return following if answer.rows == paging.limit else None
+        return _after(
+            following, answer.rows, paging.limit, tail=cursor is not None and cursor.endswith(_TAIL), place=place
+        )
     read = begun if isinstance(paging, ByOffset) else (number - getattr(paging, "first", 0)) * paging.limit
     if (read or 0) + answer.rows >= total:
         return None
@@ -216,10 +226,26 @@ def _numbered(
     return following
 
 
+def _after(following: str, rows: int, limit: int, *, tail: bool, place: str) -> str | None:
+    """Follow pages until an empty one: a service that allows fewer rows a page than were asked for cuts each short."""
+    if rows == 0:
+        return None
+    if tail:
+        raise Misbehaved(
+            f"{place}: rows after a page that was short of the {limit} asked for: the service allows fewer a page",
+            advice="Lower paging.limit to what the service allows.",
+        )
+    return following if rows == limit else f"{following}{_TAIL}"
+
+
+def _number(cursor: str | None, first: int) -> int:
+    return first if cursor is None else int(cursor.removesuffix(_TAIL))
+
+
 def _flag(expression: Expression, key: str, answer: Answer, place: str) -> bool:
     said = expression.search(answer.body)
     if not isinstance(said, bool):
         raise Misbehaved(
-            f"{place}: {key} = {expression} gives neither true nor false", advice=f"Correct paging.{key}. {_NO_END}"
+            f"{place}: {key} = {expression} gives neither true nor false", advice=f"Correct paging.{key}. {NO_END}"
         )
     return said

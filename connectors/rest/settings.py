@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -41,6 +42,14 @@ class Mapping(BaseModel):
     omits_null: Annotated[
         bool, Field(description="The service leaves out what is null: a column that no row has is no error.")
     ] = False
+
+    @field_validator("path")
+    @classmethod
+    def _below_url(cls, path: str) -> str:
+        if re.search(r"[\s\\]|^[^/?]*://", path):
+            message = f"{path!r} is no path below url, such as v1/employees"
+            raise ValueError(message)
+        return path
 
     @model_validator(mode="after")
     def _asks_one_way(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,8 +22,9 @@ ResetHook = Callable[[httpx.Headers], float | None]
 ErrorHook = Callable[[int, bytes, str], SourceError | ConfigurationError | None]
 """What a provider means by an error: status, body and the request in words -> the error; None: what HTTP says."""
 
-_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^;,<]+)*)")
-_NEXT = re.compile(r""";\s*rel\s*=\s*"?(?:[^";]*\s)?next(?:\s[^";]*)?"?\s*(?:;|$)""", re.IGNORECASE)
+_PARAMETER = r"""([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|'[^';,]*'|[^\s;,"]*))?"""
+_LINK = re.compile(rf"[\s,]*<([^>]*)>((?:\s*;\s*(?:{_PARAMETER})?)*)\s*(?:,|$)")
+_RELATION = re.compile(rf";\s*{_PARAMETER}")
 _JSON = re.compile(r"(application|text)/([\w.-]+\+)?json", re.IGNORECASE)
 _TOKENS = (
     re.compile(r"(?i)\b((?:bearer|basic|ssws)\s+)[\w.~+/=-]{8,}"),
@@ -52,7 +54,8 @@ def check_type(content_type: str, body: bytes, shown: str) -> None:
 def parse(body: bytes, expect: type[Any], shown: str) -> Any:
     """Return the JSON in ``body``; raise ``Misbehaved`` where it is none or its top is no ``expect``."""
     try:
-        found = msgspec.json.decode(body)
+        # RFC 8259 lets a reader pass over the mark that some servers write before UTF-8.
+        found = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Misbehaved(
             f"{shown}: malformed JSON: {clean(str(error))}", advice="Ask the provider, or check any proxy."
@@ -117,11 +120,31 @@ def reset_at(header: str) -> ResetHook:
 
 
 def next_link(headers: httpx.Headers) -> str | None:
-    """Return the target of ``rel="next"`` among all ``Link`` headers, None where there is none."""
-    for target, parameters in _LINK.findall(", ".join(headers.get_list("link"))):
-        if _NEXT.search(parameters):
-            return str(target)
+    """Return the target of ``rel="next"`` among all ``Link`` headers (RFC 8288), None where there is none.
+
+    Raises ``Misbehaved`` for a header that is no list of links: the next page may be what cannot be read of it.
+    """
+    text = ", ".join(one.strip(" ,") for one in headers.get_list("link"))
+    place = 0
+    while place < len(text):
+        link = _LINK.match(text, place)
+        if link is None:
+            raise Misbehaved(
+                f"the header Link cannot be read: {clean(text[place:].partition('?')[0])}",
+                advice='Report this to the provider: a link is written <URL>; rel="next".',
+            )
+        place = link.end()
+        if "next" in _relations(link.group(2)):
+            return link.group(1)
     return None
+
+
+def _relations(parameters: str) -> list[str]:
+    """Return what the first ``rel`` among the parameters of a link says."""
+    for name, value in _RELATION.findall(parameters):
+        if name.casefold() == "rel":
+            return str(value).strip("\"'").casefold().split()
+    return []
 
 
 def _their_now(headers: httpx.Headers) -> datetime:

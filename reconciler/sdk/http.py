@@ -212,6 +212,13 @@ class HttpClient:
             return None, answered
         return parse(body, expect or object, call.shown), answered
 
+    def linked(self, link: str, page: str) -> str:
+        """Return the absolute URL of a link found in the answer of ``page`` (a path or URL that was asked for).
+
+        A relative link starts where its page is, not at ``base_url``. Raises ``Misbehaved`` for one to another origin.
+        """
+        return str(self._resolve(link, self._resolve(page)))
+
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         await self._client.aclose()
@@ -224,12 +231,12 @@ class HttpClient:
     ) -> None:
         await self.close()
 
-    def _resolve(self, path_or_url: str) -> httpx.URL:
+    def _resolve(self, path_or_url: str, page: httpx.URL | None = None) -> httpx.URL:
         """Return the absolute URL; the credentials go to the configured origin or nowhere."""
         if _UNCLEAN.search(path_or_url):
             raise Misbehaved("a link holds blanks or backslashes", advice="Report this as a defect of the source.")
         try:
-            url = self._base.join(path_or_url)
+            url = (page or self._base).join(path_or_url)
         except httpx.InvalidURL:
             raise Misbehaved("a link is no URL", advice="Report this as a defect of the source.") from None
         if _origin(url) != self.origin or url.userinfo:

@@ -399,6 +399,29 @@ def test_the_next_link_is_found_whatever_its_place() -> None:
     assert next_link(httpx.Headers({})) is None
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        '</n>; title="a, b"; rel="next"',
+        "</n>; rel='next'",
+        "</n>;REL=NEXT",
+        '</n> ; rel = "last next"; title="x; y"',
+        '</p>; rel=prev,, </n>;; title="</no>; rel=next"; rel="next";',
+        "</n>; rel=next; title*=UTF-8''a%20b",
+    ],
+)
+def test_the_next_link_is_found_however_it_is_written(header: str) -> None:
+    assert next_link(httpx.Headers({"link": header})) == "/n"
+    assert next_link(httpx.Headers({"link": header.replace("next", "nextish").replace("NEXT", "up")})) is None
+
+
+@pytest.mark.parametrize("header", ['/n?token=planted; rel="next"', "</n>; rel=next oops", "</n; rel=next"])
+def test_a_link_header_that_cannot_be_read_is_not_the_end(header: str) -> None:
+    with pytest.raises(Misbehaved, match="the header Link cannot be read") as caught:
+        next_link(httpx.Headers({"link": header}))
+    assert "planted" not in caught.value.message
+
+
 def _certificate(folder: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
