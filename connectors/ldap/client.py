@@ -15,6 +15,7 @@ from typing import Any
 
 import ldap3
 from ldap3.core import exceptions as ldap3_errors
+from pyasn1.error import PyAsn1Error
 
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.secrets import redact, reveal
@@ -245,6 +246,11 @@ class Client:
             connection.bind(read_server_info=False)
         except (ldap3_errors.LDAPException, OSError) as error:
             raise self._translate(error, "") from error
+        except (LookupError, TypeError, ValueError, PyAsn1Error) as error:
+            raise self._no_ldap(error) from error
+
+    def _no_ldap(self, error: Exception) -> Misbehaved:
+        return Misbehaved(f"{self._where} sent what is no LDAP: {type(error).__name__} {error}")
 
     def _start_tls(self) -> None:
         try:
@@ -269,8 +275,8 @@ class Client:
             )
         except (ldap3_errors.LDAPException, OSError) as error:
             raise self._translate(error, search.base, search.filter) from error
-        except (LookupError, TypeError, ValueError) as error:
-            raise Misbehaved(f"{self._where} sent what is no LDAP: {type(error).__name__} {error}") from error
+        except (LookupError, TypeError, ValueError, PyAsn1Error) as error:
+            raise self._no_ldap(error) from error
         return self._connection.result, self._connection.response or []
 
     def _require_success(self, result: dict[str, Any], base: str) -> None:

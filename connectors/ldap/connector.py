@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import fnmatch
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -18,7 +18,7 @@ from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import Misbehaved, Refused
 from reconciler.sdk.records import Account, AccountKind, Credential, CredentialStatus, Entitlement
 
-from .device_keys import device_key
+from .device_keys import DeviceKey, device_key
 from .dn import first_value, normalise
 from .policy import Policy
 from .profiles import ACTIVE_DIRECTORY, Profile
@@ -35,6 +35,7 @@ _MANAGED = frozenset(
 )
 CERTIFICATES = ("userCertificate;binary", "userCertificate")
 DEVICE_KEYS = "msDS-KeyCredentialLink"
+_UNREADABLE = "unreadable"
 _NO_EXPIRY_389 = "20380119031407Z"
 """What 389 Directory Server writes where a password never expires."""
 _DEFAULT_PRIMARY = frozenset(("513", "514", "515"))
@@ -220,7 +221,10 @@ class Mapper:
             return told
         policy = self._policy(entry)
         changed = self._first_time("credentials", entry, self.profile.password_changed) if policy else None
-        return changed + policy.max_age if policy and policy.max_age and changed else None
+        try:
+            return changed + policy.max_age if policy and policy.max_age and changed else None
+        except OverflowError:
+            return None  # beyond the year 9999: never
 
     def _last_sign_in(self, entry: Entry) -> tuple[datetime | None, str | None]:
         found = [
@@ -266,44 +270,44 @@ class Mapper:
         return json.dumps(found, ensure_ascii=False, sort_keys=True)
 
     def _ssh_keys(self, account: str, entry: Entry) -> Iterator[Credential]:
-        for line in entry.texts("sshPublicKey"):
-            print_ = self._attempt("credentials", entry, _fingerprint, line)
-            if print_ is not None:
-                yield Credential(
-                    source=self.source,
-                    credential_id=f"{account}:ssh_key:SHA256:{print_}",
-                    account_id=account,
-                    kind="ssh_key",
-                    status="active",  # a directory has no other state: hosts honour what it lists until it is removed
-                )
+        for line in _key_lines(entry.texts("sshPublicKey")):
+            print_ = _fingerprint(line)
+            yield Credential(
+                source=self.source,
+                credential_id=f"{account}:ssh_key:{f'SHA256:{print_}' if print_ else _unreadable(line.encode())}",
+                account_id=account,
+                kind="ssh_key",
+                # A directory has no other state: hosts honour what it lists until it is removed. A line that is no
+                # key of OpenSSH's form may still be one to somebody.
+                status="active" if print_ else None,
+            )
 
     def _certificates(self, account: str, entry: Entry) -> Iterator[Credential]:
         for raw in [value for name in CERTIFICATES for value in entry.raw(name)]:
-            certificate = self._attempt("credentials", entry, _certificate, raw)
-            if certificate is not None:
-                yield Credential(
-                    source=self.source,
-                    credential_id=f"{account}:certificate:{certificate.serial_number:x}:{_digest(raw)}",
-                    account_id=account,
-                    kind="certificate",
-                    created_at=certificate.not_valid_before_utc,
-                    expires_at=certificate.not_valid_after_utc,
-                )
+            certificate = _certificate(raw)
+            name = f"{certificate.serial_number:x}:{_digest(raw)}" if certificate else _unreadable(raw)
+            yield Credential(
+                source=self.source,
+                credential_id=f"{account}:certificate:{name}",
+                account_id=account,
+                kind="certificate",
+                created_at=certificate.not_valid_before_utc if certificate else None,
+                expires_at=certificate.not_valid_after_utc if certificate else None,
+            )
 
     def _device_keys(self, account: str, entry: Entry) -> Iterator[Credential]:
         for text in entry.texts(DEVICE_KEYS):
-            key = self._attempt("credentials", entry, device_key, text)
-            if key is not None:
-                yield Credential(
-                    source=self.source,
-                    credential_id=f"{account}:mfa_factor:{key.identifier}",
-                    account_id=account,
-                    kind="mfa_factor",
-                    status="active",  # a domain controller honours what the attribute lists
-                    created_at=key.created_at,
-                    last_used_at=key.last_used_at,
-                    last_used_basis="approximate last sign-in with this key" if key.last_used_at else None,
-                )
+            key = _device_key(text)
+            yield Credential(
+                source=self.source,
+                credential_id=f"{account}:mfa_factor:{key.identifier if key else _unreadable(text.encode())}",
+                account_id=account,
+                kind="mfa_factor",
+                status="active" if key else None,  # a domain controller honours what the attribute lists
+                created_at=key.created_at if key else None,
+                last_used_at=key.last_used_at if key else None,
+                last_used_basis="approximate last sign-in with this key" if key and key.last_used_at else None,
+            )
 
 
 def identifier(entry: Entry, profile: Profile) -> str:
@@ -368,21 +372,49 @@ def _patterns(pattern: str) -> tuple[str, str]:
     return pattern.casefold(), normalise(pattern)
 
 
-def _fingerprint(line: str) -> str:
-    words = [word for word in line.split() if word.startswith("AAAA")]
+def _key_lines(values: Iterable[str]) -> Iterator[str]:
+    """Yield the keys in values that hosts read as lines of ``authorized_keys``: several a value, comments between."""
+    for value in values:
+        # A block of RFC 4716 is one key over many lines.
+        lines = [value] if value.lstrip().startswith("----") else value.splitlines()
+        yield from (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _fingerprint(line: str) -> str | None:
+    """Return the fingerprint as OpenSSH writes it; None for what is no OpenSSH public key."""
+    words = [word for word in line.split() if word.startswith("AAAA") and not line.startswith("----")]
     try:
         blob = base64.b64decode(words[0], validate=True)
-    except (IndexError, binascii.Error) as error:
-        message = "sshPublicKey is no OpenSSH public key"
-        raise ValueError(message) from error
+    except (IndexError, ValueError):
+        return None
     return base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
-def _certificate(raw: bytes) -> x509.Certificate:
+def _certificate(raw: bytes) -> x509.Certificate | None:
+    """Return a certificate; None for what is none: it is listed all the same, with dates unknown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old certificates break rules of today, such as that on serial numbers
+        try:
+            return x509.load_der_x509_certificate(raw)
+        except (ValueError, x509.InvalidVersion):
+            return None
+
+
+def _device_key(text: str) -> DeviceKey | None:
     try:
-        return x509.load_der_x509_certificate(raw)
-    except x509.InvalidVersion as error:
-        raise ValueError(str(error)) from error
+        return device_key(text)
+    except ValueError:
+        return None
+
+
+def _unreadable(raw: bytes) -> str:
+    """Name a value that cannot be read by what it is made of: it is there, and is counted, and no more is known."""
+    return f"{_UNREADABLE}:{_digest(raw)}"
+
+
+def is_unreadable(credential_id: str) -> bool:
+    """Say whether this is the id of a listed value that could not be read."""
+    return f":{_UNREADABLE}:" in credential_id
 
 
 def _digest(raw: bytes) -> str:

@@ -6,12 +6,13 @@ groups of a hundred thousand. One search page of groups and one page of rows are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from reconciler.sdk.connector import Gap
-from reconciler.sdk.errors import Refused
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
 from reconciler.sdk.records import Assignment, Grant
 
 from .client import Client, Search
@@ -20,7 +21,7 @@ from .dn import normalise
 from .principals import Holder, Resolver, group_number
 from .profiles import ACTIVE_DIRECTORY
 from .settings import Settings
-from .sight import EmptyGroups
+from .sight import EmptyGroups, unseen
 from .values import Entry, sid
 
 ROWS = 5_000
@@ -30,6 +31,8 @@ GROUPS = 20
 GAPS = 500
 """Gaps named one by one; a directory whose people are all hidden would fill the manifest."""
 
+_ATTRIBUTE = re.compile(r"\(\s*([A-Za-z][A-Za-z0-9.-]*)[;A-Za-z0-9-]*\s*(?:[~<>]?=|:)")
+"""An attribute in a filter: what follows a bracket that opens."""
 _SCOPES = {"": "BASE", "base": "BASE", "one": "LEVEL", "sub": "SUBTREE"}
 
 
@@ -69,6 +72,7 @@ class GrantChain:
         self._profile = mapper.profile
         self._batch = Batch()
         self._told: set[str] = set()
+        self._unseen: dict[tuple[str, str], bool] = {}
 
     def batches(self) -> Iterator[Batch]:
         """Yield pages; the last one says so."""
@@ -167,9 +171,26 @@ class GrantChain:
                     for referral in answer.referrals:
                         self._tell(Gap("grants", entry.dn, f"some of its members lie on another server: {referral}"))
                     yield from (found.dn for found in answer.entries)
-            except Refused as refusal:
-                reason = f"its members are those of {url}, and {refusal.message}"
-                self._tell(Gap("grants", entry.dn, reason, refusal.missing_permission))
+                hidden = self._hidden(search)
+            except (Refused, Misbehaved, ConfigurationError) as failure:
+                # Whoever wrote the URL wrote a filter or a base that is none: one group's defect, not the source's.
+                reason = f"its members are those of {url}, and {failure.message}"
+                self._tell(Gap("grants", entry.dn, reason, getattr(failure, "missing_permission", "")))
+                continue
+            for name in hidden:
+                reason = f"its members are those of {url}, and {name} may not be searched"
+                self._tell(Gap("grants", entry.dn, reason, f"read and search access to {name}"))
+
+    def _hidden(self, search: Search) -> list[str]:
+        """Name the attributes in a dynamic group's filter that the reader may not search: they match nobody."""
+        hidden = []
+        for name in dict.fromkeys(name.lower() for name in _ATTRIBUTE.findall(search.filter)):
+            key = (normalise(search.base), name)
+            if key not in self._unseen:
+                self._unseen[key] = unseen(self._client.beside(), search.base, "(objectClass=*)", (name,))
+            if self._unseen[key]:
+                hidden.append(name)
+        return hidden
 
     def _primary_groups(self, base: str) -> Iterator[Batch]:
         """Yield the rows of primary groups: the account names them, and they do not list it."""

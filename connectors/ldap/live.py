@@ -13,7 +13,7 @@ from reconciler.sdk.errors import Refused
 from reconciler.sdk.records import Credential, CredentialKind
 
 from .client import Client, Search
-from .connector import CERTIFICATES, Mapper
+from .connector import CERTIFICATES, Mapper, is_unreadable
 from .dn import normalise, under
 from .find import canary_trouble, deleted_objects, id_condition, sees_deleted
 from .profiles import ACTIVE_DIRECTORY
@@ -121,10 +121,9 @@ class Rereader:
         else:
             presence = Presence.DISABLED if row.status == "disabled" else Presence.PRESENT
         listed = list(mapper.credentials(entry))
-        unread = [gap.reason for gap in mapper.take_gaps()]
         credentials = (
             self._password(entry, presence),
-            *(self._keys(kind, entry, listed, unread) for kind in ("ssh_key", "certificate")),
+            *(self._keys(kind, entry, listed) for kind in ("ssh_key", "certificate")),
             *self._unlisted(tuple(row.credential_id for row in listed if row.kind == "mfa_factor")),
         )
         return LiveAccount(
@@ -164,19 +163,17 @@ class Rereader:
                 return answer
         return None
 
-    def _keys(
-        self, kind: CredentialKind, entry: Entry, listed: Sequence[Credential], unread: Sequence[str]
-    ) -> LiveCredentials:
+    def _keys(self, kind: CredentialKind, entry: Entry, listed: Sequence[Credential]) -> LiveCredentials:
         lag = _CACHES if kind == "ssh_key" else _CERTIFICATE_LAG
         ids = tuple(row.credential_id for row in listed if row.kind == kind)
         names = _KEY_ATTRIBUTES[kind]
+        if ids and all(map(is_unreadable, ids)):
+            return LiveCredentials(kind, Presence.NOT_EVALUABLE, ids, "what is listed cannot be read", lag)
         if ids:
             reason = (
                 "" if kind == "certificate" else "hosts honour it until it is removed, whatever the account's status"
             )
             return LiveCredentials(kind, Presence.PRESENT, ids, reason, lag)
-        if any(entry.raw(name) for name in names):
-            return LiveCredentials(kind, Presence.NOT_EVALUABLE, reason="; ".join(unread), lag=lag)
         if unseen(self.client, entry.dn, "(objectClass=*)", (names[-1],)):
             reason = f"{names[-1]} is hidden from this reader"
             return LiveCredentials(kind, Presence.NOT_EVALUABLE, reason=reason, lag=lag)
@@ -185,7 +182,7 @@ class Rereader:
     def _unlisted(self, device_keys: tuple[str, ...] = ()) -> tuple[LiveCredentials, ...]:
         """Report the classes that no directory lists whole: of second factors, AD lists keys of devices only."""
         lag = _AD_SESSION_LAG if self.mapper.profile is ACTIVE_DIRECTORY else _SESSION_LAG
-        factors = Presence.PRESENT if device_keys else Presence.NOT_EVALUABLE
+        factors = Presence.NOT_EVALUABLE if all(map(is_unreadable, device_keys)) else Presence.PRESENT
         return (
             LiveCredentials("mfa_factor", factors, device_keys, "" if device_keys else _NO_LIST),
             LiveCredentials("session", Presence.NOT_EVALUABLE, reason=_NO_LIST, lag=lag),

@@ -82,9 +82,10 @@ def build(client: Client, profile: Profile, settings: Settings) -> Index:
     for base in settings.bases:
         for entry in _read(client, base, settings.user_filter or profile.accounts, wanted, settings):
             key = normalise(entry.dn)
-            if digest(key) in index.holders:
-                continue  # both filters match it: as a group it was indexed first, and as a group it holds
             holder = Holder("account", identifier(entry, profile), entry.text(*numbered) or "")
+            before = index.holders.get(digest(key))
+            if before and unpack(before).kind == "entitlement" and unpack(before).identifier == holder.identifier:
+                continue  # both filters match it: as a group it was indexed first, and as a group it holds
             index.add(index.holders, key, holder)
             if by_login:
                 for login in {login.casefold() for name in profile.member_logins for login in entry.texts(name)}:
@@ -147,7 +148,7 @@ class Resolver:
         if packed:
             return unpack(packed)
         if packed == b"":
-            return _gap(dn, "two entries have this name")
+            mark = digest(dn)  # two names that are one to us, such as straße and strasse: the server tells them apart
         if mark not in self._looked:
             self._remember(mark, self._look(dn, key))
         return self._looked[mark]

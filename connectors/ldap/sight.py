@@ -8,7 +8,6 @@ whose attribute is verifiably absent. Measured on OpenLDAP and 389 Directory Ser
 from __future__ import annotations
 
 from .client import Client, Search
-from .dn import normalise
 from .settings import Settings
 from .values import Entry
 
@@ -63,7 +62,7 @@ class EmptyGroups:
         wanted = {_MEMBERS[name] for name in entry.classes() if name in _MEMBERS}
         sent = {name.partition(";")[0] for name in entry.attributes}
         missing = sorted(name for name in wanted if name.lower() not in sent)
-        return [name for name in missing if normalise(entry.dn) not in self._absent(name)]
+        return [name for name in missing if entry.dn not in self._absent(name)]
 
     def _absent(self, attribute: str) -> set[str]:
         """Return the DNs of the groups whose ``attribute`` is absent; read once, when a group without it is met."""
@@ -72,6 +71,6 @@ class EmptyGroups:
             condition = f"(&{self._condition}(|{kinds})(!({attribute}=*)))"
             search = Search(self._base, condition, (self._id_attribute,), self._settings.page_size)
             self._proven[attribute] = {
-                normalise(entry.dn) for answer in self._client.beside().pages(search) for entry in answer.entries
+                entry.dn for answer in self._client.beside().pages(search) for entry in answer.entries
             }
         return self._proven[attribute]

@@ -65,7 +65,11 @@ def generalized_time(text: str) -> datetime:
         shift = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"] or 0))
         zone = timezone(shift if match["sign"] == "+" else -shift)
         instant = instant.replace(tzinfo=zone)
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        message = f"{text!r} lies outside the years 1 to 9999"
+        raise ValueError(message) from error
 
 
 def file_time(number: int) -> datetime | None:
@@ -79,8 +83,11 @@ def file_time(number: int) -> datetime | None:
 
 
 def epoch_days(number: int) -> datetime | None:
-    """Read days since 1970 (shadowExpire); None for negative numbers: never."""
-    return None if number < 0 else _UNIX_EPOCH + timedelta(days=number)
+    """Read days since 1970 (shadowExpire); None for negative numbers and beyond the year 9999: never."""
+    try:
+        return None if number < 0 else _UNIX_EPOCH + timedelta(days=number)
+    except OverflowError:
+        return None
 
 
 def guid(raw: bytes) -> str:

@@ -71,13 +71,16 @@ async def test_keys_are_credentials_and_found_live(monkeypatch: M) -> None:
         accounts = (await pull(source(server.url, monkeypatch, **given), "accounts")).by("login")
         pulled = await pull(source(server.url, monkeypatch, **given), "credentials")
         live = await source(server.url, monkeypatch, **given).reread(accounts["p0"].account_id)
-    [key] = [row for row in pulled.rows if row.kind == "mfa_factor"]
+        unread = await source(server.url, monkeypatch, **given).reread(accounts["p1"].account_id)
+    key, other = [row for row in pulled.rows if row.kind == "mfa_factor"]
     assert (key.account_id, key.status, key.created_at, key.last_used_at) == (
         accounts["p0"].account_id,
         "active",
         WHEN,
         WHEN,
     )
-    assert [gap.subject for gap in pulled.gaps] == [f"CN=p1,CN=Users,{D}"]
+    assert (other.account_id, other.status, pulled.gaps) == (accounts["p1"].account_id, None, [])
+    factor = next(found for found in unread.credentials if found.kind == "mfa_factor")
+    assert (factor.presence, factor.ids) == (Presence.NOT_EVALUABLE, (other.credential_id,))
     factor = next(found for found in live.credentials if found.kind == "mfa_factor")
     assert (factor.presence, factor.ids) == (Presence.PRESENT, (key.credential_id,))

@@ -230,8 +230,11 @@ async def test_a_value_that_breaks_its_syntax_is_a_gap(monkeypatch: M) -> None:
     assert {gap.subject for gap in accounts.gaps} == {f"uid=p0,{PEOPLE}"}
     assert accounts.by("login")["p0"].status is None
     credentials = await read(monkeypatch, Faults(), "credentials", entries)
-    assert len(credentials.gaps) == 3
-    assert len(credentials.rows) == 2
+    assert len(credentials.gaps) == 1
+    kinds = {row.kind: row for row in credentials.rows if row.account_id == accounts.by("login")["p0"].account_id}
+    assert set(kinds) == {"password", "ssh_key", "certificate"}
+    assert all("unreadable" in kinds[kind].credential_id for kind in ("ssh_key", "certificate"))
+    assert (kinds["ssh_key"].status, kinds["certificate"].expires_at) == (None, None)
 
 
 async def test_hidden_members_without_number_are_counted_off(monkeypatch: M) -> None:

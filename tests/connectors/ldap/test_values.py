@@ -24,7 +24,9 @@ def test_generalized_time(text: str, instant: datetime) -> None:
     assert generalized_time(text) == instant
 
 
-@pytest.mark.parametrize("text", ["", "20261121021500", "20261321021500Z", "2026-11-21", "000001010000Z"])
+@pytest.mark.parametrize(
+    "text", ["", "20261121021500", "20261321021500Z", "2026-11-21", "000001010000Z", "99991231235959-1400"]
+)
 def test_what_is_no_generalized_time(text: str) -> None:
     with pytest.raises(ValueError):
         generalized_time(text)
@@ -37,7 +39,7 @@ def test_file_time() -> None:
 
 def test_epoch_days() -> None:
     assert epoch_days(0) == datetime(1970, 1, 1, tzinfo=UTC)
-    assert epoch_days(-1) is None
+    assert [epoch_days(number) for number in (-1, 9_999_999, 10**15)] == [None] * 3
 
 
 def test_guid_and_sid() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from connectors.ldap.client import Client, Search
 from connectors.ldap.settings import Settings
+from reconciler.sdk.connector import Presence
 from reconciler.sdk.errors import Misbehaved, SourceError, Unreachable
-from tests.connectors.ldap.pulling import settings
+from tests.connectors.ldap.pulling import settings, source
 from tests.simulators import ber
 
 M = pytest.MonkeyPatch
@@ -128,3 +129,25 @@ def test_what_is_no_whole_answer_is_an_error(
 ) -> None:
     with pytest.raises(error):
         ask(script)
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"\0" * 100, message(1, b"\x61\x00"), message(1, b"\x61\x07\x0a\x01\x00\x04\x05\x00\x04\x00")]
+)
+async def test_what_answers_a_sign_in_with_no_ldap_is_an_error_with_a_remedy(monkeypatch: M, greeting: bytes) -> None:
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        asked = source(f"ldap://127.0.0.1:{listener.getsockname()[1]}", monkeypatch, timeout_seconds=5)
+        with pytest.raises(Misbehaved, match="no LDAP"):
+            await asked.check()
+        found = await asked.reread("00000000-0000-4000-8000-000000000000")
+        thread.join(10)
+    assert (found.presence, "no LDAP" in found.reason) == (Presence.NOT_EVALUABLE, True)
