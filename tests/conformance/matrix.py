@@ -3,7 +3,8 @@
 A subject is a connector with its simulator. The clean pull is measured first: its requests and the rows of each
 (table, partition). Then faults are injected, and what came is held against it:
 
-- a COMPLETE part has exactly the clean rows (the clean keys, where the fault changes what stands in the objects);
+- a COMPLETE part has exactly the clean rows (the clean keys, where the fault changes what stands in the objects),
+  but for columns that the source withdrew and said so;
 - every other part is PARTIAL or FAILED and has a gap in words; no part vanishes;
 - no planted secret stands in a log record, a gap or a file of the snapshot.
 """
@@ -71,9 +72,17 @@ class Read:
     """What came of one part."""
 
     status: Status
-    rows: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
     gaps: tuple[str, ...] = ()
+
+    def told(self, columns: Iterable[str] | None = None, *, without: Iterable[str] = ()) -> list[str]:
+        """Return the rows in order as texts: of some columns, or of all but some."""
+        left = set(without)
+        names = None if columns is None else set(columns)
+        return sorted(
+            repr(sorted((k, v) for k, v in row.items() if k not in left and (names is None or k in names)))
+            for row in self.rows
+        )
 
 
 @dataclass
@@ -83,6 +92,10 @@ class Pulled:
     parts: dict[Part, Read]
     requests: int
     texts: list[str]
+    columns: dict[str, frozenset[str]]
+    """Table -> the columns that the source says it filled."""
+    unknown: dict[str, str]
+    """``table.column`` -> why the source withdrew it."""
 
 
 class _Records(logging.Handler):
@@ -118,11 +131,13 @@ async def pull_once(subject: Subject, as_of: datetime | None = None) -> Pulled:
                 sleep=_at_once,
             )
             parts = _parts(snapshot)
+            (entry,) = snapshot.manifest.sources
+            columns = {table: frozenset(names) for table, names in entry.reports.items()}
             texts = records.texts + _files(Path(folder))
     finally:
         root.removeHandler(records)
         root.setLevel(level)
-    return Pulled(parts, subject.faults.number - before, texts)
+    return Pulled(parts, subject.faults.number - before, texts, columns, dict(entry.unknown))
 
 
 def breaches(clean: Pulled, found: Pulled, kind: FaultKind, blind: Mapping[FaultKind, frozenset[Part]]) -> list[str]:
@@ -138,11 +153,25 @@ def breaches(clean: Pulled, found: Pulled, kind: FaultKind, blind: Mapping[Fault
             if not came.gaps or not all(len(gap.split()) > 1 for gap in came.gaps):
                 told.append(f"{shown} is {came.status} without a gap in words: {came.gaps}")
         elif kind in DAMAGES:
-            if came.keys != whole.keys:
-                told.append(f"{shown} is COMPLETE with other objects: {_difference(whole.keys, came.keys)}")
-        elif came.rows != whole.rows and not (len(came.rows) < len(whole.rows) and part in blind.get(kind, ())):
-            told.append(f"{shown} is COMPLETE with other rows: {_difference(whole.rows, came.rows)}")
+            names = key_columns(tables()[table])
+            if (keys := came.told(names)) != (expected := whole.told(names)):
+                told.append(f"{shown} is COMPLETE with other objects: {_difference(expected, keys)}")
+        else:
+            withdrawn = clean.columns[table] - found.columns.get(table, frozenset())
+            told += [f"{table}.{name} is missing without a word" for name in withdrawn if not _why(found, table, name)]
+            told += [f"{table}.{name} is withdrawn and filled" for name in withdrawn if _filled(came, name)]
+            rows, expected = came.told(without=withdrawn), whole.told(without=withdrawn)
+            if rows != expected and not (len(rows) < len(expected) and part in blind.get(kind, ())):
+                told.append(f"{shown} is COMPLETE with other rows: {_difference(expected, rows)}")
     return told
+
+
+def _why(found: Pulled, table: str, name: str) -> bool:
+    return len(found.unknown.get(f"{table}.{name}", "").split()) > 1
+
+
+def _filled(came: Read, name: str) -> bool:
+    return any(row.get(name) is not None for row in came.rows)
 
 
 def leaks(found: Pulled, secrets: Iterable[str]) -> list[str]:
@@ -178,13 +207,8 @@ def _parts(snapshot: Snapshot) -> dict[Part, Read]:
         rows: list[dict[str, Any]] = []
         for file in entry.files:
             rows += pq.read_table(snapshot.folder / file.path).to_pylist()
-        names = key_columns(tables()[entry.table]) if entry.table else ()
-        found[entry.table, entry.partition] = Read(
-            entry.status,
-            tuple(sorted(repr(sorted(row.items())) for row in rows)),
-            tuple(sorted(repr([row.get(name) for name in names]) for row in rows)),
-            tuple(gap.words for gap in entry.gaps),
-        )
+        gaps = tuple(gap.words for gap in entry.gaps)
+        found[entry.table, entry.partition] = Read(entry.status, tuple(rows), gaps)
     return found
 
 

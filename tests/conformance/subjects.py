@@ -13,10 +13,12 @@ from unittest.mock import patch
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tenacity import wait_none
 
 import connectors.compliancequest
 import connectors.entra
 import connectors.okta.settings
+from reconciler.connectors import load
 from reconciler.sdk.connector import Source
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.settings import SourceSettings
@@ -29,6 +31,8 @@ from tests.simulators.okta import shapes
 from tests.simulators.okta.auth import ServiceApp
 from tests.simulators.okta.server import TOKEN, OktaSimulator
 from tests.simulators.okta.small import SECRET, small_org
+from tests.simulators.rest_qms import TOKEN as QMS_TOKEN
+from tests.simulators.rest_qms import Qms, person
 from tests.simulators.salesforce.server import App, Salesforce
 
 
@@ -119,12 +123,12 @@ def compliancequest() -> Iterator[Subject]:
     """ComplianceQuest by client secret, three records a page."""
     org = company.org()
     people = company.people(org, 12)
-    for number, person in enumerate(people):
+    for number, member in enumerate(people):
         title = f"Procedure {number}"
         document = org.insert(company.DOCUMENT, compliancequest__Title__c=title, Approved__c="2026-01-02T00:00:00Z")
         org.insert(
             company.TRAINING,
-            compliancequest__SQX_Personnel__c=person,
+            compliancequest__SQX_Personnel__c=member,
             compliancequest__SQX_Controlled_Document__c=document,
             compliancequest__Completion_Date__c="2026-02-03",
         )
@@ -132,6 +136,7 @@ def compliancequest() -> Iterator[Subject]:
     with (
         Salesforce(org, tls=False, apps=[app], shrink=3) as server,
         patch.dict(os.environ, {"CONFORMANCE_CQ": QMS_SECRET}),
+        patch("reconciler.sdk.http._BACKOFF", wait_none()),
     ):
         settings = connectors.compliancequest.Settings(
             connector="compliancequest",
@@ -150,10 +155,43 @@ def compliancequest() -> Iterator[Subject]:
         yield Subject("compliancequest", server.faults, opened, lambda: [QMS_SECRET])
 
 
+@contextmanager
+def rest() -> Iterator[Subject]:
+    """A JSON interface with a link to the next page and a count of its rows, three a page."""
+    connector = load("rest")
+    people = {
+        "path": "link/people",
+        "rows": "items",
+        "columns": {"person_id": "number", "full_name": "name.full", "emails": "mails", "ends_on": "leaving"},
+    }
+    with (
+        Qms(people=[person(number) for number in range(1, 22)]) as server,
+        patch.dict(os.environ, {"CONFORMANCE_REST": QMS_TOKEN}),
+        patch("reconciler.sdk.http._BACKOFF", wait_none()),
+    ):
+        settings = connector.Settings.model_validate(
+            {
+                "connector": "rest",
+                "url": server.url,
+                "auth": {"type": "bearer", "token": "env:CONFORMANCE_REST"},
+                "paging": {"style": "link", "total_header": "X-Total-Count", "limit_parameter": "limit", "limit": 3},
+                "mapping": {"people": people},
+                "read_seconds": 0.5,
+                "retry_seconds": 600.0,
+            }
+        )
+
+        def opened() -> tuple[Source, SourceSettings]:
+            return connector.open_source("rest", settings, Path()), settings
+
+        yield Subject("rest", server.faults, opened, lambda: [QMS_TOKEN])
+
+
 QMS_SECRET = "planted-Secret/of+the=app"
 SUBJECTS: dict[str, Callable[[], AbstractContextManager[Subject]]] = {
     "okta": okta,
     "okta by key": okta_by_key,
     "entra": entra,
     "compliancequest": compliancequest,
+    "rest": rest,
 }
