@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Callable
@@ -42,6 +43,10 @@ class Tokens(AccessTokenProvider):
         self._host = urlsplit(settings.endpoint_url).hostname or ""
         self._credential: Any = None
         self._provider: AzureIdentityAccessTokenProvider | None = None
+        self._lock = asyncio.Lock()
+        """Held while a token is fetched or forgotten: closing a credential would cancel whoever waits for it."""
+        self.latest = ""
+        """The token given last."""
 
     def get_allowed_hosts_validator(self) -> AllowedHostsValidator:
         """Return the one host that may be asked."""
@@ -57,6 +62,11 @@ class Tokens(AccessTokenProvider):
         """
         if origin(uri) != self._origin:
             return ""
+        async with self._lock:
+            self.latest = await self._fetch(uri, additional_authentication_context or {})
+            return self.latest
+
+    async def _fetch(self, uri: str, context: dict[str, Any]) -> str:
         if self._provider is None:
             self._credential = _credential(self._settings, self._ca_file)
             scope = self._settings.scope or f"{self._settings.endpoint_url}/.default"
@@ -64,7 +74,7 @@ class Tokens(AccessTokenProvider):
                 self._credential, None, scopes=[scope], allowed_hosts=[self._host]
             )
         try:
-            return conceal(await self._provider.get_authorization_token(uri, additional_authentication_context or {}))
+            return conceal(await self._provider.get_authorization_token(uri, context))
         except ClientAuthenticationError as error:
             raise _refused(error) from None
         except AzureError as error:
@@ -83,9 +93,22 @@ class Tokens(AccessTokenProvider):
             return frozenset()
         return frozenset(claims.roles)
 
-    async def forget(self) -> None:
-        """Drop the token and the credential that gave it; the secret is read anew for the next."""
-        credential, self._credential, self._provider = self._credential, None, None
+    async def forget(self, token: str) -> None:
+        """Drop ``token``, which was not accepted, and the credential that gave it; the secret is read anew.
+
+        Does nothing where another request has already had it replaced.
+        """
+        async with self._lock:
+            if token == self.latest:
+                await self._drop()
+
+    async def close(self) -> None:
+        """Drop whatever there is."""
+        async with self._lock:
+            await self._drop()
+
+    async def _drop(self) -> None:
+        credential, self._credential, self._provider, self.latest = self._credential, None, None, ""
         if credential is not None:
             await credential.close()
 

@@ -35,6 +35,10 @@ class State(msgspec.Struct, array_like=True, frozen=True):
     whole: bool = True
     """Whether nothing so far was a gap."""
     note: str = ""
+    below: int = 0
+    """Objects that a fan-out listed below its parents."""
+    asked: int = 0
+    """Parents that a fan-out asked for."""
 
 
 _decode = msgspec.json.Decoder(State).decode
@@ -214,6 +218,7 @@ class _Walk:
         self.client, self.table, self.name, self.spec, self.rounds = client, table, name, spec, rounds
         self.seen, self.counted = state.seen, state.counted
         self.uncounted = _uncounted(state)
+        self.below, self.asked = state.below, state.asked
 
     async def parents(self, link: str | None) -> Listing:
         """Read a page of the objects above."""
@@ -231,6 +236,7 @@ class _Walk:
         if following is None:
             gaps += await self._short()
         texts = [text for item in items.value if (text := self.spec.parents(item)) is not None]
+        self.asked += len(texts)
         return Listing(texts, following, gaps=gaps)
 
     async def read(self, jobs: Sequence[Job]) -> list[Part]:
@@ -268,6 +274,7 @@ class _Walk:
         rows, found = self.spec.make(job.parent, items.value)
         gaps = [*problems(self.table, items.problems), *found]
         seen += len(items.value)
+        self.below += len(items.value)
         counted = items.count if job.link is None else counted
         if items.link is not None:
             link = self.client.follow(items.link)
@@ -322,11 +329,16 @@ async def read_fan_out(
         counted=walk.counted,
         whole=state.whole and not page.gaps,
         note=_PLAIN if walk.uncounted else "",
+        below=walk.below,
+        asked=walk.asked,
     )
     if page.next is not None:
         return Page(page.rows, write_state(state), page.gaps)
-    vouched = state.whole and spec.count is not None and state.counted is not None and not walk.uncounted
-    return Page(page.rows, None, page.gaps, total=state.rows if vouched else None)
+    vouched = spec.count is not None and not walk.uncounted
+    # No row of objects that came is a fact, and so is none below no parent at all: Graph counted the parents.
+    empty = state.rows == 0 and (state.below > 0 or state.asked == 0)
+    proven = state.whole and state.counted is not None and (vouched or empty)
+    return Page(page.rows, None, page.gaps, total=state.rows if proven else None)
 
 
 async def first_of_each(

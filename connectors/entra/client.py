@@ -23,19 +23,18 @@ from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # it
 
 from reconciler.sdk.answers import clean
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
-from reconciler.sdk.pace import Pacer, Sleep
+from reconciler.sdk.pace import Sleep
 
 from .auth import Tokens, origin
-from .failures import judge
+from .failures import judge, throttled
+from .limits import RateLimits
 from .settings import Settings, loopback
 
 BATCH = 20
 """Requests that one ``$batch`` may hold."""
 EVENTUAL = {"ConsistencyLevel": "eventual"}
 _MAX_BYTES = 64 * 1024 * 1024
-_ROUNDS = 4
-_SHORT = 60.0
-_UNFIGURED = 1.0
+_LOGS = "/auditLogs/"
 _VERSION = "/v1.0"
 
 
@@ -104,7 +103,7 @@ class GraphClient:
         ca_file = None if settings.ca_file is None else base / settings.ca_file
         trust = _trust(ca_file)
         self.tokens = Tokens(settings, ca_file)
-        self._pacer = Pacer(concurrency=settings.parallel_calls, sleep=sleep)
+        self._limits = RateLimits(concurrency=settings.parallel_calls, sleep=sleep)
         # At INFO httpx logs whole URLs; the others log headers at DEBUG.
         for name in ("httpx", "httpcore", "azure", "kiota_http", "msal"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -145,7 +144,7 @@ class GraphClient:
 
     async def get(self, ask: Ask) -> bytes:
         """Return the JSON that one request is answered with; raise by remedy."""
-        response = await self._send(Method.GET, self._absolute(ask.url), EVENTUAL if ask.eventual else {})
+        response, _ = await self._send(Method.GET, self._absolute(ask.url), EVENTUAL if ask.eventual else {})
         if response.status_code == httpx.codes.BAD_REQUEST and ask.plain:
             return await self.get(ask.without_count())
         judge(response.status_code, response.headers, response.content, shown(ask.url), ask.permission)
@@ -153,7 +152,7 @@ class GraphClient:
 
     async def count(self, ask: Ask) -> int:
         """Return a ``/$count``, which is bare text."""
-        response = await self._send(Method.GET, self._absolute(ask.url), EVENTUAL, accept="text/plain")
+        response, _ = await self._send(Method.GET, self._absolute(ask.url), EVENTUAL, accept="text/plain")
         if response.status_code != httpx.codes.OK:
             judge(response.status_code, response.headers, response.content, shown(ask.url), ask.permission)
         text = response.content.decode("utf-8-sig", "replace").strip()
@@ -167,38 +166,38 @@ class GraphClient:
         """Ask up to twenty requests at once and return each one's own answer, in their order.
 
         Those that Graph throttles are asked again, and only those, once everybody has waited as long as it said;
-        raises ``Throttled`` where that is long or does not end. Other failures stand in their answers.
+        raises ``Throttled`` where that is absurdly long or does not end. Other failures stand in their answers.
         """
         found: dict[int, Answer] = {}
         asks = list(asks)
-        last = Throttled("/$batch: Graph keeps throttling its items", advice="Try again later.")
-        for _ in range(_ROUNDS):
+        while True:
             open_ = [number for number in range(len(asks)) if number not in found]
-            wait = 0.0
-            for answer, number in zip(await self._batch([asks[n] for n in open_]), open_, strict=True):
-                if answer.status == httpx.codes.BAD_REQUEST and answer.ask.plain:
+            answers, round_ = await self._batch([asks[number] for number in open_])
+            waits: list[Throttled] = []
+            for answer, number in zip(answers, open_, strict=True):
+                wait = throttled(answer.status, answer.headers, answer.body, shown(answer.ask.url))
+                if wait is not None:
+                    waits.append(wait)
+                elif answer.status == httpx.codes.BAD_REQUEST and answer.ask.plain:
                     asks[number] = answer.ask.without_count()
-                elif (throttled := _throttled(answer)) is not None:
-                    asked = throttled.retry_after
-                    last, wait = throttled, max(wait, _UNFIGURED if asked is None else asked)
                 else:
                     found[number] = answer
+            if len(waits) < len(answers):
+                self._limits.answered("")
+            if waits:
+                self._limits.refused("", round_, max(waits, key=lambda wait: wait.retry_after or 0))
             if len(found) == len(asks):
                 return [found[number] for number in range(len(asks))]
-            self._pacer.hold("", wait)
-            last.retry_after = wait
-            if wait > _SHORT:
-                break
-        raise last
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
-        await self.tokens.forget()
+        await self.tokens.close()
         await self._http.aclose()
         for transport in self._transports:
             await transport.aclose()
 
-    async def _batch(self, asks: Sequence[Ask]) -> list[Answer]:
+    async def _batch(self, asks: Sequence[Ask]) -> tuple[list[Answer], int]:
+        """Return the answers to one batch, good and bad, and the round of rate limits that it belonged to."""
         requests = [
             {
                 "id": str(number),
@@ -209,7 +208,7 @@ class GraphClient:
             for number, ask in enumerate(asks)
         ]
         where = f"{self._root}/$batch"
-        response = await self._send(Method.POST, where, {}, content=_encode({"requests": requests}))
+        response, round_ = await self._send(Method.POST, where, {}, content=_encode({"requests": requests}))
         judge(response.status_code, response.headers, response.content, "/$batch")
         try:
             items = {item.id: item for item in _decode_batch(response.content).responses}
@@ -220,7 +219,7 @@ class GraphClient:
                 f"/$batch: {len(requests)} requests and answers to {len(items)} of them or others",
                 advice="Report this to Microsoft; nothing of the batch is used.",
             )
-        return [_answer(ask, items[str(number)]) for number, ask in enumerate(asks)]
+        return [_answer(ask, items[str(number)]) for number, ask in enumerate(asks)], round_
 
     async def _send(
         self,
@@ -230,13 +229,27 @@ class GraphClient:
         *,
         content: bytes = b"",
         accept: str = "application/json",
-    ) -> httpx.Response:
-        """Send one request in its turn; a token that is not accepted is replaced once."""
-        response = await self._once(method, url, headers, content, accept)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            await self.tokens.forget()
-            response = await self._once(method, url, headers, content, accept)
-        return response
+    ) -> tuple[httpx.Response, int]:
+        """Send one request in its turn, again for as long as Graph says "wait"; with the round of its answer.
+
+        A token that is not accepted is replaced once.
+        """
+        limit = "logs" if shown(url).startswith(_LOGS) else ""
+        renewed = False
+        while True:
+            async with self._limits.turn(limit) as round_:
+                response = await self._once(method, url, headers, content, accept)
+            if response.status_code == httpx.codes.UNAUTHORIZED and not renewed:
+                renewed = True
+                await self.tokens.forget(response.request.headers.get("authorization", "").removeprefix("Bearer "))
+                continue
+            wait = throttled(response.status_code, response.headers, response.content, shown(url))
+            if wait is not None:
+                self._limits.refused(limit, round_, wait)
+                continue
+            if method is Method.GET:  # a batch was answered where one of its items was
+                self._limits.answered(limit)
+            return response, round_
 
     async def _once(
         self, method: Method, url: str, headers: Mapping[str, str], content: bytes, accept: str
@@ -251,27 +264,22 @@ class GraphClient:
         request.add_request_options([self._handler])
         place = shown(url)
         advice = "Check the network, then try again; what was read so far of this page is not used."
-        async with self._pacer.turn():
-            try:
-                async with asyncio.timeout(self._settings.request_timeout_seconds):
-                    sent = await self._adapter.send_primitive_async(request, "bytes", {})
-            # Causes are left out: the requests they hold carry the token.
-            except (TimeoutError, httpx.TimeoutException):
-                raise Unreachable(f"{place}: no answer in time", advice=advice) from None
-            except httpx.TransportError as error:
-                if (distrust := _distrust(error)) is not None:
-                    raise Refused(
-                        f"{place}: its certificate is not trusted: {distrust}",
-                        advice="Set ca_file to the certificate of its authority; checks are never skipped.",
-                    ) from None
-                raise Unreachable(f"{place}: {type(error).__name__}: {clean(str(error))}", advice=advice) from None
-            except httpx.DecodingError:
-                raise Misbehaved(f"{place}: the compression is damaged", advice="Check any proxy on the way.") from None
-            response = cast("httpx.Response", sent)
-            if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-                after = response.headers.get("retry-after", "")
-                self._pacer.hold("", float(after) if after.isdecimal() else _UNFIGURED)
-            return response
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_seconds):
+                sent = await self._adapter.send_primitive_async(request, "bytes", {})
+        # Causes are left out: the requests they hold carry the token.
+        except (TimeoutError, httpx.TimeoutException):
+            raise Unreachable(f"{place}: no answer in time", advice=advice) from None
+        except httpx.TransportError as error:
+            if (distrust := _distrust(error)) is not None:
+                raise Refused(
+                    f"{place}: its certificate is not trusted: {distrust}",
+                    advice="Set ca_file to the certificate of its authority; checks are never skipped.",
+                ) from None
+            raise Unreachable(f"{place}: {type(error).__name__}: {clean(str(error))}", advice=advice) from None
+        except httpx.DecodingError:
+            raise Misbehaved(f"{place}: the compression is damaged", advice="Check any proxy on the way.") from None
+        return cast("httpx.Response", sent)
 
     def _absolute(self, url: str) -> str:
         return self.follow(url if "://" in url else self._root + url)
@@ -280,19 +288,6 @@ class GraphClient:
 def shown(url: str) -> str:
     """Return what a message may say of a request: its path, without host, version and query."""
     return clean(urlsplit(url).path.removeprefix(_VERSION))
-
-
-def _throttled(answer: Answer) -> Throttled | None:
-    """Return that an item was throttled, None for every other answer, good or bad."""
-    if answer.status == httpx.codes.OK:
-        return None
-    try:
-        answer.json()
-    except Throttled as throttled:
-        return throttled
-    except (Refused, Misbehaved, Unreachable):
-        return None
-    return None
 
 
 def _answer(ask: Ask, item: _Item) -> Answer:
@@ -305,9 +300,13 @@ def _answer(ask: Ask, item: _Item) -> Answer:
 
 
 async def _bounded(response: httpx.Response) -> None:
-    """Refuse an answer that announces more bytes than any page has, before the SDK reads it."""
-    if int(response.headers.get("content-length") or 0) > _MAX_BYTES:
-        raise Misbehaved(f"the answer is larger than {_MAX_BYTES} bytes", advice="Lower page_size.")
+    """Read an answer before the SDK does, and refuse one with more bytes than any page has, packed or not."""
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > _MAX_BYTES:
+            raise Misbehaved(f"the answer is larger than {_MAX_BYTES} bytes", advice="Lower page_size.")
+    response._content = bytes(body)  # noqa: SLF001 -- httpx keeps what it read itself there, and no other way in
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

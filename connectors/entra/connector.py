@@ -12,6 +12,8 @@ from reconciler.sdk.records import Account, AccountKind, AccountStatus
 from .shapes import ServicePrincipal, User, utc
 
 _EXTERNAL = "#ext#"
+_MICROSOFT = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
+"""The tenant in which Microsoft registers the applications of its own services."""
 _KEPT = (
     "userType",
     "employeeType",
@@ -112,8 +114,14 @@ def home_address(name: str | None, *, deleted_id: str | None = None) -> str | No
     local, mark, _ = (name or "").lower().partition(_EXTERNAL)
     if deleted_id is not None:
         local = local.removeprefix(deleted_id.replace("-", "").lower())
-    user, underscore, domain = local.rpartition("_")
-    return f"{user}@{domain}" if mark and underscore and user and domain else None
+    # No domain has an underscore in it, and each has a dot: what else is there is no address.
+    user, _, domain = local.rpartition("_")
+    return f"{user}@{domain}" if mark and user and "." in domain.strip(".") else None
+
+
+def is_microsofts(item: ServicePrincipal) -> bool:
+    """Return whether a service principal is one of Microsoft's own services, of which every tenant has hundreds."""
+    return item.service_principal_type != "ManagedIdentity" and item.app_owner_organization_id == _MICROSOFT
 
 
 def service_account(source: str, item: ServicePrincipal, owner: str | None = None, *, deleted: bool = False) -> Account:

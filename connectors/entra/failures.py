@@ -53,11 +53,10 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, shown: str, perm
     if status == httpx.codes.OK:
         check_type(headers.get("content-type", ""), body, shown)
         return
+    if (wait := throttled(status, headers, body, shown)) is not None:
+        raise wait
     code = code_of(body)
-    said = f"{shown}: HTTP {status}{f' {code}' if code else ''}{words_of(body)}"
-    wait = retry_after(httpx.Headers(dict(headers)))
-    if status == httpx.codes.TOO_MANY_REQUESTS or code in _BUSY or (status == _UNAVAILABLE and wait is not None):
-        raise Throttled(said, advice="Try again later, or lower parallel_calls.", retry_after=wait)
+    said = _said(status, code, body, shown)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
         raise Unreachable(said, advice="Try again later; where it stays, look at Microsoft's service health.")
     if httpx.codes.is_redirect(status):
@@ -68,6 +67,22 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, shown: str, perm
     if status < httpx.codes.BAD_REQUEST:
         raise Misbehaved(said, advice="Only HTTP 200 carries a page.")
     raise _refusal(status, code, said, body, permission)
+
+
+def throttled(status: int, headers: Mapping[str, str], body: bytes, shown: str) -> Throttled | None:
+    """Return that Graph asks to wait, and for how long; None for every other answer, good or bad."""
+    if status == httpx.codes.OK:
+        return None
+    code = code_of(body)
+    wait = retry_after(httpx.Headers(dict(headers)))
+    if status == httpx.codes.TOO_MANY_REQUESTS or code in _BUSY or (status == _UNAVAILABLE and wait is not None):
+        advice = "Try again later, or lower parallel_calls."
+        return Throttled(_said(status, code, body, shown), advice=advice, retry_after=wait)
+    return None
+
+
+def _said(status: int, code: str, body: bytes, shown: str) -> str:
+    return f"{shown}: HTTP {status}{f' {code}' if code else ''}{words_of(body)}"
 
 
 def _refusal(  # noqa: PLR0911 -- one line for each of Graph's refusals

@@ -14,7 +14,7 @@ from reconciler.sdk.window import lookback
 from . import access, permissions, proofs, queries, shapes
 from .chains import Collection, FanOut, first_of_each
 from .client import GraphClient
-from .connector import service_account, user_account
+from .connector import is_microsofts, service_account, user_account
 from .settings import Settings
 from .shapes import Items, Shape
 
@@ -75,12 +75,13 @@ class Parts:
             return [user_account(self._name, user, self._extra, deleted=True) for user in items.value], ()
 
         async def services(items: Items[Any]) -> Rows:
-            paths = [(one.id, f"/servicePrincipals/{one.id}/owners?$select=id") for one in items.value]
+            wanted = self._wanted(items)
+            paths = [(one.id, f"/servicePrincipals/{one.id}/owners?$select=id") for one in wanted]
             owners, gaps = await first_of_each(client, "accounts", paths, _REF, permissions.APPS)
-            return [service_account(self._name, one, owners.get(one.id)) for one in items.value], gaps
+            return [service_account(self._name, one, owners.get(one.id)) for one in wanted], gaps
 
         async def deleted_services(items: Items[Any]) -> Rows:
-            return [service_account(self._name, one, deleted=True) for one in items.value], ()
+            return [service_account(self._name, one, deleted=True) for one in self._wanted(items)], ()
 
         found = {
             "users": Collection(
@@ -313,6 +314,11 @@ class Parts:
             ),
         }
         return fans[part]()
+
+    def _wanted(self, items: Items[shapes.ServicePrincipal]) -> list[shapes.ServicePrincipal]:
+        """Return the service principals that are accounts by the settings."""
+        everybody = self._settings.microsoft_service_principals
+        return [one for one in items.value if everybody or not is_microsofts(one)]
 
     async def _scoped(self, items: Items[Any]) -> Rows:
         """Make an entitlement of each role in each scope smaller than the tenant, once."""

@@ -19,6 +19,8 @@ ACTIVE = "RoleAssignmentSchedule.Read.Directory"
 GROUP_PIM = "PrivilegedEligibilitySchedule.Read.AzureADGroup"
 METHODS = "UserAuthenticationMethod.Read.All"
 AUDIT = "AuditLog.Read.All"
+BOTH_SCHEDULES = frozenset({ROLES, "RoleManagement.Read.All", "RoleManagement.ReadWrite.Directory"})
+"""Each of these shows who is eligible for directory roles and who holds them."""
 
 
 @dataclass(frozen=True, slots=True)

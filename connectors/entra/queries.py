@@ -167,18 +167,21 @@ CONSENTS = f"{CONSENTS_PLAIN}&$count=true"
 CONSENT_COUNT = "/oauth2PermissionGrants/$count"
 
 
-def audits(since: datetime, until: datetime, *, oldest: bool = False) -> str:
-    """Directory audits of a span of time; with ``oldest`` the first of them alone."""
+def audits(since: datetime | None, until: datetime, *, oldest: bool = False) -> str:
+    """Directory audits of a span of time; with ``oldest`` the first of them alone; without ``since`` the last alone."""
     return _log("/auditLogs/directoryAudits", "activityDateTime", since, until, oldest=oldest)
 
 
-def sign_ins(since: datetime, until: datetime, *, oldest: bool = False) -> str:
-    """Sign-ins of a span of time; with ``oldest`` the first of them alone."""
+def sign_ins(since: datetime | None, until: datetime, *, oldest: bool = False) -> str:
+    """Sign-ins of a span of time; with ``oldest`` the first of them alone; without ``since`` the last alone."""
     return _log("/auditLogs/signIns", "createdDateTime", since, until, oldest=oldest)
 
 
-def _log(path: str, name: str, since: datetime, until: datetime, *, oldest: bool) -> str:
-    where = quote(f"{name} ge {_moment(since)} and {name} le {_moment(until)}")
+def _log(path: str, name: str, since: datetime | None, until: datetime, *, oldest: bool) -> str:
+    end = f"{name} le {_moment(until)}"
+    if since is None:
+        return f"{path}?$filter={quote(end)}&$top=1"
+    where = quote(f"{name} ge {_moment(since)} and {end}")
     tail = f"$orderby={quote(f'{name} asc')}&$top=1" if oldest else f"$top={LOG_PAGE}"
     return f"{path}?$filter={where}&{tail}"
 

@@ -59,6 +59,12 @@ class Settings(SourceSettings):
         description="Further properties of users to keep in attributes, such as extension_..._badge; "
         "what the connector reads anyway is kept there already.",
     )
+    microsoft_service_principals: Annotated[
+        bool,
+        Field(
+            description="Make accounts of the service principals of Microsoft's own services too: hundreds a tenant."
+        ),
+    ] = False
     sign_in_activity: Annotated[
         bool, Field(description="Read each user's last sign-in (needs Entra ID P1 and AuditLog.Read.All).")
     ] = True

@@ -142,6 +142,14 @@ class EntraSource:
         if part in self._parts.met and table == "grants" and page.next is None:
             extra += await self._check_roles(part)
         total = None if extra else page.total
+        if (
+            part == "eligible roles"
+            and cursor is page.next is None
+            and not page.rows
+            and total is None
+            and not page.gaps
+        ):
+            total = await self._none_eligible(sight)
         return Page(page.rows, page.next, [*extra, *page.gaps], total, self._met(table, page.rows))
 
     async def find(self, person: PersonKeys) -> Found:
@@ -188,6 +196,16 @@ class EntraSource:
             reason = f"which of them are activated for a time is not known: {refused.message}"
             return [Gap("grants", part, reason, refused.missing_permission)]
         return []
+
+    async def _none_eligible(self, sight: Sight) -> int | None:
+        """Return 0 where one permission shows both lists of PIM's, and the other one, of active roles, is not empty.
+
+        None where nothing vouches for the empty list of eligible roles.
+        """
+        if not sight.roles & permissions.BOTH_SCHEDULES:
+            return None
+        body = await self._client.get(Ask(queries.ACTIVE_ROLES, permissions.ACTIVE))
+        return 0 if shapes.Shape(shapes.RoleAssignment).page(body, shown(queries.ACTIVE_ROLES)).value else None
 
     async def _check_roles(self, part: str) -> list[Gap]:
         """Return the gap of assignments that PIM lists and the chain did not, unless they ended in the meantime.
