@@ -27,6 +27,7 @@ from tests.connectors.compliancequest import company
 from tests.simulators.graph.sample import sample
 from tests.simulators.graph.server import CLIENT_ID, READER, GraphSimulator
 from tests.simulators.graph.server import SECRET as ENTRA_SECRET
+from tests.simulators.http_injection import FaultKind
 from tests.simulators.okta import shapes
 from tests.simulators.okta.auth import ServiceApp
 from tests.simulators.okta.server import TOKEN, OktaSimulator
@@ -87,7 +88,19 @@ def _okta(server: OktaSimulator, secret: str, given: dict[str, Any], secrets: li
         def opened() -> tuple[Source, SourceSettings]:
             return connectors.okta.open_source("okta", settings, Path()), settings
 
-        yield Subject("okta", server.faults, opened, lambda: [*secrets, SECRET, *server.gate.issued])
+        yield Subject(
+            "okta",
+            server.faults,
+            opened,
+            lambda: [*secrets, SECRET, *server.gate.issued],
+            known={
+                # An unknown or missing group type or assignmentType makes "direct" of a membership or a role.
+                FaultKind.UNKNOWN_VALUE: _in("grants", "group members", "admin roles of users"),
+                FaultKind.FIELD_MISSING: _in("grants", "group members", "admin roles of users"),
+                # Targets of a role that come twice stand twice in its condition.
+                FaultKind.DUPLICATED_PAGE: _in("grants", "admin roles of users", "admin roles of groups"),
+            },
+        )
 
 
 @contextmanager
@@ -115,7 +128,20 @@ def entra() -> Iterator[Subject]:
         def opened() -> tuple[Source, SourceSettings]:
             return connectors.entra.open_source("entra", settings, Path()), settings
 
-        yield Subject("entra", server.faults, opened, lambda: [ENTRA_SECRET])
+        yield Subject(
+            "entra",
+            server.faults,
+            opened,
+            lambda: [ENTRA_SECRET],
+            # Role definitions have no count that Graph would give.
+            blind={FaultKind.EMPTY_END: _in("entitlements", "directory roles")},
+            known={
+                # A role instance of an unknown kind is left out without a gap.
+                FaultKind.UNKNOWN_VALUE: _in("grants", "activated roles", "eligible roles"),
+                # An app role without a field is left out; a group without its types has "direct" members.
+                FaultKind.FIELD_MISSING: frozenset({("entitlements", "applications"), ("grants", "group members")}),
+            },
+        )
 
 
 @contextmanager

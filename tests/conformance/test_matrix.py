@@ -71,7 +71,7 @@ def struck(measured: Measured, kind: FaultKind) -> tuple[Pulled, list[str]]:
     found = asyncio.run(pull_once(subject))
     fired = [f"{each.number} {each.target}" for each in subject.faults.fired]
     subject.faults.clear()
-    wrong = breaches(clean, found, kind, subject.blind) + leaks(found, subject.secrets())
+    wrong = breaches(subject, clean, found, kind) + leaks(found, subject.secrets())
     return found, [f"{one} (struck: {', '.join(fired[:6])})" for one in wrong]
 
 

@@ -28,6 +28,8 @@ from aiohttp.typedefs import Middleware
 
 FOREIGN = "https://elsewhere.invalid"
 """Where a foreign next link leads; the name never resolves (RFC 2606)."""
+UNKNOWN = "SOMETHING_NEW"
+"""The value that no documentation knows."""
 _HTML = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>"
 _DRIP_SECONDS = 0.05
 
@@ -322,7 +324,7 @@ def _damaged(meeting: _Meeting, item: Any, place: int) -> Any:
     if kind is FaultKind.FIELD_MISSING:
         del holder[name]
     elif kind is FaultKind.UNKNOWN_VALUE:
-        holder[name] = "SOMETHING_NEW"
+        holder[name] = UNKNOWN
     else:
         holder[name] = {"unexpected": True} if isinstance(holder[name], (str, int, float, type(None))) else "unexpected"
     return changed
