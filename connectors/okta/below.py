@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -34,6 +35,7 @@ from .shapes import (
     ScopeGrant,
     TargetGroups,
 )
+from .sight import Sight, roles_of
 
 T = TypeVar("T")
 APP_GRANTS = "okta.appGrants.read"
@@ -41,13 +43,18 @@ _BY_GROUPS = {"USER_ADMIN", "HELP_DESK_ADMIN", "GROUP_MEMBERSHIP_ADMIN"}
 _KEPT_FACTORS = 20_000
 """Users whose factors are kept from the accounts table for the credentials table, so that each is asked for once."""
 _APP_USERS = 500
+_BY_VIEW = {"app users", "app groups", "client secrets", "client keys", "refresh tokens", "factors"}
+"""Parts that full sight of users and apps sees: each object answered for itself that it has nothing of the kind."""
+_OWN = {"scopes", "scope grants", "admin roles of clients"}
+"""Parts in which an app that reads them stands itself: to see none is to see too little."""
+_OF_CLIENTS = {*_OWN, "client secrets", "client keys", "refresh tokens"}
+"""Parts below OAuth clients, of which an app that reads them is one."""
 
 app_users = Decoder(AppUser, "scope")
 app_groups = Decoder(AppGroup)
 factors_of = Decoder(Factor, "factor_type", "status")
 keys_of = Decoder(ClientKey)
 refresh_tokens_of = Decoder(RefreshToken, "status")
-roles_of = Decoder(RoleAssignment, "type")
 scope_grants_of = Decoder(ScopeGrant, "scope_id", "status")
 secrets_of = Decoder(ClientSecret, "status")
 targets_of = Decoder(TargetGroups)
@@ -59,6 +66,15 @@ class GroupRef(msgspec.Struct, array_like=True, frozen=True):
     id: str
     members: int | None = None
     assignment: Assignment = "direct"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one part came to so far; a page that is read again counts twice, which changes none of the zeros."""
+
+    listed: int = 0
+    asked: int = 0
+    rows: int = 0
 
 
 class _Count(msgspec.Struct, array_like=True, frozen=True):
@@ -78,16 +94,24 @@ class Below:
     """Reads below each user, group and app of one organisation."""
 
     def __init__(
-        self, client: OktaClient, settings: Settings, listings: Listings, access: Access, credentials: Credentials
+        self,
+        client: OktaClient,
+        settings: Settings,
+        listings: Listings,
+        access: Access,
+        credentials: Credentials,
+        *,
+        sight: Callable[[], Awaitable[Sight]],
     ) -> None:
+        self._sight = sight
         self._client = client
         self._settings = settings
         self._listings = listings
         self._access = access
         self._credentials = credentials
         self._factors: OrderedDict[str, Answer[Factor]] = OrderedDict()
-        self._begun: dict[str, list[int]] = {}
-        self._scopes: set[str] = set()
+        self._tallies: dict[str, Tally] = {}
+        self._scopes: dict[str, Cursor | None] = {}
 
     async def members(self, cursor: Cursor | None) -> Page:
         """Read members of groups, and hold them to Okta's own count where it is asked for."""
@@ -161,8 +185,11 @@ class Below:
             return Part(self._access.scopes(app, answer.items), answer.next, problem_gaps("entitlements", answer))
 
         page = await self._apps("entitlements", "scopes", cursor, lambda app: app.is_oauth, read)
-        fresh = {row.entitlement_id: row for row in page.rows if row.entitlement_id not in self._scopes}  # type: ignore[attr-defined] # entitlements all
-        self._scopes |= set(fresh)
+        fresh = {
+            row.entitlement_id: row  # type: ignore[attr-defined] # entitlements all
+            for row in page.rows
+            if self._scopes.setdefault(row.entitlement_id, cursor) == cursor  # type: ignore[attr-defined] # see above
+        }
         return _with_rows(page, list(fresh.values()))
 
     async def scope_grants(self, cursor: Cursor | None) -> Page:
@@ -256,6 +283,7 @@ class Below:
 
         async def parents(link: str | None) -> Listing:
             page = await self._listings.user_ids("credentials", link)
+            self._count("factors", listed=len(page.items))
             return Listing([one.id for one in page.items], page.next, gaps=page.gaps)
 
         async def read(job: Job) -> Part:
@@ -281,7 +309,7 @@ class Below:
                 except Refused as error:
                     return error
                 if kept.next is None:
-                    self._factors[user] = kept
+                    self._factors[user] = Answer(kept.items, kept.problems, None, b"")
                     if len(self._factors) > _KEPT_FACTORS:
                         self._factors.popitem(last=False)
             return kept.items
@@ -375,7 +403,7 @@ class Below:
     ) -> Page:
         """Read a page of many short chains; an object that is refused is a gap of its own, one that is gone is none."""
         if cursor is None:
-            self._begun[part] = [0, 0]
+            self._tallies[part] = Tally()
 
         async def one(job: Job) -> Part:
             try:
@@ -393,10 +421,23 @@ class Below:
             return await together([one(job) for job in jobs])
 
         page = await fan_out_page(cursor, parents=parents, read=all_of, width=self._settings.parallel_calls)
-        listed, asked = self._begun.get(part, [0, 0])
-        # Okta listed the parents and said of each that it has nothing of the kind: that is its own word for zero.
-        nothing = page.next is None and listed > 0 and asked == 0 and not page.rows
-        return _with_rows(page, list(page.rows), total=0) if nothing else page
+        tally = self._tallies.setdefault(part, Tally())
+        tally.rows += len(page.rows)
+        if page.next is not None or tally.rows or not tally.listed or not await self._proven(part, tally.asked):
+            return page
+        # Okta listed the parents, and said of each that it has nothing of the kind: that is its own word for zero.
+        return _with_rows(page, list(page.rows), total=0)
+
+    async def _proven(self, part: str, asked: int) -> bool:
+        """Return whether there is nothing in ``part``, where ``asked`` objects that may have some answered so."""
+        by_app = self._settings.client_id is not None
+        if by_app and (part in _OWN or (not asked and part in _OF_CLIENTS)):
+            return False
+        if not asked:
+            return True
+        if part == "admin roles of clients":
+            return (await self._sight()).administrators
+        return part in _BY_VIEW | _OWN and (await self._sight()).objects
 
     async def _gone(self, path: str) -> bool:
         """Return whether an object itself is gone, so that nothing is below it."""
@@ -408,9 +449,9 @@ class Below:
         return False
 
     def _count(self, part: str, *, listed: int = 0, asked: int = 0) -> None:
-        begun = self._begun.setdefault(part, [0, 0])
-        begun[0] += listed
-        begun[1] += asked
+        tally = self._tallies.setdefault(part, Tally())
+        tally.listed += listed
+        tally.asked += asked
 
 
 async def together(calls: Iterable[Awaitable[T]]) -> list[T]:

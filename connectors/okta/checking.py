@@ -9,12 +9,13 @@ from typing import Any
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import Refused
 
-from .below import APP_GRANTS, app_users, factors_of, keys_of, refresh_tokens_of, roles_of, scope_grants_of
+from .below import APP_GRANTS, app_users, factors_of, keys_of, refresh_tokens_of, scope_grants_of
 from .client import OktaClient
 from .failures import Absent
 from .listings import APPS, EVERY_USER, GROUPS, ROLES, USERS, apps, groups, ids, labelled, rules_of
 from .settings import FULL_VIEW, Settings
 from .shapes import App, Decoder, LogEvent
+from .sight import own_roles, roles_of, sees_all
 
 _logged = Decoder(LogEvent, identity="uuid")
 Hidden = Sequence[tuple[str, str, str]]
@@ -144,27 +145,6 @@ async def _below_apps(tries: Tries, listed: Sequence[App]) -> None:
     if service is not None:
         path = f"/oauth2/v1/clients/{service.client_id or service.id}/roles"
         await tries.ask(_Try(path, roles_of, ROLES, (("grants", "admin roles of clients", ""),), {}))
-
-
-async def own_roles(client: OktaClient, settings: Settings) -> list[Any] | None:
-    """Return the admin roles that these credentials hold, None where that may not be read."""
-    try:
-        if settings.client_id is not None:
-            path = f"/oauth2/v1/clients/{settings.client_id}/roles"
-        else:
-            me = await client.one("/api/v1/users/me", ids, USERS)
-            if not me.items:
-                return None
-            path = f"/api/v1/users/{me.items[0].id}/roles"
-        answer = await client.list(path, roles_of, ROLES)
-    except Refused:
-        return None
-    return [role for role in answer.items if role.status in {None, "ACTIVE"}]
-
-
-def sees_all(roles: Sequence[Any], settings: Settings) -> bool:
-    """Return whether one of the roles is among those that see everything."""
-    return any({role.type, role.role} & set(settings.full_view_roles) for role in roles)
 
 
 async def _role_gaps(client: OktaClient, settings: Settings, *, sees_users: bool) -> list[Gap]:

@@ -17,7 +17,7 @@ from reconciler.sdk.errors import Misbehaved, Refused, Unreachable
 from reconciler.sdk.pace import Pacer, Sleep
 from reconciler.sdk.secrets import conceal
 
-from .failures import judge, no_answer, pause, resets_in, token_failure
+from .failures import LONGEST_PAUSE, judge, no_answer, pause, resets_in, token_failure
 from .settings import Settings
 from .shapes import Decoder, Problem
 from .transport import make_executor, open_session, settle
@@ -198,7 +198,9 @@ class OktaClient:
     def _learn(self, bucket: str, response: Any) -> None:
         headers = response.headers
         remaining, left = headers.get("X-Rate-Limit-Remaining", ""), resets_in(headers)
-        if remaining.isdigit() and left is not None and headers.get("X-Rate-Limit-Limit") != "0":
+        counted = remaining.isascii() and remaining.isdigit() and headers.get("X-Rate-Limit-Limit") != "0"
+        # A window is a minute long: an end that lies far off is nobody's to wait for.
+        if counted and left is not None and left <= LONGEST_PAUSE:
             self._pacer.learn(bucket, remaining=int(remaining), resets_in=left)
 
     def _next(self, response: Any, path: str) -> str | None:

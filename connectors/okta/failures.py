@@ -20,7 +20,8 @@ NOT_FOUND = "E0000007"
 NO_FEATURE = "E0000015"
 _ADVICE = "Check the network, then try again; what was read so far of this page is not used."
 _CONCURRENCY_PAUSE = 1.0
-_LONGEST_PAUSE = 3600.0
+LONGEST_PAUSE = 300.0
+"""Seconds beyond which the end of a window is not believed: Okta's are a minute long."""
 _RESET = "X-Rate-Limit-Reset"
 _reset = reset_at(_RESET)
 
@@ -103,20 +104,22 @@ def code_of(body: bytes) -> str:
 def pause(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until the limit that was hit ends, by Okta's own clock; None where it does not say.
 
-    A limit of zero means that too many calls were under way at once: that passes as soon as one ends.
+    A limit of zero means that too many calls were under way at once: that passes as soon as one ends. An end that is
+    past already says nothing: a clock on the way is wrong.
     """
     if headers.get("X-Rate-Limit-Limit", "").strip() == "0":
         return _CONCURRENCY_PAUSE
     left = resets_in(headers)
-    if left is None:
+    if not left:
         text = headers.get("Retry-After", "").strip()
         return float(text) if text.isascii() and text.isdigit() else None
-    return min(max(left, 1.0), _LONGEST_PAUSE)
+    return min(max(left, 1.0), LONGEST_PAUSE)
 
 
 def resets_in(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until the window ends that ``X-Rate-Limit-Reset`` names, by Okta's clock; None: not there."""
-    return _reset(httpx.Headers({name: headers[name] for name in (_RESET, "Date") if name in headers}))
+    told = {name: headers[name] for name in (_RESET, "Date") if name in headers}
+    return _reset(httpx.Headers({name: text for name, text in told.items() if text.isascii()}))
 
 
 def token_failure(error: Exception, shown: str) -> SourceError | ConfigurationError:  # noqa: PLR0911 - one return a remedy

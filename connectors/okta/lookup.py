@@ -8,6 +8,7 @@ breath, to see everything.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -21,11 +22,10 @@ from reconciler.sdk.connector import (
     PersonKeys,
     Presence,
 )
-from reconciler.sdk.errors import ConfigurationError, Refused, SourceError
+from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError
 from reconciler.sdk.records import CredentialKind
 
 from .below import APP_GRANTS, factors_of, keys_of, refresh_tokens_of, scope_grants_of, secrets_of, together
-from .checking import own_roles, sees_all
 from .client import Answer, OktaClient
 from .connector import APP_STATES, Accounts, user_state
 from .credentials import has_password
@@ -33,10 +33,13 @@ from .failures import Absent
 from .listings import APPS, USERS, apps, every, ids, problem_gaps
 from .settings import Settings
 from .shapes import ApiToken, App, Client, Decoder, User
+from .sight import own_roles, sees_all
 
 T = TypeVar("T")
 TOKENS = "okta.apiTokens.read"
 _TERMS = 10
+_ID = re.compile(r"(00u|0oa)[\w.-]+", re.ASCII)
+"""Ids of users and of apps: only of such a one can it be said that there is nothing under it any more."""
 _api_tokens = Decoder(ApiToken, "user_id")
 _clients = Decoder(Client, identity="client_id")
 
@@ -78,9 +81,9 @@ class _Search:
         for start in range(0, len(wanted), _TERMS):
             await self._attempt("search", self._search(" or ".join(wanted[start : start + _TERMS])))
         for login in dict.fromkeys((*person.logins, *person.emails)):
-            if "/" not in login:  # Okta cannot be asked for such a login but by search
+            if _askable(login):  # Okta cannot be asked for others but by search
                 await self._attempt(f"login {login}", self._direct(login))
-        for account in person.account_ids:
+        for account in filter(_askable, person.account_ids):
             await self._attempt(f"account {account}", self._direct(account))
             if account not in self._refs:
                 await self._attempt(f"app {account}", self._service(account))
@@ -134,9 +137,17 @@ def _wanted(person: PersonKeys, settings: Settings) -> list[str]:
         f'profile.{name} eq "{_quoted(value)}"' for value in person.emails for name in ("email", "secondEmail", "login")
     ]
     terms += [f'profile.login eq "{_quoted(value)}"' for value in person.logins]
+    # Asked directly by a short name that several logins begin with, Okta finds nobody.
+    terms += [f'profile.login sw "{_quoted(value)}@"' for value in person.logins if "@" not in value]
     if person.employee_id:
         terms.append(f'profile.{settings.employee_id_attribute} eq "{_quoted(person.employee_id)}"')
-    return list(dict.fromkeys(terms))
+    # Half a character is in no profile, and in no URL.
+    return [term for term in dict.fromkeys(terms) if term.isascii() or not re.search("[\ud800-\udfff]", term)]
+
+
+def _askable(key: str) -> bool:
+    """Return whether a key can stand in the path of a call, and means itself there."""
+    return key not in {"", ".", "..", "me"} and "/" not in key and key.isprintable()
 
 
 def _quoted(value: str) -> str:
@@ -176,7 +187,7 @@ class Reread:
 
     async def account(self, account_id: str) -> LiveAccount:
         """Read the account; everything that cannot be told is NOT_EVALUABLE, with its reason."""
-        if not account_id or "/" in account_id or account_id == "me":
+        if not _askable(account_id):
             return self._live(account_id, Presence.NOT_EVALUABLE, reason="not an id of Okta's")
         try:
             user = await self._user(account_id)
@@ -199,8 +210,7 @@ class Reread:
             self._take(error.message.encode())
             return None
         self._take(answer.body)
-        # Asked by what is not an id, Okta answers with whom it takes for a login.
-        return next((user for user in answer.items if user.id == account_id), None)
+        return _itself(answer.items, account_id)
 
     async def _app(self, account_id: str) -> App | None:
         try:
@@ -209,7 +219,7 @@ class Reread:
             self._take(error.message.encode())
             return None
         self._take(answer.body)
-        return next((app for app in answer.items if app.id == account_id), None)
+        return _itself(answer.items, account_id)
 
     async def _of_user(self, user: User) -> LiveAccount:
         state = user_state(user)
@@ -259,6 +269,13 @@ class Reread:
 
     async def _of_nobody(self, account_id: str) -> LiveAccount:
         """Say GONE where these credentials are seen, just now, to see everything; else that it cannot be told."""
+        if _ID.fullmatch(account_id) is None:
+            return self._live(
+                account_id,
+                Presence.NOT_EVALUABLE,
+                reason="Okta answers not found, but this is no id of a user (00u...) or an app (0oa...): a login may "
+                "have been changed",
+            )
         proof = await self._sees_all()
         if not proof:
             return self._live(
@@ -267,18 +284,22 @@ class Reread:
                 reason="Okta answers not found, but nothing proves that these credentials see all users: give them one "
                 f"of the admin roles {', '.join(self._settings.full_view_roles)}, or name a user as canary",
             )
-        kinds: tuple[CredentialKind, ...] = ("password", "mfa_factor", "refresh_token")
+        is_app = account_id.startswith("0oa")
+        kinds: tuple[CredentialKind, ...] = (
+            ("client_secret", "certificate", "refresh_token") if is_app else ("password", "mfa_factor", "refresh_token")
+        )
+        owner = "app" if is_app else "user"
         gone = [
-            LiveCredentials(kind, Presence.GONE, reason="deleted with the user", lag=_LAGS.get(kind, ""))
+            LiveCredentials(kind, Presence.GONE, reason=f"deleted with the {owner}", lag=_LAGS.get(kind, ""))
             for kind in kinds
         ]
-        tokens = await self._class("api_token", self._api_tokens(account_id))
-        session = await self._session()
+        if not is_app:
+            gone += [await self._class("api_token", self._api_tokens(account_id)), await self._session()]
         return self._live(
             account_id,
             Presence.GONE,
             reason=f"Okta answers E0000007, not found; {proof}",
-            credentials=(*gone, tokens, session),
+            credentials=tuple(gone),
         )
 
     async def _sees_all(self) -> str:
@@ -307,11 +328,11 @@ class Reread:
             off = user.status == "DEPROVISIONED"
             presence = Presence.DISABLED if off else Presence.PRESENT
             return LiveCredentials("password", presence, (f"{user.id}:password",), lag=_OF_PASSWORDS)
-        if provider in {None, "OKTA", "IMPORT"}:
+        if provider == "OKTA":
             return LiveCredentials(
                 "password", Presence.GONE, reason="Okta keeps no password for the user", lag=_OF_PASSWORDS
             )
-        reason = f"the password is kept by another provider ({provider}), not by Okta"
+        reason = f"the password is kept by another provider ({provider or 'which Okta left out'}), not by Okta"
         return LiveCredentials("password", Presence.NOT_EVALUABLE, reason=reason, lag=_OF_PASSWORDS)
 
     async def _factors(self, user: str) -> LiveCredentials:
@@ -323,7 +344,7 @@ class Reread:
         return LiveCredentials(listed.kind, listed.presence, listed.ids, reason, listed.lag)
 
     async def _api_tokens(self, user: str) -> LiveCredentials:
-        found, answers = await every(
+        found, answers = await self._every(
             lambda link: self._client.list("/api/v1/api-tokens", _api_tokens, TOKENS, link=link)
         )
         for answer in answers:
@@ -335,11 +356,16 @@ class Reread:
         if nameless or any(answer.problems for answer in answers):
             reason = "Okta lists API tokens without saying whose they are"
             return LiveCredentials("api_token", Presence.NOT_EVALUABLE, reason=reason, lag=_OF_API_TOKENS)
+        if not found and not await self._sees_all():
+            reason = "Okta lists no API token at all, and nothing proves that these credentials see all"
+            return LiveCredentials("api_token", Presence.NOT_EVALUABLE, reason=reason, lag=_OF_API_TOKENS)
         return LiveCredentials("api_token", Presence.GONE, reason="Okta lists none of this user", lag=_OF_API_TOKENS)
 
     async def _refresh_tokens(self, user: str) -> LiveCredentials:
         base = f"/api/v1/users/{user}"
-        clients, answers = await every(lambda link: self._client.list(f"{base}/clients", _clients, USERS, link=link))
+        clients, answers = await self._every(
+            lambda link: self._client.list(f"{base}/clients", _clients, USERS, link=link)
+        )
         grants, consents = await every(
             lambda link: self._client.list(f"{base}/grants", scope_grants_of, APP_GRANTS, link=link)
         )
@@ -349,7 +375,7 @@ class Reread:
         idle: list[str] = []
         for one in clients:
             path = f"{base}/clients/{quote(one.client_id, safe='')}/tokens"
-            tokens, pages = await every(
+            tokens, pages = await self._every(
                 lambda link, path=path: self._client.list(path, refresh_tokens_of, USERS, link=link)  # type: ignore[misc] # bound at once
             )
             for page in pages:
@@ -367,7 +393,7 @@ class Reread:
     async def _listed(
         self, kind: CredentialKind, ask: Callable[[str | None], Awaitable[Answer[Any]]], lag: str = ""
     ) -> LiveCredentials:
-        found, answers = await every(ask)
+        found, answers = await self._every(ask)
         for answer in answers:
             self._take(answer.body)
         if any(answer.problems for answer in answers):
@@ -377,6 +403,10 @@ class Reread:
         return LiveCredentials(
             kind, presence, tuple(str(one.id) for one in found), "" if found else "Okta lists none", lag
         )
+
+    async def _every(self, ask: Callable[[str | None], Awaitable[Answer[T]]]) -> tuple[list[T], list[Answer[T]]]:
+        """Read a short list to its end; an empty page has to come twice."""
+        return await every(lambda link: self._client.surely(lambda: ask(link), ends=False))
 
     async def _class(self, kind: CredentialKind, asked: Awaitable[LiveCredentials]) -> LiveCredentials:
         """Return what was found of one class; what could not be asked is NOT_EVALUABLE."""
@@ -396,6 +426,17 @@ class Reread:
     def _live(self, account_id: str, presence: Presence, **told: Any) -> LiveAccount:
         digest = self._digest.hexdigest() if self._answered else ""
         return LiveAccount(account_id, presence, digest=digest, **told)
+
+
+def _itself(found: Sequence[T], account_id: str) -> T:
+    """Return the object of this id; raise ``Misbehaved`` where the answer holds another, or none that can be read.
+
+    Asked by what is not an id, Okta answers with whom it takes for a login.
+    """
+    for one in found:
+        if getattr(one, "id", None) == account_id:
+            return one
+    raise Misbehaved("Okta answers with another object than the one asked for, or in an unknown form")
 
 
 _LAGS: dict[str, str] = {

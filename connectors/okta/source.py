@@ -14,13 +14,14 @@ from reconciler.sdk.window import lookback
 
 from . import checking, events, lookup
 from .access import Access
-from .below import Below
+from .below import Below, Tally
 from .client import Answer, OktaClient
 from .connector import Accounts
 from .credentials import Credentials, enrolled, has_password
 from .listings import ROLES, Listings, labelled, problem_gaps
 from .settings import Settings
 from .shapes import ApiToken, Decoder, LogEvent, User
+from .sight import Sight, sight
 
 VERSION = "1"
 LOGS, TOKENS = "okta.logs.read", "okta.apiTokens.read"
@@ -82,11 +83,11 @@ class OktaSource:
         self._access = Access(name, settings.privileged)
         self._credentials = Credentials(name)
         self._listings = Listings(self._client, settings, self._accounts.shape)
-        self._below = Below(self._client, settings, self._listings, self._access, self._credentials)
+        self._below = Below(self._client, settings, self._listings, self._access, self._credentials, sight=self._sight)
         self._canaries = frozenset(settings.canaries)
         self._mfa = settings.factors
         self._rules = True
-        self._apps_so_far = (0, 0)
+        self._so_far: dict[str, Tally] = {}
         self._readers: Mapping[str, _Reader] = {
             "users": self._users,
             "service apps": self._service_apps,
@@ -159,12 +160,11 @@ class OktaSource:
     async def _service_apps(self, cursor: Cursor | None) -> Page:
         page = await self._listings.apps("accounts", cursor)
         rows: list[Record] = [self._accounts.service(app) for app in page.items if app.is_service]
-        listed, services = (0, 0) if cursor is None else self._apps_so_far
-        self._apps_so_far = listed, services = listed + len(page.items), services + len(rows)
         seen = self._seen(*((app.id, app.label) for app in page.items))
-        # Okta listed the apps and said of each that it does not act for itself: that is its own word for zero.
-        none = page.next is None and listed > 0 and services == 0
-        return Page(rows, page.next, page.gaps, total=0 if none else None, canaries=seen)
+        none = self._none("service apps", cursor, len(page.items), len(rows), page.next)
+        if self._settings.client_id is not None:
+            none = None  # an app that reads is one of them: to see none is to see too little
+        return Page(rows, page.next, page.gaps, total=none, canaries=seen)
 
     async def _groups(self, cursor: Cursor | None) -> Page:
         gap: list[Gap] = []
@@ -194,14 +194,18 @@ class OktaSource:
         answer = await self._client.surely(lambda: self._client.wrapped(path, labelled, ROLES, "roles", link=cursor))
         rows: list[Record] = [self._access.custom_role(role) for role in answer.items]
         seen = self._seen(*((role.id, role.label) for role in answer.items))
-        return Page(rows, answer.next, problem_gaps("entitlements", answer), canaries=seen)
+        # Who sees all administrators is told of every custom role, and has just been told of his own.
+        none = cursor is None and answer.next is None and not rows and (await self._sight()).administrators
+        gaps = problem_gaps("entitlements", answer)
+        return Page(rows, answer.next, gaps, total=0 if none else None, canaries=seen)
 
     async def _passwords(self, cursor: Cursor | None) -> Page:
         page = await self._listings.users("credentials", cursor)
         rows: list[Record] = [row for user in page.items if (row := self._credentials.password(user)) is not None]
         unsaid = [user.id for user in page.items if has_password(user) is None]
         page.gaps.extend(Gap("credentials", user, "Okta left out whether this user has a password") for user in unsaid)
-        return Page(rows, page.next, page.gaps, canaries=self._seen_users(page.items))
+        none = self._none("passwords", cursor, len(page.items), len(rows), page.next)
+        return Page(rows, page.next, page.gaps, total=none, canaries=self._seen_users(page.items))
 
     async def _api_tokens(self, cursor: Cursor | None) -> Page:
         path = "/api/v1/api-tokens"
@@ -253,6 +257,17 @@ class OktaSource:
             _LOG, _log_ids, LOGS, since=since, until=until, sortOrder="DESCENDING", limit=1, **more
         )
         return _Window(since, until, "", last.items[0].uuid if last.items else "", seen=False)
+
+    def _none(self, part: str, cursor: Cursor | None, listed: int, rows: int, following: str | None) -> int | None:
+        """Return 0 at the end of a list of which Okta said, object by object, that none is one for ``part``."""
+        tally = self._so_far.setdefault(part, Tally()) if cursor is not None else Tally()
+        self._so_far[part] = tally
+        tally.listed += listed
+        tally.rows += rows
+        return 0 if following is None and tally.listed and not tally.rows else None
+
+    async def _sight(self) -> Sight:
+        return await sight(self._client, self._settings)
 
     def _seen_users(self, users: Sequence[User]) -> frozenset[str]:
         if not self._canaries:

@@ -10,9 +10,11 @@ import asyncio
 import json
 import logging
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -38,6 +40,11 @@ class TooLargeError(aiohttp.ClientError):
 class StrictHttpClient(HTTPClient):
     """Send one prepared request over our own session; never follow a redirect."""
 
+    def __init__(self, http_config: dict[str, Any], proxy: tuple[str | None, dict[str, str] | None]) -> None:
+        """Take what the executor gives, and the proxy with the headers that it wants."""
+        super().__init__(http_config)  # type: ignore[no-untyped-call] # the SDK is untyped
+        self._by_way_of, self._proxy_headers = proxy
+
     async def send_request(self, request: dict[str, Any]) -> tuple[Any, Any, bytes | None, Exception | None]:
         """Return (request info, response, body, None), or (None, None, None, error) where no whole answer came."""
         session: Any = self._session
@@ -49,6 +56,8 @@ class StrictHttpClient(HTTPClient):
                 headers=headers,
                 data=request["form"] or None,
                 allow_redirects=False,
+                proxy=self._by_way_of,
+                proxy_headers=self._proxy_headers,
             ) as response:
                 body = await _read(response)
                 return response.request_info, response, body, None
@@ -79,10 +88,30 @@ def open_session(settings: Settings, ca_file: Path | None) -> aiohttp.ClientSess
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context, limit=settings.parallel_calls * 4),
         timeout=aiohttp.ClientTimeout(total=settings.request_timeout_seconds, connect=settings.connect_timeout_seconds),
-        # No proxy of the environment stands between this machine and itself.
-        trust_env=not loopback(urlsplit(settings.org_url).hostname or ""),
+        # Trusting the environment would take a password out of ~/.netrc too, and refuse our own header for it.
+        trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
     )
+
+
+def proxy_for(org_url: str) -> tuple[str | None, dict[str, str] | None]:
+    """Return the proxy that the environment names for ``org_url``, and the headers it wants; None: none.
+
+    No proxy stands between this machine and itself.
+    """
+    parts = urlsplit(org_url)
+    host = parts.hostname or ""
+    named = None if loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+    if not named:
+        return None, None
+    way = urlsplit(named if "://" in named else f"http://{named}")
+    bare = f"{way.scheme}://{way.netloc.rpartition('@')[2]}"
+    if way.username is None:
+        return bare, None
+    conceal(unquote(way.password or ""))
+    words = aiohttp.encode_basic_auth(unquote(way.username), unquote(way.password or ""))
+    conceal(words.partition(" ")[2])
+    return bare, {"Proxy-Authorization": words}
 
 
 def make_executor(settings: Settings, session: aiohttp.ClientSession, scopes: list[str]) -> Any:
@@ -108,7 +137,8 @@ def make_executor(settings: Settings, session: aiohttp.ClientSession, scopes: li
             "clientId": settings.client_id,
             "scopes": scopes,
             "privateKey": _key(reveal(settings.private_key)),
-            "oauthTokenRenewalOffset": 5,
+            # A minute before its end; one that Okta ends sooner is renewed when it is refused.
+            "oauthTokenRenewalOffset": 1,
         }
         if settings.key_id is not None:
             client["kid"] = settings.key_id
@@ -123,7 +153,7 @@ def make_executor(settings: Settings, session: aiohttp.ClientSession, scopes: li
         ConfigValidator(config)  # type: ignore[no-untyped-call] # the SDK is untyped
         make: Any = RequestExecutor
         cache: Any = NoOpCache
-        executor: Any = make(config, cache(), StrictHttpClient)
+        executor: Any = make(config, cache(), partial(StrictHttpClient, proxy=proxy_for(settings.org_url)))
     except ValueError:
         # The SDK's message may repeat what it was given.
         raise ConfigurationError(
