@@ -43,7 +43,7 @@ async def look(client: GraphClient, settings: Settings, read: frozenset[tuple[st
     gaps = list(permissions.missing(roles, read))
     if not settings.sign_in_activity:
         gaps = [gap for gap in gaps if not gap.column]
-    activity = wanted and permissions.has(roles, permissions.AUDIT)
+    activity = wanted and permissions.has(roles, permissions.AUDIT) and permissions.has(roles, permissions.USERS)
     if activity:
         refusal = await _refusal(client, Ask(_PROBE_ACTIVITY, permissions.AUDIT))
         if refusal is not None:

@@ -44,8 +44,8 @@ _PAIRS = tuple((name, _NAMES[name]) for name in _KEPT)
 
 def user_account(source: str, user: User, extra: Sequence[str] = (), *, deleted: bool = False) -> Account:
     """Map a user; ``extra`` names further properties to keep, ``deleted`` says that it came from the deleted items."""
-    name = user.user_principal_name
-    home = home_address(name, deleted_id=user.id if deleted else None)
+    name = login_of(user, deleted=deleted)
+    home = home_address(name)
     status = user_status(user, deleted=deleted)
     last, basis = _last_sign_in(user)
     return Account(
@@ -106,14 +106,18 @@ def user_kind(user: User) -> AccountKind | None:
     return "guest" if user.user_principal_name and _EXTERNAL in user.user_principal_name.lower() else None
 
 
-def home_address(name: str | None, *, deleted_id: str | None = None) -> str | None:
-    """Return a guest's address at home: ``ada_home.test#EXT#@host.test`` is ada@home.test; None for everybody else.
+def login_of(user: User, *, deleted: bool) -> str | None:
+    """Return the name that a user signs in with; deletion puts the id without hyphens before it, which is left out."""
+    name = user.user_principal_name
+    if not deleted or name is None:
+        return name
+    mark = user.id.replace("-", "")
+    return name[len(mark) :] if name.lower().startswith(mark.lower()) else name
 
-    A deleted user's name begins with his id without hyphens, which ``deleted_id`` takes away.
-    """
+
+def home_address(name: str | None) -> str | None:
+    """Return a guest's address at home: ``ada_home.test#EXT#@host.test`` is ada@home.test; None for everybody else."""
     local, mark, _ = (name or "").lower().partition(_EXTERNAL)
-    if deleted_id is not None:
-        local = local.removeprefix(deleted_id.replace("-", "").lower())
     # No domain has an underscore in it, and each has a dot: what else is there is no address.
     user, _, domain = local.rpartition("_")
     return f"{user}@{domain}" if mark and user and "." in domain.strip(".") else None

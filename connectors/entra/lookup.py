@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,9 @@ from reconciler.sdk.errors import Misbehaved, SourceError
 from reconciler.sdk.window import lookback
 
 from . import permissions, queries, shapes
+from .access import SERVICES
 from .client import BATCH, Answer, Ask, GraphClient, shown
-from .connector import raw_status, service_status, user_status
+from .connector import login_of, raw_status, service_status, user_status
 from .failures import NotFound
 from .live import application_credentials, user_credentials
 from .shapes import Shape
@@ -33,6 +35,8 @@ _APPLICATION = Shape(shapes.Application)
 _METHOD = Shape(shapes.Method)
 _CONSENT = Shape(shapes.Consent)
 _REF = Shape(shapes.Ref)
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NO_ACCOUNTS = frozenset({"#microsoft.graph.group", "#microsoft.graph.application", "#microsoft.graph.device"})
 _NAMES = ",".join(queries.USER_PROPERTIES)
 _FEW = "$select=id,userPrincipalName&$count=true&$top=100"
 _SERVICE_NAMES = (
@@ -48,6 +52,8 @@ class _Search:
     key: str
     ask: Ask
     many: bool = True
+    login: str = ""
+    """The name that a deleted user must have had; Graph can only be asked for how it ends."""
 
 
 class Finder:
@@ -84,7 +90,7 @@ class Finder:
                     continue
                 answered += 1
                 for user in refs:
-                    _, keys = found.setdefault(user.id, (user.user_principal_name, []))
+                    _, keys = found.setdefault(user.id, (login_of(user, deleted=True), []))
                     keys += [search.key] if search.key not in keys else []
         if failures and not answered:
             raise failures[0]
@@ -96,12 +102,12 @@ class Finder:
         body = answer.json()
         if not search.many:
             user, _ = _USER.one(body, shown(search.ask.url))
-            return [user]
+            return [] if user.type in _NO_ACCOUNTS else [user]
         found: list[shapes.User] = []
         seen: set[str] = set()
         while True:
             items = _USER.page(body, shown(search.ask.url))
-            found += items.value
+            found += [user for user in items.value if not search.login or _was(user, search.login)]
             if items.link is None:
                 return found
             link = self._client.follow(items.link)
@@ -115,6 +121,8 @@ class Finder:
 
         GONE is said only where all three say that they have no such id, and the same token just saw others there.
         """
+        if not _ID.fullmatch(account_id):
+            return _unknown(account_id, "it is no object id of Entra's: nothing can be told of it")
         name = quote(account_id, safe="")
         probe = "?$select=id&$top=1"
         asks = [
@@ -146,6 +154,8 @@ class Finder:
 
     def _user(self, account_id: str, answer: Answer, answers: Sequence[Answer], digest: str) -> LiveAccount:
         user, wrong = _USER.one(answer.json(), "/users")
+        if user.id.lower() != account_id.lower():
+            return _unknown(account_id, f"Graph answered with another user: {user.id}", digest)
         methods = _part(lambda: list(_METHOD.page(answers[7].json(), "/authentication/methods").value))
         consents = _part(lambda: list(_CONSENT.page(answers[8].json(), "/oauth2PermissionGrants").value))
         presence, reason = _presence(user.account_enabled, "; ".join(one.reason for one in wrong))
@@ -195,37 +205,40 @@ def _searches(person: PersonKeys) -> Iterator[_Search]:
         yield _Search("account_id", Ask(f"/users/{name}?{select}", permissions.USERS), many=False)
         yield _Search("account_id", Ask(f"/directory/deletedItems/{name}", permissions.USERS), many=False)
         yield _Search("account_id", Ask(f"/servicePrincipals/{name}?$select=id,appId", permissions.APPS), many=False)
-    for key, condition, deleted in _conditions(person):
-        places = (
-            ("/users", queries.DELETED_USERS)
-            if deleted is None
-            else ((queries.DELETED_USERS,) if deleted else ("/users",))
-        )
-        for place in places:
-            url = f"{place}?$filter={quote(condition)}&{_FEW}"
-            yield _Search(key, Ask(url, permissions.USERS, eventual=True))
+    for key, condition in _conditions(person):
+        for place in ("/users", queries.DELETED_USERS):
+            yield _Search(key, _where(place, condition))
+    names = [("email", email) for email in person.emails] + [("login", login) for login in person.logins]
+    known = {name.lower(): (key, name) for key, name in reversed(names)}
+    for key, name in reversed(known.values()):
+        yield _Search(key, _where("/users", f"userPrincipalName eq {queries.text(name)}"))
+        ending = f"endswith(userPrincipalName,{queries.text(name)})"
+        yield _Search(key, _where(queries.DELETED_USERS, ending), login=name)
 
 
-def _conditions(person: PersonKeys) -> Iterator[tuple[str, str, bool | None]]:
-    """Yield (key, filter, where): where is None for both users and deleted users, true for the deleted alone."""
+def _where(place: str, condition: str) -> Ask:
+    return Ask(f"{place}?$filter={quote(condition)}&{_FEW}", permissions.USERS, eventual=True)
+
+
+def _was(user: shapes.User, login: str) -> bool:
+    """Return whether a deleted user signed in with this name, and not with a longer one that ends like it."""
+    return (login_of(user, deleted=True) or "").lower() == login.lower()
+
+
+def _conditions(person: PersonKeys) -> Iterator[tuple[str, str]]:
+    """Yield (key, filter) for users and deleted users alike."""
     if person.employee_id:
-        yield "employee_id", f"employeeId eq {queries.text(person.employee_id)}", None
+        yield "employee_id", f"employeeId eq {queries.text(person.employee_id)}"
     for email in dict.fromkeys(person.emails):
         mail = queries.text(email)
-        yield "email", f"mail eq {mail}", None
-        yield "email", f"otherMails/any(x:x eq {mail})", None
-        yield "email", f"proxyAddresses/any(x:x eq {queries.text(f'smtp:{email}')})", None
-        yield "email", f"userPrincipalName eq {mail}", False
-        yield "email", f"endswith(userPrincipalName,{mail})", True
+        yield "email", f"mail eq {mail}"
+        yield "email", f"otherMails/any(x:x eq {mail})"
+        # The address that mail is sent from is written SMTP, its other names smtp.
+        yield "email", f"proxyAddresses/any(x:x eq {queries.text(f'smtp:{email}')})"
+        yield "email", f"proxyAddresses/any(x:x eq {queries.text(f'SMTP:{email}')})"
         if "@" in email:
             local, _, domain = email.rpartition("@")
-            guest = f"{local}_{domain}#EXT#"
-            yield "email", f"startswith(userPrincipalName,{queries.text(guest)})", False
-    for login in dict.fromkeys(person.logins):
-        if login in person.emails:
-            continue
-        yield "login", f"userPrincipalName eq {queries.text(login)}", False
-        yield "login", f"endswith(userPrincipalName,{queries.text(login)})", True
+            yield "email", f"startswith(userPrincipalName,{queries.text(f'{local}_{domain}#EXT#')})"
 
 
 def _gap(search: _Search, error: SourceError) -> Gap:
@@ -252,19 +265,7 @@ def _absent(
     """Say whether an id is deleted, gone, or not to be told."""
     user, service, deleted = asked
     if deleted.status == _OK:
-        item, _ = _USER.one(deleted.json(), "/directory/deletedItems")
-        when = shapes.utc(item.deleted_date_time)
-        said = f"in deletedItems{f' since {when.isoformat()}' if when is not None else ''}; can be restored for 30 days"
-        return LiveAccount(
-            account_id,
-            Presence.DISABLED,
-            login=item.user_principal_name,
-            raw_status=said,
-            status="deleted",
-            reason="deleted, and can be restored with all that it held",
-            credentials=user_credentials(item, Presence.DISABLED, "it is deleted: methods are not shown", []),
-            digest=digest,
-        )
+        return _deleted(account_id, deleted, digest)
     for answer in (user, service, deleted):
         try:
             answer.json()
@@ -289,6 +290,33 @@ def _absent(
         Presence.GONE,
         reason=reason,
         credentials=user_credentials(shapes.User(id=account_id), Presence.GONE, [], []),
+        digest=digest,
+    )
+
+
+def _deleted(account_id: str, answer: Answer, digest: str) -> LiveAccount:
+    """Describe what is among the deleted items: a user, a service principal, or what is no account."""
+    where = "/directory/deletedItems"
+    item, _ = _USER.one(answer.json(), where)
+    if item.type in _NO_ACCOUNTS:
+        return _unknown(account_id, f"a deleted object of type {item.type} is no account", digest)
+    when = shapes.utc(item.deleted_date_time)
+    login = login_of(item, deleted=True)
+    credentials = user_credentials(item, Presence.DISABLED, "it is deleted: methods are not shown", [])
+    if item.type in SERVICES:
+        service, _ = _SERVICE.one(answer.json(), where)
+        login = service.app_id
+        registered = "it is not looked for once the service principal is deleted"
+        credentials = application_credentials(service, registered, Presence.DISABLED, lookback(0)[1])
+    return LiveAccount(
+        account_id,
+        Presence.DISABLED,
+        login=login,
+        raw_status=f"in deletedItems{f' since {when.isoformat()}' if when is not None else ''}; "
+        "can be restored for 30 days",
+        status="deleted",
+        reason="deleted, and can be restored with all that it held",
+        credentials=credentials,
         digest=digest,
     )
 

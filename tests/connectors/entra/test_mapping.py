@@ -74,6 +74,11 @@ def test_what_is_no_page_is_never_an_empty_one(body: bytes) -> None:
         ("ada@host.test", None),
         ("#EXT#@host.test", None),
         ("nounderscore#EXT#@host.test", None),
+        ("first_last#EXT#@host.test", None),
+        ("someone_contoso_com#EXT#@host.test", None),
+        ("first_last_my-home.co.test#EXT#@host.test", "first_last@my-home.co.test"),
+        ("joe_outlook.com#ext#@host.test", "joe@outlook.com"),
+        ("live.com#joe@outlook.com", None),
         (None, None),
     ],
 )
@@ -83,8 +88,25 @@ def test_guests_are_mapped_home(name: str | None, home: str | None) -> None:
 
 def test_a_deleted_guest_is_mapped_home_without_the_id_before_his_name() -> None:
     key = "1f0a4d0e-7c7e-4f0e-8a57-2f8f5f0e7a11"
-    name = f"{key.replace('-', '')}ada_home.test#EXT#@host.test"
-    assert connector.home_address(name, deleted_id=key) == "ada@home.test"
+    user = shapes.User(id=key, user_principal_name=f"{key.replace('-', '')}ada_home.test#EXT#@host.test")
+    account = connector.user_account("entra", user, deleted=True)
+    assert (account.login, account.email) == ("ada_home.test#EXT#@host.test", "ada@home.test")
+    assert connector.login_of(shapes.User(id=key, user_principal_name="a@b.test"), deleted=True) == "a@b.test"
+    assert connector.login_of(shapes.User(id=key), deleted=True) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "ours"),
+    [
+        ("Application", "f8cdef31-a31e-4b4a-93e4-5f571e91255a", False),
+        ("ManagedIdentity", "f8cdef31-a31e-4b4a-93e4-5f571e91255a", True),
+        ("Application", "0f0e0d0c-0b0a-4908-8706-050403020100", True),
+        ("Application", None, True),
+    ],
+)
+def test_microsofts_own_services_are_told_by_who_registered_them(kind: str, owner: str | None, ours: bool) -> None:
+    item = shapes.ServicePrincipal(id="s", service_principal_type=kind, app_owner_organization_id=owner)
+    assert connector.is_microsofts(item) is not ours
 
 
 @pytest.mark.parametrize(
