@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from connectors.okta.source import OktaSource
 from reconciler.sdk.connector import LiveAccount, LiveCredentials, Lookup, PersonKeys, Presence
@@ -162,3 +164,84 @@ async def test_a_class_that_fails_is_not_evaluable_and_never_gone(
         assert of(ann, name).reason
     okta.faults.add(kind, path="^/api/v1/users", times=None)
     assert (await opened(okta).reread(uid("ann"))).presence is Presence.NOT_EVALUABLE
+
+
+async def test_what_is_no_id_of_okta_s_is_never_gone(okta: OktaSimulator, opened: Opener) -> None:
+    source = opened(okta)
+    for name in (
+        "ann@example.test",
+        "left@example.test",
+        "garbage",
+        "..",
+        ".",
+        " ",
+        "\ud800",
+        "x" * 5000,
+        "00u/..",
+        "%2e",
+    ):
+        found = await source.reread(name)
+        assert found.presence is Presence.NOT_EVALUABLE, name
+        assert found.reason
+    await source.find(PersonKeys(logins=("..", "\ud800", "\x00"), account_ids=(".", "\ud800")))
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"id": 7}', b'{"id": "00u1simsomebody00000"}', b"[]", b"null"])
+async def test_an_answer_that_is_not_the_object_is_not_gone(body: bytes, opened: Opener) -> None:
+    """Okta answers 200, so it did not say not found."""
+
+    class Odd(OktaSimulator):
+        def json(self, content: Any) -> web.Response:
+            del content
+            return web.Response(body=body, content_type="application/json")
+
+    with Odd(small_org()) as simulator:
+        found = await opened(simulator).reread(uid("bob"))
+    assert found.presence is Presence.NOT_EVALUABLE
+
+
+async def test_a_deleted_app_is_gone_with_the_classes_of_an_app(okta: OktaSimulator, opened: Opener) -> None:
+    okta.org.delete("apps", "0oa1simbatch00000000")
+    found = await opened(okta).reread("0oa1simbatch00000000")
+    assert found.presence is Presence.GONE
+    assert {one.kind: one.presence for one in found.credentials} == dict.fromkeys(
+        ("client_secret", "certificate", "refresh_token"), Presence.GONE
+    )
+
+
+async def test_an_empty_page_that_came_once_is_not_gone(okta: OktaSimulator, opened: Opener) -> None:
+    okta.faults.add(FaultKind.EMPTY_PAGE, path="/factors|/secrets", times=1)
+    assert of(await opened(okta).reread(uid("ann")), "mfa_factor").presence is Presence.NOT_EVALUABLE
+
+
+async def test_no_api_token_at_all_proves_nothing_without_full_sight(okta: OktaSimulator, opened: Opener) -> None:
+    for token in ("00T1simold0000000000", "00T1simadmin00000000", "00T1simbob0000000000"):
+        okta.org.delete("api-tokens", token)
+    rows = okta.org.rows["api-tokens"]
+    for token in [rows[index]["id"] for index in range(len(rows))]:
+        okta.org.delete("api-tokens", token)
+    assert of(await opened(okta).reread(uid("ann")), "api_token").presence is Presence.GONE
+    unproven = opened(okta, full_view_roles=["cr0nobody"])
+    assert of(await unproven.reread(uid("ann")), "api_token").presence is Presence.NOT_EVALUABLE
+
+
+async def test_a_short_name_of_several_logins_finds_them_all(okta: OktaSimulator, opened: Opener) -> None:
+    ann = okta.org.get("users", uid("ann"))
+    assert ann is not None
+    other = {**ann, "id": uid("annother"), "profile": {**ann["profile"], "login": "ann@other.test"}}
+    okta.org.put("users", other)
+    found = await opened(okta).find(PersonKeys(logins=("ann",)))
+    assert {ref.account_id for ref in found.accounts} == {uid("ann"), uid("annother")}
+
+
+async def test_a_user_deactivated_just_now_is_disabled_before_search_knows(
+    lagging: OktaSimulator, opened: Opener
+) -> None:
+    lagging.org.change(uid("ann"), status="DEPROVISIONED")
+    source = opened(lagging)
+    found = await source.find(PersonKeys(emails=("ann@example.test",)))
+    assert uid("ann") in {ref.account_id for ref in found.accounts}
+    assert (await source.reread(uid("ann"))).presence is Presence.DISABLED
+    await source.close()
+    await source.close()
+    assert (await source.reread(uid("ann"))).presence is Presence.DISABLED
