@@ -244,11 +244,10 @@ def ldap(goals: Goals) -> None:
 
 
 def _with_python_ldap() -> str | None:
-    """Return an interpreter that has python-ldap: this one, or Debian's own."""
-    for program in (sys.executable, "/usr/bin/python3"):
-        if subprocess.run([program, "-c", "import ldap"], capture_output=True, check=False).returncode == 0:
-            return program
-    return None
+    """Return Debian's own interpreter where it has python-ldap."""
+    program = "/usr/bin/python3"
+    found = subprocess.run([program, "-c", "import ldap"], capture_output=True, check=False)
+    return program if found.returncode == 0 else None
 
 
 @dataclass(frozen=True)

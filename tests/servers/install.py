@@ -21,6 +21,7 @@ PROGRAMS = {
     "samba-dsdb-modules": ["/usr/lib/*/samba/ldb/acl.so"],
     "samba-vfs-modules": ["/usr/lib/*/samba/vfs/acl_xattr.so"],
     "winbind": ["/usr/sbin/winbindd"],
+    "python3-ldap": ["/usr/lib/python3/dist-packages/ldap/__init__.py"],
     "389-ds-base": ["/usr/sbin/ns-slapd"],
 }
 
