@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,8 +72,8 @@ def test_which_proxy_stands_between(
 async def test_a_yaml_file_of_the_sdk_s_own_says_nothing(
     okta: OktaSimulator, opened: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    text = "okta:\n  client:\n    orgUrl: https://elsewhere.invalid\n    token: 00other\n    proxy: {host: nowhere, port: 1}\n"
-    (tmp_path / "okta.yaml").write_text(text)
+    told = "{orgUrl: https://elsewhere.invalid, token: 00other, proxy: {host: nowhere, port: 1}}"
+    (tmp_path / "okta.yaml").write_text(f"okta:\n  client: {told}\n")
     for name in ("_GLOBAL_YAML_PATH", "_LOCAL_YAML_PATH"):
         monkeypatch.setattr(f"okta.config.config_setter.{name}", str(tmp_path / "okta.yaml"))
     monkeypatch.setenv("OKTA_CLIENT_PROXY_HOST", "nowhere.invalid")
@@ -95,13 +96,10 @@ async def test_a_window_that_cannot_be_holds_nobody_up(given: dict[str, str], ok
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    class Answered:
-        headers = {"X-Rate-Limit-Limit": "600", **given}
-
     settings = Settings(connector="okta", org_url=okta.url, api_token=SecretRef("env:OKTA_TEST_TOKEN"))
     client = OktaClient(settings, okta.ca_file, sleep=sleep)
-    client._learn("/api/v1/users/me", Answered())
-    assert not slept
+    told = SimpleNamespace(headers={"X-Rate-Limit-Limit": "600", **given})
+    client._learn("/api/v1/users/me", told)
     await client.raw("/api/v1/users/me", "okta.users.read")
     await client.close()
     assert slept == []
