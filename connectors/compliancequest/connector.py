@@ -78,7 +78,7 @@ class Reader:
             if one.column.name not in columns
         ]
         fields = [replace(one, index=place) for place, (one, _) in enumerate(kept)]
-        layout = replace(self.layout, fields=tuple(fields))
+        layout = Layout.of(self.table, self.layout.source, fields)
         return replace(self, layout=layout, sources=tuple(paths for _, paths in kept))
 
     def seen(self, rows: Sequence[Record], wanted: frozenset[str]) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,8 @@ from .settings import Settings
 
 VERSION = "1.0.0"
 PAGE_ROWS = 5_000
+AT_ONCE = 1_000
+"""Rows that are turned into records together."""
 
 
 class Chain:
@@ -69,11 +71,10 @@ class Chain:
 
     def _read(self) -> Generator[Record, None, None]:
         """Yield records until the first problem; from there on only look for further problems, then raise them."""
-        layout, problems = self.layout, Problems(self._file.shown, unit=self._reader.unit)
+        problems = Problems(self._file.shown, unit=self._reader.unit)
         seen: set[int] = set()
         suspects: dict[Key, list[int]] = {}
-        for place, cells in self._reader.rows(problems):
-            key, record = layout.record(place, cells, problems)
+        for place, key, record in self._made(problems):
             if key is not None:
                 digest = hash(key)
                 if digest not in seen:
@@ -86,6 +87,18 @@ class Chain:
                 yield record
         self._report_twice(suspects, problems)
         problems.stop()
+
+    def _made(self, problems: Problems) -> Iterator[tuple[int, Key | None, Record | None]]:
+        """Yield place, key and record of each row: of many at once as long as nothing is wrong."""
+        rows, layout = iter(self._reader.rows(problems)), self.layout
+        while some := list(islice(rows, AT_ONCE)):
+            places, cells = zip(*some, strict=True)
+            whole = None if problems else layout.whole(list(zip(*cells, strict=True)))
+            if whole is not None:
+                yield from zip(places, map(layout.key_of, whole), whole, strict=True)
+            else:
+                for place, row in some:
+                    yield place, *layout.record(place, row, problems)
 
     def _report_twice(self, suspects: dict[Key, list[int]], problems: Problems) -> None:
         """Find the first row of each suspected key by reading the file again, and report the pairs.

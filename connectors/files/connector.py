@@ -49,7 +49,7 @@ def lay_out(
         called = mapping.get(name, name)
         if called in places and (name in mapping or called not in left_alone):
             label = name if called == name else f"{called} ({name})"
-            fields.append(Field(places[called], column, label, reading.converter(column, family)))
+            fields.append(Field.of(places[called], column, label, family=family, reading=reading))
     layout = Layout.of(table, source, fields)
     have = {field.column.name for field in fields} | ({"source"} if layout.fills_source else set())
     for name in layout.key:

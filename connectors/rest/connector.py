@@ -60,6 +60,9 @@ class Fields:
 
     def records(self, items: Sequence[Any], wrong: Wrong) -> list[Record]:
         """Make a record of each item; one whose key is missing or wrong is left out, and told."""
+        found = self._whole(items)
+        if found is not None:
+            return found
         found = []
         for number, item in enumerate(items, start=1):
             wrong.row = self._called(number, item)
@@ -89,6 +92,31 @@ class Fields:
         """Return the values of the key."""
         return tuple(getattr(record, name) for name in self.layout.key)
 
+    def _whole(self, items: Sequence[Any]) -> list[Record] | None:
+        """Make all records column by column, None where anything is wrong or there is nothing to make."""
+        if set(map(type, items)) != {dict}:
+            return None
+        columns: list[Sequence[Any]] = []
+        for column, expression in self._mapping.columns.items():
+            try:
+                cells = expression.search_all(items)
+            except ValueError:
+                return None
+            if (translations := self._mapping.values.get(column)) is not None:
+                meant = [cell if cell is None else self._meant(translations, cell) for cell in cells]
+                if any(new is None and old is not None for new, old in zip(meant, cells, strict=True)):
+                    return None
+                cells = [each or None for each in meant]
+            columns.append(cells)
+        return self.layout.whole([*columns, *([constant] * len(items) for constant in self._constants)])
+
+    @staticmethod
+    def _meant(translations: Map[str, str], cell: Any) -> str | None:
+        """Return what the value map says of a cell: "" for not said, None where it says nothing."""
+        text = str(cell).lower() if isinstance(cell, bool) else str(cell) if isinstance(cell, str | int) else None
+        meant = translations.get(text.strip()) if text is not None else None
+        return translations.get("*") if meant is None else meant
+
     def _record(self, number: int, item: Map[str, Any], wrong: Wrong) -> Record | None:
         cells: list[Any] = []
         for column, expression in self._mapping.columns.items():
@@ -105,10 +133,7 @@ class Fields:
         translations = self._mapping.values.get(column)
         if translations is None or cell is None:
             return cell
-        text = str(cell).lower() if isinstance(cell, bool) else str(cell) if isinstance(cell, str | int) else None
-        meant = translations.get(text.strip()) if text is not None else None
-        if meant is None:
-            meant = translations.get("*")
+        meant = self._meant(translations, cell)
         if meant is None:
             known = ", ".join(sorted(translations))
             wrong.add(

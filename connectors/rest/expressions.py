@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import jmespath
@@ -42,6 +43,17 @@ class Expression(str):
         except (JMESPathError, TypeError, AttributeError) as error:
             message = str(error).partition("\n")[0]
             raise ValueError(message) from None
+
+    def search_all(self, items: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return what the expression gives for each of many objects; raise as ``search`` does."""
+        if not (names := self.names()):
+            return [self.search(item) for item in items]
+        # A plain path needs no interpreter.
+        first, *deeper = names
+        found = [item.get(first) for item in items]
+        for name in deeper:
+            found = [each.get(name) if isinstance(each, dict) else None for each in found]
+        return found
 
     def names(self) -> list[str]:
         """Return the names that a plain path (`a`, `a.b`) is made of; none for any other expression."""

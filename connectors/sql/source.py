@@ -182,10 +182,9 @@ class SqlSource:
 
     def _records(self, table: str, before: int, cells: Sequence[Sequence[object]]) -> list[Record]:
         problems = Problems(self._asked(table).place, unit="row", what="query", error=Misbehaved)
-        layout = self._layouts[table]
-        found = [layout.record(place, row, problems)[1] for place, row in enumerate(cells, start=before + 1)]
+        found = self._layouts[table].records(before + 1, cells, problems)
         problems.stop()
-        return [record for record in found if record is not None]
+        return found
 
     def _layout(self, table: str, stream: Stream) -> Layout:
         # Oracle, and others of its age, name columns in capitals.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from reconciler import clock
 from reconciler.sdk.columns import nearest
 from reconciler.sdk.records import RECORDS
 from reconciler.sdk.values import Reading
@@ -62,12 +63,11 @@ class ValueSettings(SourceSettings):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, zone: str | None) -> str | None:
-        if zone is not None:
-            try:
-                ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-                message = f"{zone!r} is not an IANA time zone; use for example Europe/Amsterdam"
-                raise ValueError(message) from error
+        if zone is not None and zone not in clock.zones():
+            message = (
+                f"{zone!r} is not an IANA time zone{nearest(zone, clock.zones())}; use for example Europe/Amsterdam"
+            )
+            raise ValueError(message)
         return zone
 
     @field_validator("date_format")

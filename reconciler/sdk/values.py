@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from reconciler import clock
 from reconciler.sdk.columns import Column, nearest
 from reconciler.sdk.problems import BadValueError, shown
 
 Convert = Callable[[Any], Any]
 """Cell -> value; None is "not said". Raises `BadValueError`."""
+
+ConvertAll = Callable[[Sequence[Any]], Collection[Any]]
+"""Many cells of one column -> their values. Raises `BadValueError` where one of them is wrong, without saying which."""
 
 Family = Literal["text", "json", "sheet", "arrow", "sql", "api"]
 Epoch = Literal["seconds", "milliseconds"]
@@ -35,6 +39,9 @@ _INSTANT = re.compile(
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _INT64 = 2**63
+_TYPED = {"json", "arrow"}
+"""Families whose lists are lists and never text."""
+_TEXT_OR_NONE = {str, type(None)}
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT = 10**15
 _WITH_COMMAS = frozenset({"emails", "domains"})
@@ -85,6 +92,30 @@ class Reading:
             remedy += " A number has lost its leading zeros, so it is not taken for an id."
         return _by_type(column, self._typed(column, text), remedy)
 
+    def columnwise(self, column: Column, family: Family, convert: Convert) -> ConvertAll:
+        """Return what reads many cells of `column` as its `convert` reads one, at a fraction of the cost.
+
+        Most columns hold plain text, or few values many times.
+        """
+        nulls = {"", *self.null_values}
+        marks = re.compile(rf"\[|{self._between(column).pattern}")
+
+        def whole(cells: Sequence[Any]) -> Collection[Any]:
+            kinds = set(map(type, cells))
+            if kinds <= _TEXT_OR_NONE:
+                if column.kind == "text":
+                    return _plain_texts(cells, nulls, key=column.key)
+                if column.kind == "list" and family not in _TYPED:
+                    found = _plain_texts(cells, nulls, key=False)
+                    one_each = not marks.search("".join(filter(None, found)))
+                    return [text and [text] for text in found] if one_each else [convert(cell) for cell in cells]
+                if column.kind != "list" and len(distinct := set(cells)) * 2 <= len(cells):
+                    known = {cell: convert(cell) for cell in distinct}
+                    return [known[cell] for cell in cells]
+            return [convert(cell) for cell in cells]
+
+        return whole
+
     def _text(self, column: Column) -> Convert:
         parse = self._parser(column)
         nulls = self.null_values
@@ -95,13 +126,16 @@ class Reading:
 
         return convert
 
+    def _between(self, column: Column) -> re.Pattern[str]:
+        """Return what stands between the items of a list that is written as text."""
+        separators = ";|," if column.name in _WITH_COMMAS else ";|"
+        return re.compile(re.escape(self.list_separator) if self.list_separator else f"[{separators}]")
+
     def _parser(self, column: Column) -> Callable[[str], Any]:
         if column.kind == "choice":
             return _choice(column.values)
         if column.kind == "list":
-            separators = self.list_separator or (";|," if column.name in _WITH_COMMAS else ";|")
-            pattern = re.escape(separators) if self.list_separator else f"[{separators}]"
-            return lambda text: _items(text, re.compile(pattern))
+            return partial(_items, separator=self._between(column))
         parsers: dict[str, Callable[[str], Any]] = {
             "text": _one_line if column.key else _plain,
             "zone": _zone,
@@ -301,6 +335,12 @@ def _plain(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _sound(text)
 
 
+def _plain_texts(cells: Sequence[str | None], nulls: Collection[str], *, key: bool) -> list[str | None]:
+    texts = [cell and cell.strip() for cell in cells]
+    (_one_line if key else _plain)("".join(filter(None, texts)))
+    return [None if text in nulls else text for text in texts]
+
+
 def _one_line(text: str) -> str:
     if "\n" in text or "\r" in text:
         raise BadValueError(
@@ -345,15 +385,11 @@ def _within_int64(number: int) -> int:
     return number
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
 def _zone(text: str) -> str:
-    if text not in _zones():
+    if text not in clock.zones():
         raise BadValueError(
-            f"{shown(text)} is not an IANA time zone{nearest(text, _zones())}", "Write for example Europe/Amsterdam."
+            f"{shown(text)} is not an IANA time zone{nearest(text, clock.zones())}",
+            "Write for example Europe/Amsterdam.",
         )
     return text
 

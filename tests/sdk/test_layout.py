@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.sdk.columns import columns_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved
@@ -57,6 +59,7 @@ def test_what_loses_nothing_is_taken(table: str, column: str, family: Family, ce
         ("people", "person_id", "sql", b"x", "stands where text is due"),
         ("people", "ends_on", "sql", datetime(2026, 3, 31, 12), "time of day"),  # noqa: DTZ001 - as a driver gives it
         ("contracts", "headcount", "sql", 2**63, "too large"),
+        ("people", "time_zone", "api", "localtime", "is not an IANA time zone"),
         ("accounts", "can_sign_in", "sql", 2, "2 stands where true or false is due"),
         ("people", "person_id", "api", 1.5, "1.5 stands where text is due"),
         ("people", "person_id", "api", ["P1"], "stands where text is due"),
@@ -111,3 +114,45 @@ def test_names_that_do_not_fit_are_told_with_the_nearest() -> None:
     ]
     assert list(misfits("accounts", ["login"])) == ["the key column account_id is missing"]
     assert list(misfits("exceptions", ["exception_id"])) == []
+
+
+_TEXTS = [
+    *["", " ", "P1", " x ", "a@x.test; b@x.test", "[1]", '["a"]', "employee", "Employee", "2026-03-31", "n/a", "é"],
+    *["yes", "12", "{}", "2026-03-31T10:00:00Z", "2026-03-31T10:00:00", "Europe/Amsterdam"],
+    *["\ud800", "a\nb", "a\tb", "\0"],
+]
+_CELLS: dict[Family, list[Any]] = {
+    "text": _TEXTS,
+    "json": [*_TEXTS, None, 1, True, ["a"], [1], {"a": 1}],
+    "sheet": [*_TEXTS, None, 1.0, 2, date(2026, 3, 31)],
+    "arrow": [*_TEXTS, None, 1, date(2026, 3, 31), datetime(2026, 3, 31, tzinfo=UTC)],
+    "sql": [*_TEXTS, None, 1, 2**70, Decimal(7), UUID(int=7), ["a"], date(2026, 3, 31)],
+    "api": [*_TEXTS, None, 1, 2**70, False, ["a", 1], {"a": 1}],
+}
+_COLUMNS = ["source", "account_id", "login", "kind", "can_sign_in", "created_at", "attributes"]
+
+
+@pytest.mark.parametrize("family", list(_CELLS))
+@given(data=st.data())
+def test_many_rows_become_what_each_of_them_becomes(family: Family, data: st.DataObject) -> None:
+    table, names = data.draw(
+        st.sampled_from(
+            [("accounts", _COLUMNS), ("people", ["person_id", "emails", "logins", "kind", "ends_on", "time_zone"])]
+        )
+    )
+    one = st.sampled_from(_CELLS[family])
+    likely = {"source": st.just("qms"), "account_id": st.sampled_from(["P1", "P2"]), "person_id": st.just("P1")}
+    few = [st.one_of(likely.get(name, one), st.sampled_from(data.draw(st.lists(one, min_size=1)))) for name in names]
+    rows = data.draw(st.lists(st.tuples(*few), max_size=8))
+    reading = Reading(null_values=frozenset({"n/a"}), list_separator=data.draw(st.sampled_from([None, "/"])))
+    layout = Layout.straight(table, names, source="qms", family=family, reading=reading)
+    each, together = Problems("q", limit=1_000), Problems("q", limit=1_000)
+    made = [layout.record(place, row, each)[1] for place, row in enumerate(rows, start=5)]
+    assert layout.records(5, rows, together) == [record for record in made if record is not None]
+    said = []
+    for problems in (each, together):
+        try:
+            problems.stop()
+        except ConfigurationError as error:
+            said.append(error.message)
+    assert said in ([], [*said[:1] * 2])
