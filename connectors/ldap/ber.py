@@ -70,12 +70,28 @@ def decode_entry(data: bytes, at: int, end: int, names: dict[bytes, str]) -> tup
         at, last = span(data, stop, _SEQUENCE, end)
         found: dict[str, list[bytes]] = {}
         while at < last:
-            start, at = span(data, at, _SEQUENCE, last)
-            start, stop = span(data, start, _OCTETS, at)
+            # Nearly every length is short: read in place, a call for the others. What runs past its end is seen below.
+            size = data[at + 1]
+            if data[at] == _SEQUENCE and size <= _SHORT:
+                start = at + 2
+                at = start + size
+            else:
+                start, at = span(data, at, _SEQUENCE, last)
+            size = data[start + 1]
+            if data[start] == _OCTETS and size <= _SHORT:
+                start += 2
+                stop = start + size
+            else:
+                start, stop = span(data, start, _OCTETS, at)
             name = names.get(data[start:stop]) or _name(data[start:stop], names)
-            start, stop = span(data, stop, _SET, at)
-            if stop != at:
-                message = f"something follows the values of {name}"
+            size = data[stop + 1]
+            if data[stop] == _SET and size <= _SHORT:
+                start = stop + 2
+                stop = start + size
+            else:
+                start, stop = span(data, stop, _SET, at)
+            if stop != at or at > last:
+                message = f"something follows the values of {name}, or they run past its end"
                 raise Malformed(message)
             values = found.setdefault(name, [])
             while start < stop:
