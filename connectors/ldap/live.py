@@ -18,7 +18,7 @@ from .dn import normalise, under
 from .find import canary_trouble, deleted_objects, id_condition, sees_deleted
 from .profiles import ACTIVE_DIRECTORY
 from .referrals import referral_gaps
-from .sight import unseen
+from .sight import hidden_below, unseen
 from .values import Entry
 
 KINDS: tuple[CredentialKind, ...] = ("password", "ssh_key", "certificate", "mfa_factor", "session")
@@ -216,6 +216,8 @@ class Rereader:
                 blocked.append(trouble)
             elif not came:
                 blocked.append(f"no canary is configured below {base}, so an empty answer proves nothing")
+        if not blocked:
+            blocked += self._hidden()
         name = self.mapper.profile.id_attribute
         if blocked:
             return self._unknown(account_id, f"no entry with this {name} was shown, and {'; '.join(blocked)}")
@@ -233,6 +235,14 @@ class Rereader:
             credentials=(*credentials, *self._unlisted()),
             digest=self.digest.hexdigest(),
         )
+
+    def _hidden(self) -> list[str]:
+        """Return what shows that this reader does not see all of the naming contexts: the account may be there."""
+        mapper, bases = self.mapper, [normalise(base) for base in self.mapper.settings.bases]
+        contexts = [c for c in self.contexts if any(under(base, normalise(c)) for base in bases)]
+        size = mapper.settings.page_size
+        found = (hidden_below(self.client, context, mapper.profile, size) for context in contexts)
+        return [reason for reason in found if reason]
 
     def _unknown(self, account_id: str, reason: str) -> LiveAccount:
         return unevaluated(account_id, reason, active_directory=self.mapper.profile is ACTIVE_DIRECTORY)

@@ -8,6 +8,7 @@ whose attribute is verifiably absent. Measured on OpenLDAP and 389 Directory Ser
 from __future__ import annotations
 
 from .client import Client, Search
+from .profiles import DIRECTORY_389, OPENLDAP, Profile
 from .settings import Settings
 from .values import Entry
 
@@ -74,3 +75,39 @@ class EmptyGroups:
                 entry.dn for answer in self._client.beside().pages(search) for entry in answer.entries
             }
         return self._proven[attribute]
+
+
+def hidden_below(client: Client, context: str, profile: Profile, page_size: int) -> str:
+    """Say what shows that entries below a naming context are hidden from this reader; empty where nothing does.
+
+    An entry of 389 Directory Server tells how many are right below it, so all of them can be counted. OpenLDAP tells
+    only whether there are any; Active Directory tells neither.
+    """
+    if profile is DIRECTORY_389:
+        return _uncounted(client, context, page_size)
+    if profile is OPENLDAP:
+        return _unshown(client, context, page_size)
+    return ""
+
+
+def _uncounted(client: Client, context: str, page_size: int) -> str:
+    # Subentries, such as password policies, are counted by the server and shown only to those who ask for them.
+    everything = Search(context, "(|(objectClass=*)(objectClass=ldapSubEntry))", ("numSubordinates",), page_size)
+    shown = told = 0
+    for answer in client.pages(everything):
+        shown += len(answer.entries)
+        told += sum(entry.number("numSubordinates") or 0 for entry in answer.entries)
+    if shown > 1 and not told:
+        return f"numSubordinates is hidden, which would tell whether all entries below {context} are shown"
+    if told == shown - 1:
+        return ""
+    return f"numSubordinates counts {told} entries below {context}, and {max(shown - 1, 0)} are shown"
+
+
+def _unshown(client: Client, context: str, page_size: int) -> str:
+    for answer in client.pages(Search(context, "(hasSubordinates=TRUE)", ("1.1",), page_size)):
+        for entry in answer.entries:
+            below = client.beside().page(Search(entry.dn, "(objectClass=*)", ("1.1",), 1, "LEVEL"), None)
+            if not below.entries and not below.referrals:
+                return f"{entry.dn} has entries below it, and none is shown"
+    return ""

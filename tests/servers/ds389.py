@@ -46,7 +46,7 @@ _ACI = (
 )
 _LOCK_ACI = (
     '(targetattr = "nsAccountLock || accountUnlockTime || passwordExpirationTime || pwdUpdateTime || nsUniqueId || '
-    'createTimestamp || modifyTimestamp")(version 3.0; acl "reader\'s operational attributes"; '
+    'createTimestamp || modifyTimestamp || numSubordinates")(version 3.0; acl "reader\'s operational attributes"; '
     f'allow (read, search, compare) userdn = "ldap:///{READER}";)'
 )
 _SCHEMA = """\

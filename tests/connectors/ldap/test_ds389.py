@@ -10,7 +10,7 @@ import pytest
 from connectors.ldap.source import LdapSource
 from reconciler.sdk.connector import PersonKeys, Presence
 from reconciler.sdk.testing import check_source
-from tests.connectors.ldap.company import PEOPLE, person
+from tests.connectors.ldap.company import PEOPLE, SECRET, person
 from tests.connectors.ldap.pulling import pull, settings, source
 from tests.connectors.ldap.stock import by_ldap3, by_us
 from tests.servers.ds389 import READER, READER_PASSWORD, STRANGER, STRANGER_PASSWORD, SUFFIX, Ds389
@@ -64,6 +64,35 @@ async def test_states_of_389(ds389: Ds389, monkeypatch: M, late: str) -> None:
     live = await reader(ds389, monkeypatch).reread(row.account_id)
     assert live.presence is Presence.GONE
     assert (await reader(ds389, monkeypatch, canaries=[]).reread(row.account_id)).presence is Presence.NOT_EVALUABLE
+
+
+@pytest.mark.parametrize("hidden", ["late", "secret"])
+async def test_an_account_that_is_hidden_is_not_gone(ds389: Ds389, monkeypatch: M, late: str, hidden: str) -> None:
+    """Alone among its neighbours, or with the branch that it lies in: the server's own count of entries tells."""
+    login, veiled = {"late": ("late", late), "secret": ("eve", SECRET)}[hidden]
+    row = (await pull(reader(ds389, monkeypatch), "accounts")).by("login")[login]
+    deny = f'(targetattr = "*")(version 3.0; acl "veil"; deny (all) userdn = "ldap:///{READER}";)'
+    manager = ds389.manager()
+    manager.modify(veiled, {"aci": [("MODIFY_ADD", [deny])]})
+    try:
+        live = await reader(ds389, monkeypatch).reread(row.account_id)
+    finally:
+        manager.modify(veiled, {"aci": [("MODIFY_DELETE", [deny])]})
+        manager.unbind()
+    assert (live.presence, "numSubordinates counts" in live.reason) == (Presence.NOT_EVALUABLE, True)
+    assert (await reader(ds389, monkeypatch).reread(ABSENT)).presence is Presence.GONE
+
+
+async def test_nothing_is_gone_where_the_count_of_entries_is_hidden(ds389: Ds389, monkeypatch: M) -> None:
+    deny = f'(targetattr = "numSubordinates")(version 3.0; acl "veil"; deny (all) userdn = "ldap:///{READER}";)'
+    manager = ds389.manager()
+    manager.modify(SUFFIX, {"aci": [("MODIFY_ADD", [deny])]})
+    try:
+        live = await reader(ds389, monkeypatch).reread(ABSENT)
+    finally:
+        manager.modify(SUFFIX, {"aci": [("MODIFY_DELETE", [deny])]})
+        manager.unbind()
+    assert (live.presence, "numSubordinates is hidden" in live.reason) == (Presence.NOT_EVALUABLE, True)
 
 
 async def test_a_reader_without_rights_is_shown_success_and_nothing(ds389: Ds389, monkeypatch: M) -> None:

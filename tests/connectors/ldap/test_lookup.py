@@ -245,3 +245,10 @@ async def test_faults_while_rereading_never_make_an_account_gone(monkeypatch: M)
             assert live.presence is Presence.NOT_EVALUABLE, faults
     with LdapServer(entries, users=users) as server:
         assert (await source(server.url, monkeypatch, canaries=[CANARY]).reread(ABSENT)).presence is Presence.GONE
+
+
+async def test_nothing_is_gone_where_a_branch_shows_none_of_its_entries(tmp_path: Path, monkeypatch: M) -> None:
+    veil = f'access to dn.children="{GROUPS}" by * none'
+    with Slapd(tmp_path / "veiled", company(), access=veil) as server:
+        live = await source(server.url, monkeypatch, canaries=[CANARY]).reread(ABSENT)
+    assert (live.presence, f"{GROUPS} has entries below it" in live.reason) == (Presence.NOT_EVALUABLE, True)
