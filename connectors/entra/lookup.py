@@ -199,7 +199,7 @@ _OK = 200
 
 def _searches(person: PersonKeys) -> Iterator[_Search]:
     """Yield every request that may find an account of the person."""
-    for account in person.account_ids:
+    for account in filter(None, person.account_ids):
         name = quote(account, safe="")
         select = "$select=id,userPrincipalName"
         yield _Search("account_id", Ask(f"/users/{name}?{select}", permissions.USERS), many=False)
@@ -209,7 +209,7 @@ def _searches(person: PersonKeys) -> Iterator[_Search]:
         for place in ("/users", queries.DELETED_USERS):
             yield _Search(key, _where(place, condition))
     names = [("email", email) for email in person.emails] + [("login", login) for login in person.logins]
-    known = {name.lower(): (key, name) for key, name in reversed(names)}
+    known = {name.lower(): (key, name) for key, name in reversed(names) if name}
     for key, name in reversed(known.values()):
         yield _Search(key, _where("/users", f"userPrincipalName eq {queries.text(name)}"))
         ending = f"endswith(userPrincipalName,{queries.text(name)})"
@@ -229,7 +229,7 @@ def _conditions(person: PersonKeys) -> Iterator[tuple[str, str]]:
     """Yield (key, filter) for users and deleted users alike."""
     if person.employee_id:
         yield "employee_id", f"employeeId eq {queries.text(person.employee_id)}"
-    for email in dict.fromkeys(person.emails):
+    for email in dict.fromkeys(filter(None, person.emails)):
         mail = queries.text(email)
         yield "email", f"mail eq {mail}"
         yield "email", f"otherMails/any(x:x eq {mail})"

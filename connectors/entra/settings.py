@@ -17,6 +17,8 @@ SELECT_LENGTH = 1_500
 _PROPERTY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 _TENANT = r"^[0-9A-Za-z][0-9A-Za-z.-]*$"
 _SECRET = frozenset({"passwordprofile"})
+_COLUMNS = frozenset({"manager", "signinactivity", "deleteddatetime"})
+"""Properties that fill columns of their own and are read where the settings want them."""
 
 
 class Settings(SourceSettings):
@@ -123,6 +125,9 @@ class Settings(SourceSettings):
             raise ValueError(message)
         if secret := [name for name in names if name.lower() in _SECRET]:
             message = f"{', '.join(secret)} holds a secret and is never read"
+            raise ValueError(message)
+        if known := [name for name in names if name.lower() in _COLUMNS]:
+            message = f"{', '.join(known)} has a column of its own and is read anyway"
             raise ValueError(message)
         if len(",".join(names)) > SELECT_LENGTH // 2:
             message = f"its names are longer than {SELECT_LENGTH // 2} characters: Graph refuses so long a $select"

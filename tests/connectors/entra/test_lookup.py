@@ -14,6 +14,8 @@ from tests.simulators.http_injection import FaultKind
 
 INGO = make.guid("user", 12)
 NOBODY = make.guid("user", 999)
+OLD_GROUP = make.guid("group", 10)
+"""A group among the deleted items."""
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,60 @@ async def test_an_apostrophe_in_a_key_is_no_syntax(graph: GraphSimulator, opened
     found = await opened(graph).find(PersonKeys(emails=("o'hara@contoso.example",), employee_id="x' or '1' eq '1"))
     assert found.accounts == ()
     assert found.gaps == ()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        PersonKeys(logins=("go@contoso.onmicrosoft.com",)),
+        PersonKeys(emails=("o@contoso.onmicrosoft.com", "")),
+        PersonKeys(logins=("",), account_ids=("",)),
+        PersonKeys(account_ids=(OLD_GROUP,)),
+        PersonKeys(),
+    ],
+)
+async def test_nobody_is_found_by_part_of_a_name_or_by_none(
+    keys: PersonKeys, graph: GraphSimulator, opened: Opener
+) -> None:
+    found = await opened(graph).find(keys)  # ingo@contoso.onmicrosoft.com is among the deleted
+    assert (found.accounts, found.gaps) == ((), ())
+
+
+@pytest.mark.parametrize("mark", ["smtp", "SMTP"])
+async def test_a_guest_is_found_by_any_address_in_any_case(mark: str, opened: Opener) -> None:
+    tenant = sample()
+    guest = make.guest(61, "first_last@my-home.test", "First Last", otherMails=[])
+    guest |= {"mail": None, "proxyAddresses": [f"{mark}:F.Last@My-Home.test"]}
+    tenant.add("users", guest)
+    with GraphSimulator(tenant, roles=EVERYTHING) as graph:
+        for email in ("First_Last@my-home.test", "f.last@my-home.test"):
+            found = await opened(graph).find(PersonKeys(emails=(email,)))
+            assert [ref.account_id for ref in found.accounts] == [guest["id"]]
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "../../organization", "ben@contoso.onmicrosoft.com", "a'b"])
+async def test_what_is_no_id_is_neither_there_nor_gone(text: str, graph: GraphSimulator, opened: Opener) -> None:
+    live = await opened(graph).reread(text)
+    assert (live.presence, live.digest) == (Presence.NOT_EVALUABLE, "")
+    assert graph.requests == []
+
+
+async def test_a_deleted_service_principal_keeps_its_secrets_and_no_password(opened: Opener) -> None:
+    tenant = sample()
+    secret = make.password_credential(9, "2027-01-01T00:00:00Z")
+    tool = make.service_principal(60, "Deleted tool", passwordCredentials=[secret])
+    tenant.add("servicePrincipals", tool)
+    tenant.soft_delete("servicePrincipals", tool["id"], "2026-11-10T10:00:00Z")
+    with GraphSimulator(tenant, roles=EVERYTHING) as graph:
+        live = await opened(graph).reread(tool["id"])
+        group = await opened(graph).reread(OLD_GROUP)
+    told = {one.kind: one for one in live.credentials}
+    assert (live.presence, live.status, live.login) == (Presence.DISABLED, "deleted", tool["appId"])
+    assert (told["client_secret"].presence, told["client_secret"].ids) == (Presence.DISABLED, (secret["keyId"],))
+    assert told["certificate"].presence is Presence.NOT_EVALUABLE  # its registration may hold one
+    assert told["password"].presence is Presence.GONE
+    assert group.presence is Presence.NOT_EVALUABLE
+    assert "no account" in group.reason
 
 
 async def test_a_search_that_fails_is_a_gap_and_all_failing_an_error(graph: GraphSimulator, opened: Opener) -> None:

@@ -37,6 +37,8 @@ GIVEN: dict[str, Any] = {
         ({"authority_url": "http://127.0.0.1:1"}, "https"),
         ({"attributes": ["a,b"]}, "not the name of a property"),
         ({"attributes": ["passwordProfile"]}, "holds a secret"),
+        ({"attributes": ["manager"]}, "column of its own"),
+        ({"attributes": ["signInActivity"]}, "column of its own"),
         ({"attributes": [f"extension_{n:050}" for n in range(20)]}, "longer than"),
         ({"page_size": 1000}, "page_size"),
         ({"events_days": 0}, "events_days"),
