@@ -59,7 +59,9 @@ def span(data: bytes, at: int, tag: int, end: int) -> tuple[int, int]:
     return start, stop
 
 
-def decode_entry(data: bytes, at: int, end: int, names: dict[bytes, str]) -> tuple[str, dict[str, list[bytes]]]:
+def decode_entry(  # noqa: C901, PLR0912 - one pass in place is the point: a call for each length costs a tenth more
+    data: bytes, at: int, end: int, names: dict[bytes, str]
+) -> tuple[str, dict[str, list[bytes]]]:
     """Return (DN, lower-case attribute -> raw values) of the SearchResultEntry whose content is ``data[at:end]``.
 
     ``names`` remembers names in lower case. Values of an attribute that comes twice are joined. Raises ``Malformed``.
