@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -83,9 +83,9 @@ class Accounts:
             return self._listing
 
     async def get(self, account_id: str) -> AwsAccount:
-        """Return one account; one that was configured is known without asking anybody."""
+        """Return one account; without an organization, one that was configured is known without asking anybody."""
         entry = self._entry(account_id)
-        if entry is not None:
+        if entry is not None and self._settings.organization is None:
             return await self._configured(entry)
         listing = await self.listing()
         if account_id not in listing.accounts:
@@ -124,6 +124,14 @@ class Accounts:
             discovered = await self._discovered()
         except (Refused, Misbehaved) as error:
             return Listing(found, error)
+        for account_id in discovered.keys() & found.keys():
+            known, told = found[account_id], discovered[account_id]
+            found[account_id] = replace(
+                known,
+                name=known.name or told.name,
+                environment=known.environment or told.environment,
+                state=told.state,
+            )
         return Listing(discovered | found)
 
     async def _discovered(self) -> dict[str, AwsAccount]:

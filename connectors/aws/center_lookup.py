@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from reconciler.sdk.connector import AccountRef, Gap, LiveAccount, LiveCredentials, PersonKeys, Presence
@@ -43,13 +44,12 @@ async def find_in_center(
     failures: list[SourceError] = []
     searches = _searches(client, settings, person)
     logins: dict[str, str | None] = {}
-    for by, subject, search in searches:
-        try:
-            users = await search()
-        except SourceError as error:
-            failures.append(error)
-            permission = error.missing_permission if isinstance(error, Refused) else ""
-            gaps.append(Gap("accounts", f"identity center: {subject}", error.message, permission))
+    answers = await asyncio.gather(*(_searched(search) for _, _, search in searches))
+    for (by, subject, _), users in zip(searches, answers, strict=True):
+        if isinstance(users, SourceError):
+            failures.append(users)
+            permission = users.missing_permission if isinstance(users, Refused) else ""
+            gaps.append(Gap("accounts", f"identity center: {subject}", users.message, permission))
             continue
         for user in users:
             found.setdefault(user.UserId, set()).add(by)
@@ -81,6 +81,13 @@ async def reread_in_center(client: CenterClient, user_id: str) -> LiveAccount:
         credentials=_classes(user, await _session_lag(client, user_id)),
         digest=digest(body.decode("utf-8", "replace")),
     )
+
+
+async def _searched(search: Callable[[], Awaitable[Sequence[User]]]) -> Sequence[User] | SourceError:
+    try:
+        return await search()
+    except SourceError as error:
+        return error
 
 
 def _searches(client: CenterClient, settings: Settings, person: PersonKeys) -> list[tuple[str, str, Any]]:

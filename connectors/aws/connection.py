@@ -23,7 +23,7 @@ from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
 from reconciler.sdk.secrets import SecretRef, conceal, reveal
 
 from .failures import CREDENTIALS_ADVICE, EXPIRED, GONE, UNDERSTOOD, code_of, translate
-from .settings import Settings
+from .settings import Settings, encrypted_or_local
 
 _MODELS = create_loader()
 """The API models, read once: they are large, and every AWS account has clients of its own."""
@@ -49,9 +49,13 @@ class Connection:
         self._verify = None if settings.ca_file is None else str(base / settings.ca_file)
         if self._verify is not None and not Path(self._verify).is_file():
             raise ConfigurationError(f"ca_file: there is no file {self._verify}", advice="Correct the path.")
-        self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._own: tuple[str, str] | None = None
+        self._building = threading.RLock()
+        """Held while sessions and clients are made, which botocore must do one at a time; never over a call."""
+        self._callers: boto3.Session | None = None
         self._sessions: dict[Reach, boto3.Session] = {}
+        self._assuming: dict[Reach, threading.Lock] = {}
         self._config = Config(
             connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.read_timeout_seconds,
@@ -61,7 +65,7 @@ class Connection:
 
     def caller(self) -> tuple[str, str]:
         """Return the AWS account id and the ARN of whoever holds the credentials."""
-        with self._lock:
+        with self._asking:
             if self._own is None:
                 sts = self._client(self._base(), "sts", self.settings.region)
                 try:
@@ -76,12 +80,15 @@ class Connection:
 
     def role_arn(self, account_id: str, role_name: str) -> str:
         """Return the ARN of a role in the AWS partition (``aws``, ``aws-cn``, ...) of the configured region."""
-        partition = self._base().get_partition_for_region(self.settings.region)
+        with self._building:
+            partition = self._base().get_partition_for_region(self.settings.region)
         return f"arn:{partition}:iam::{account_id}:role/{role_name.strip('/')}"
 
     def open(self, reach: Reach, service: str, region: str, stale: Any = None) -> tuple[Any, Any]:
         """Return a session of ``reach`` and a new client over it; a session that is ``stale`` is replaced."""
-        with self._lock:
+        with self._building:
+            alone = self._assuming.setdefault(reach, threading.Lock())
+        with alone:  # roles of other accounts are assumed meanwhile
             held = self._sessions.get(reach)
             if held is None or held is stale:
                 held = self._sessions[reach] = self._assumed(reach)
@@ -97,19 +104,27 @@ class Connection:
         sts = self._client(session, "sts", self.settings.region)
         try:
             keys = sts.assume_role(**wanted)["Credentials"]
-            return boto3.Session(
-                botocore_session=_core(),
-                aws_access_key_id=keys["AccessKeyId"],
-                aws_secret_access_key=conceal(keys["SecretAccessKey"]),
-                aws_session_token=conceal(keys["SessionToken"]),
-                region_name=self.settings.region,
-            )
+            with self._building:
+                return boto3.Session(
+                    botocore_session=_core(),
+                    aws_access_key_id=keys["AccessKeyId"],
+                    aws_secret_access_key=conceal(keys["SecretAccessKey"]),
+                    aws_session_token=conceal(keys["SessionToken"]),
+                    region_name=self.settings.region,
+                )
         except UNDERSTOOD as error:
             raise translate(error, "sts", "AssumeRole", f"account {reach.account_id}, role {reach.role}") from error
         finally:
             sts.close()
 
     def _base(self) -> boto3.Session:
+        """Return the caller's own session, made once; botocore renews its credentials where they can be."""
+        with self._building:
+            if self._callers is None:
+                self._callers = self._opened()
+            return self._callers
+
+    def _opened(self) -> boto3.Session:
         settings = self.settings
         try:
             session = boto3.Session(
@@ -129,15 +144,22 @@ class Connection:
 
     def _client(self, session: boto3.Session, service: str, region: str) -> Any:
         try:
-            made = session.client(  # type: ignore[call-overload]  # the service is a variable
-                service,
-                region_name=region,
-                endpoint_url=self.settings.endpoint_url,
-                config=self._config,
-                verify=self._verify,
-            )
+            with self._building:
+                made = session.client(  # type: ignore[call-overload]  # the service is a variable
+                    service,
+                    region_name=region,
+                    endpoint_url=self.settings.endpoint_url,
+                    config=self._config,
+                    verify=self._verify,
+                )
         except UNDERSTOOD as error:
             raise translate(error, service, "client", "on this machine") from error
+        if not encrypted_or_local(made.meta.endpoint_url):
+            made.close()
+            raise ConfigurationError(
+                f"the environment or the AWS profile sends {service} to {made.meta.endpoint_url}, which is unencrypted",
+                advice="Use https there; http is for this machine (loopback) only.",
+            )
         return made
 
 

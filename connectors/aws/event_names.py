@@ -114,14 +114,15 @@ _SWITCHES = frozenset(
 
 
 def action_of(source: str, name: str, asked: Mapping[str, object]) -> Action | None:
-    """Return the standard action; None for an event that is not one of ours.
+    """Return the standard action of an event of ours; None where the event does not tell it.
 
-    A credential that is switched on again counts as created, one that is switched off as revoked.
+    A credential that is switched on again counts as created, one that is switched off as revoked; where AWS left out
+    what was asked for, as it may of a call that it denied, neither is known.
     """
-    action = ACTIONS.get(source, {}).get(name)
     if name in _SWITCHES and source == IAM:
-        return "credential_created" if asked.get("status") == "Active" else "credential_revoked"
-    return action
+        status = asked.get("status")
+        return None if status is None else "credential_created" if status == "Active" else "credential_revoked"
+    return ACTIONS.get(source, {}).get(name)
 
 
 def names_of(sources: Iterable[str], *, role_sessions: bool) -> tuple[str, ...]:

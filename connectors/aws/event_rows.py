@@ -14,7 +14,7 @@ from reconciler.sdk.records import Event
 
 from . import center_rows
 from .access import Directory, Where, policy_id
-from .event_names import IAM, SSO, action_of
+from .event_names import ACTIONS, IAM, SSO, action_of
 from .json_api import at
 
 _SIGN_INS = frozenset({"sign_in", "privilege_elevated", "privilege_ended"})
@@ -47,9 +47,11 @@ def event_row(where: Where, directory: Directory, found: Found) -> tuple[Event |
     source = found.EventSource or str(record.get("eventSource", ""))
     name = found.EventName or str(record.get("eventName", ""))
     asked = _mapping(record.get("requestParameters"))
-    action = action_of(source, name, asked)
-    if action is None:
+    if not source or not name:
+        return None, gaps
+    if name not in ACTIONS.get(source, {}):
         return None, []
+    action = action_of(source, name, asked)
     at_moment = at(found.EventTime) or _instant(record.get("eventTime"))
     actor_id, actor_kind = _actor(_mapping(record.get("userIdentity")))
     names = _Names(where, directory, at_moment)
@@ -57,7 +59,8 @@ def event_row(where: Where, directory: Directory, found: Found) -> tuple[Event |
     if action in _SIGN_INS:
         target_id, target_kind, entitlement = actor_id, actor_kind, names.role(asked.get("roleArn"))
     elif source == IAM:
-        target_id, target_kind, entitlement = _in_iam(names, asked, answered, actor_id)
+        own = name == "ChangePassword" or (ACTIONS[IAM][name].startswith("credential_") and "errorCode" not in record)
+        target_id, target_kind, entitlement = _in_iam(names, asked, answered, actor_id if own else None)
     else:
         target_id, target_kind, entitlement = _in_center(source, asked, answered)
     row = Event(
@@ -112,7 +115,10 @@ class _Names:
 def _in_iam(
     names: _Names, asked: Mapping[str, Any], answered: Mapping[str, Any], actor: str | None
 ) -> tuple[str | None, str | None, str | None]:
-    """Return target, its kind, and the entitlement; credentials that name nobody are the actor's own."""
+    """Return target, its kind, and the entitlement; where nobody is named it is ``actor``, or not known.
+
+    Credentials that name nobody are the actor's own. Of a call that was denied AWS may leave out whom it was about.
+    """
     made = next((one["userId"] for one in answered.values() if isinstance(one, dict) and one.get("userId")), None)
     holder = next(((key, kind) for key, kind in _HOLDERS if isinstance(asked.get(key), str)), None)
     target, kind = actor, "account"

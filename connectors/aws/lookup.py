@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,13 @@ class _Search:
     users: list[Item]
     counted: int | None
 
+    @property
+    def short(self) -> str:
+        """Say what speaks against the list being whole; empty: IAM counts no more users than it lists."""
+        if self.counted is not None and self.counted <= len(self.users):
+            return ""
+        return f"IAM counts {self.counted} users, not {len(self.users)}"
+
 
 class Lookup:
     """Finds and re-reads; needs no pull before."""
@@ -54,17 +62,12 @@ class Lookup:
             failures.append(listing.failed)
             gaps.append(Gap("accounts", "organization", listing.failed.message))
         searched = 0
-        for account in listing.accounts.values():
-            account_id = account.reach.account_id
-            if standing(account) != "open":
-                gaps.append(Gap("accounts", account_id, f"AWS Organizations says that it is {account.state}"))
-                continue
-            try:
-                refs += self._matching(account_id, (await self._search(account)).users, person)
-                searched += 1
-            except SourceError as error:
-                failures.append(error)
-                gaps.append(Gap("accounts", account_id, error.message, getattr(error, "missing_permission", "")))
+        looks = (self._look_for(person, account) for account in listing.accounts.values())
+        for matching, gap, error in await asyncio.gather(*looks):
+            refs += matching
+            gaps += [gap] if gap else []
+            failures += [error] if error else []
+            searched += gap is None
         if self._settings.identity_center is not None:
             try:
                 more, unsearched = await find_in_center(await self._center(), self._settings, person)
@@ -110,36 +113,65 @@ class Lookup:
         """
         listing = await self._accounts.listing()
         unread = [] if listing.failed is None else [f"the organization ({listing.failed.message})"]
-        home = self._homes.get(user_id)
+        home = self._homes.get(user_id)  # where it was found before: an id never moves to another account
+        accounts = [one for one in listing.accounts.values() if home in {None, one.reach.account_id}]
+        if not accounts:
+            return live.unknown(user_id, "no AWS account is read", live.IAM_KINDS)
+        looks = [asyncio.ensure_future(self._look_up(user_id, account)) for account in accounts]
+        try:
+            for look in asyncio.as_completed(looks):
+                found = await look
+                if isinstance(found, LiveAccount):
+                    return found
+        finally:
+            for one in looks:
+                one.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)
         answers: dict[str, int] = {}
-        for account in listing.accounts.values():
-            aws_account = account.reach.account_id
-            if home not in {None, aws_account}:
-                continue  # where it was found before: an id never moves to another account
-            if standing(account) != "open":
-                unread.append(f"AWS account {aws_account} (it is {account.state})")
-                continue
-            try:
-                search = await self._search(account)
-                if any(user["UserName"] == user_id for user in search.users):
-                    return live.unknown(user_id, "it is a user's name, not an id", live.IAM_KINDS)
-                found = next((user for user in search.users if user["UserId"] == user_id), None)
-                if found is not None:
-                    self._homes[user_id] = aws_account
-                    client = await self._accounts.iam(aws_account)
-                    return live.user_present(user_id, await self._run(read_user, client, found))
-            except SourceError as error:
-                unread.append(f"AWS account {aws_account} ({error.message})")
-                continue
-            if search.counted is None or search.counted > len(search.users):
-                unread.append(f"AWS account {aws_account} (IAM counts {search.counted} users, not {len(search.users)})")
-            answers[aws_account] = len(search.users)
+        for account, one in zip(accounts, looks, strict=True):
+            count = one.result()
+            if isinstance(count, int):
+                answers[account.reach.account_id] = count
+            else:
+                unread.append(f"AWS account {account.reach.account_id} ({count})")
         if unread:
             return live.unknown(
                 user_id, f"it was not found, and these could not be searched: {'; '.join(unread)}", live.IAM_KINDS
             )
         where = ", ".join(answers)
         return live.user_gone(user_id, f"IAM lists every user of {where} without it, and counts no more", answers)
+
+    async def _look_up(self, user_id: str, account: AwsAccount) -> LiveAccount | int | str:
+        """Return the user, the number of users of this account where it is none of them, else why that is unknown."""
+        aws_account = account.reach.account_id
+        if standing(account) != "open":
+            return f"it is {account.state}"
+        try:
+            search = await self._search(account)
+            found = next((user for user in search.users if user["UserId"] == user_id), None)
+            if found is not None:
+                self._homes[user_id] = aws_account
+                client = await self._accounts.iam(aws_account)
+                return live.user_present(user_id, await self._run(read_user, client, found))
+        except SourceError as error:
+            return error.message
+        if any(user["UserName"] == user_id for user in search.users):
+            return live.unknown(user_id, "it is a user's name, not an id", live.IAM_KINDS)
+        return search.short or len(search.users)
+
+    async def _look_for(
+        self, person: PersonKeys, account: AwsAccount
+    ) -> tuple[list[AccountRef], Gap | None, SourceError | None]:
+        """Return a person's users in one account, and what kept it from being searched whole."""
+        account_id = account.reach.account_id
+        if standing(account) != "open":
+            return [], Gap("accounts", account_id, f"AWS Organizations says that it is {account.state}"), None
+        try:
+            search = await self._search(account)
+        except SourceError as error:
+            return [], Gap("accounts", account_id, error.message, getattr(error, "missing_permission", "")), error
+        short = Gap("accounts", account_id, search.short) if search.short else None
+        return self._matching(account_id, search.users, person), short, None
 
     async def _search(self, account: AwsAccount) -> _Search:
         """List the users of one account with their tags, in one chain, and IAM's own count of them."""

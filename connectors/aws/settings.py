@@ -149,7 +149,7 @@ class Settings(SourceSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
                 message = "endpoint_url must be http://host:port or https://host:port, without a user or password"
                 raise ValueError(message)
-            if parts.scheme == "http" and not _loopback(parts.hostname):
+            if not encrypted_or_local(self.endpoint_url):
                 message = "endpoint_url is unencrypted: use https; http is for this machine (loopback) only"
                 raise ValueError(message)
         if self.events_days is None and (self.events_regions or self.events_role_sessions):
@@ -188,7 +188,12 @@ class Settings(SourceSettings):
                 raise ValueError(message)
 
 
-def _loopback(host: str) -> bool:
+def encrypted_or_local(url: str) -> bool:
+    """Say whether what is sent to ``url`` stays unread on the way: https, or this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -144,20 +144,21 @@ class AwsSource:
     async def _check_account(self, account: AwsAccount) -> tuple[list[Gap], SourceError | None]:
         account_id = account.reach.account_id
         try:
-            return await _patiently(lambda: self._gaps_of_account(account)), None
+            found = await _patiently(lambda: self._gaps_in_iam(account_id))
         except SourceError as error:
             return [account_gap("", account_id, error)], error
+        reach = account.reach
+        if self._settings.events_days is not None:
+            found += await _tried(lambda: self._trail.probe(reach), "events", account_id, account_id)
+        if self._settings.secrets_regions:
+            part = f"{account_id}{SUFFIX}"
+            found += await _tried(lambda: self._vault.probe(reach), "credentials", account_id, part)
+        return found, None
 
-    async def _gaps_of_account(self, account: AwsAccount) -> list[Gap]:
-        account_id = account.reach.account_id
+    async def _gaps_in_iam(self, account_id: str) -> list[Gap]:
         asking = self._settings.last_accessed != "off"
         client = await self._accounts.iam(account_id)
         found: list[Gap] = await self._run(lambda: check_account(client, last_accessed=asking))
-        if self._settings.events_days is not None:
-            found += await _tried(self._trail.probe(account.reach), "events", account_id, account_id)
-        if self._settings.secrets_regions:
-            part = f"{account_id}{SUFFIX}"
-            found += await _tried(self._vault.probe(account.reach), "credentials", account_id, part)
         return found
 
     async def _check_center(self) -> tuple[list[Gap], SourceError | None]:
@@ -196,7 +197,7 @@ class AwsSource:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args))
 
 
-async def _patiently(check: Callable[[], Awaitable[list[Gap]]]) -> list[Gap]:
+async def _patiently(check: Callable[[], Awaitable[T]]) -> T:
     """Check again after what may pass: one lost answer must not put a whole night in doubt."""
     for _ in range(_CHECKS - 1):
         try:
@@ -206,12 +207,11 @@ async def _patiently(check: Callable[[], Awaitable[list[Gap]]]) -> list[Gap]:
     return await check()
 
 
-async def _tried(call: Awaitable[None], table: str, account_id: str, part: str) -> list[Gap]:
-    """Return the gap of a call that is refused."""
+async def _tried(probe: Callable[[], Awaitable[None]], table: str, account_id: str, part: str) -> list[Gap]:
+    """Return the gap of a part that cannot be read; whatever is wrong there, the other parts can be."""
     try:
-        await call
-    except Refused as refused:
-        if not refused.missing_permission:
-            raise
-        return [Gap(table, part, within(account_id, refused.message), refused.missing_permission)]
+        await _patiently(probe)
+    except SourceError as error:
+        permission = error.missing_permission if isinstance(error, Refused) else ""
+        return [Gap(table, part, within(account_id, error.message), permission)]
     return []

@@ -91,7 +91,7 @@ class Trail:
             for one in found:
                 row, wrong = event_row(where, directory, one)
                 rows.extend([row] if row else [])
-                gaps.extend(wrong if row else ())
+                gaps.extend(wrong)
             if token is None:
                 number += 1
             if number == len(look_ups) or len(rows) >= _SIZE:

@@ -389,3 +389,45 @@ async def test_a_page_asked_for_again_is_the_same_page(iam: aws_iam.Simulator, o
 async def test_events_are_not_reported_where_they_are_not_switched_on(iam: aws_iam.Simulator, opened: Opened) -> None:
     assert "events" not in opened(iam.url).reports
     assert "events" in opened(iam.url, events_days=1).reports
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "expected"),
+    [
+        ("CreateUser", None, ("account_created", None)),
+        ("CreateAccessKey", None, ("credential_created", None)),
+        ("CreateUser", {"userName": "ada"}, ("account_created", "AIDA1")),
+        ("UpdateAccessKey", None, (None, None)),
+        ("ChangePassword", None, ("credential_rotated", "AIDAACTOR")),
+    ],
+)
+def test_a_denied_call_says_so_and_its_actor_is_not_taken_for_whom_it_was_about(
+    name: str, asked: Any, expected: tuple[Any, ...]
+) -> None:
+    row = mapped(name, "iam", KNOWN, requestParameters=asked, errorCode="AccessDenied")
+    assert (row.action, row.target_id) == expected
+    assert (row.actor_id, row.outcome) == ("AIDAACTOR", "AccessDenied")
+
+
+def test_an_event_that_tells_neither_what_nor_whose_it_is_leaves_a_gap() -> None:
+    found = Found(EventId="e-1", EventName="CreateUser", EventTime=MOMENT.timestamp(), CloudTrailEvent="{")
+    row, gaps = event_row(Where("aws", OWN, None, Settings(connector="aws")), Directory(), found)
+    assert row is None
+    assert [gap.subject for gap in gaps] == ["e-1"]
+
+
+@pytest.mark.parametrize("code", ["UnrecognizedClientException", "InternalServerException", "AccessDeniedException"])
+async def test_events_and_secrets_that_cannot_be_had_leave_the_rest_of_the_account_alone(
+    iam: aws_iam.Simulator, tmp_path: Path, code: str
+) -> None:
+    iam.account().add_user("ada")
+    for operation in ("cloudtrail:LookupEvents", "secretsmanager:ListSecrets"):
+        iam.fail(operation, "error", code=code)
+    more = given(tables=["accounts", "credentials", "events"], secrets_regions=["eu-central-1"], retry_seconds=0.0)
+    snapshot = await seal(iam.url, tmp_path, **more)
+    assert {(one.table, one.partition): one.status for one in snapshot.manifest.coverage} == {
+        ("accounts", OWN): Status.COMPLETE,
+        ("credentials", OWN): Status.COMPLETE,
+        ("credentials", f"{OWN} secrets"): Status.FAILED,
+        ("events", OWN): Status.FAILED,
+    }

@@ -182,3 +182,36 @@ async def test_a_search_says_so_where_the_organization_could_not_be_listed(
     assert (await source.reread("AIDA0000000000000000")).presence is Presence.NOT_EVALUABLE
     with pytest.raises(Refused):
         await opened(iam.url, **member()).find(PersonKeys(logins=("x",)))
+
+
+async def test_a_closed_account_stays_closed_where_the_configuration_names_it_too(
+    iam: aws_iam.Simulator, opened: Opened
+) -> None:
+    iam.cloud.accounts[1] |= {"State": "SUSPENDED", "Status": "SUSPENDED"}
+    source = opened(iam.url, **member(), accounts=[{"account_id": SHOP, "environment": "production"}])
+    assert await source.check() == []
+    assert sorted(await names(source)) == [OWN, f"{SHOP} SUSPENDED"]
+    assert (await read(source, "accounts", f"{SHOP} SUSPENDED")).total == 0
+
+
+async def test_a_configured_account_keeps_the_name_that_the_organization_gives(
+    iam: aws_iam.Simulator, opened: Opened
+) -> None:
+    source = opened(iam.url, **member(), accounts=[{"account_id": SHOP, "environment": "production"}])
+    (row,) = (await read(source, "accounts", SHOP)).rows
+    assert '"aws_account_name": "shop"' in row.attributes
+
+
+async def test_nobody_is_gone_where_no_account_is_read(iam: aws_iam.Simulator, opened: Opened) -> None:
+    found = await opened(iam.url, **member(exclude=[OWN, SHOP])).reread("AIDA11112222333300077")
+    assert found.presence is Presence.NOT_EVALUABLE
+    assert "no AWS account" in found.reason
+
+
+async def test_one_of_many_accounts_that_counts_more_users_than_it_lists_is_a_gap_of_a_search(
+    iam: aws_iam.Simulator, opened: Opened
+) -> None:
+    iam.account(SHOP).summary["Users"] = 2
+    found = await opened(iam.url, **member()).find(PersonKeys(person_id="p", logins=(f"user-{OWN}",)))
+    assert [one.login for one in found.accounts] == [f"user-{OWN}"]
+    assert [(gap.subject, gap.reason) for gap in found.gaps] == [(SHOP, "IAM counts 2 users, not 1")]

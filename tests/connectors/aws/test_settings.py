@@ -91,3 +91,11 @@ def test_the_settings_load_without_the_sdk() -> None:
     code = "import sys, reconciler.connectors.aws; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+async def test_an_unencrypted_endpoint_of_the_environment_is_refused(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://192.0.2.1:9")
+    with pytest.raises(ConfigurationError, match="unencrypted"):
+        await opened(None).check()
