@@ -136,6 +136,8 @@ class EventChain:
                     rows += self.events(change)
             count += len(rows)
             last = answer.cookie is None
+            if not (rows or self.gaps or last):
+                continue  # a log begins long before the window: its pages are no chain without an end
             vouched = last and newest is not None and self._are_all(numbers, newest)
             taken, self.gaps = self.gaps, []
             yield rows, taken, count if vouched else None, last

@@ -206,7 +206,13 @@ class Resolver:
         if kind is None:
             foreign = "foreignsecurityprincipal" in found.classes()
             return (
-                _gap(dn, "is an account of another domain: whom it names is not to be seen here") if foreign else None
+                _gap(
+                    dn,
+                    "is an account of another domain: whom it names is not to be seen here "
+                    "(leave_out declares its container known)",
+                )
+                if foreign
+                else None
             )
         if not any(under(key, base) and self._context(key) == self._context(base) for base in self._bases[kind]):
             return _gap(dn, f"is an {kind} outside every base_dn", f"base_dn that holds {dn}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Iterable
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -27,10 +29,16 @@ TextColumn = Literal[
 """Account columns that ``map`` may fill from another attribute."""
 
 _SECRET = frozenset(
-    ("userpassword", "unicodepwd", "sambantpassword", "sambalmpassword", "krbprincipalkey", "pwdhistory", "dbcspwd")
-)
+    (
+        "userpassword", "unicodepwd", "sambantpassword", "sambalmpassword", "krbprincipalkey", "pwdhistory", "dbcspwd",
+        "authpassword", "passwordhistory", "sambapasswordhistory", "ipanthash", "ntpwdhistory", "lmpwdhistory",
+        "supplementalcredentials", "msds-managedpassword", "ms-mcs-admpwd", "mslaps-password",
+        "mslaps-encryptedpassword", "msfve-recoverypassword", "unixuserpassword", "orclpassword", "reqmod", "reqold",
+    )
+)  # fmt: skip
 
 
+_ATTRIBUTE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*|\d+(\.\d+)+)(;[A-Za-z0-9-]+)*")
 NO_ACCESSLOG = "accesslog_base is for OpenLDAP and 389: Active Directory keeps its events outside LDAP; leave it out"
 
 
@@ -172,10 +180,13 @@ class Settings(SourceSettings):
     @field_validator("attributes")
     @classmethod
     def _check_attributes(cls, names: list[str]) -> list[str]:
-        secret = sorted(name for name in names if name.lower().partition(";")[0] in _SECRET)
-        if secret:
-            message = f"{', '.join(secret)} holds a secret and is never read"
-            raise ValueError(message)
+        _refuse_secrets(names)
+        return names
+
+    @field_validator("map")
+    @classmethod
+    def _check_map(cls, names: dict[TextColumn, str]) -> dict[TextColumn, str]:
+        _refuse_secrets(names.values())
         return names
 
     @model_validator(mode="after")
@@ -201,6 +212,17 @@ class Settings(SourceSettings):
         _check_bases("base_dn", self.bases)
         _check_bases("group_base_dn", self.group_bases)
         return self
+
+
+def _refuse_secrets(names: Iterable[str]) -> None:
+    """Raise ``ValueError`` for attributes that hold secrets, and for ``*`` and ``+``, which would ask for all."""
+    for name in names:
+        if name.lower().partition(";")[0].strip() in _SECRET:
+            message = f"{name} holds a secret and is never read"
+            raise ValueError(message)
+        if not _ATTRIBUTE.fullmatch(name):
+            message = f"{name!r} is no attribute; name each, such as employeeNumber"
+            raise ValueError(message)
 
 
 def _listed(given: str | list[str]) -> tuple[str, ...]:

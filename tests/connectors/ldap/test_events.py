@@ -124,6 +124,12 @@ async def test_only_the_days_asked_for_are_read(logged: Slapd, monkeypatch: M) -
     assert (await pull(recent, "events")).rows == []
 
 
+async def test_what_a_log_holds_from_before_the_window_makes_no_pages(ds389: Ds389, monkeypatch: M) -> None:
+    late = source(ds389.url, monkeypatch, accesslog_base=CHANGELOG, events_days=1e-9, page_size=1)
+    pulled = await pull(late, "events")
+    assert (pulled.rows, pulled.gaps, pulled.sizes) == ([], [], [0])
+
+
 async def test_the_retro_changelog_tells_a_life(ds389: Ds389, monkeypatch: M) -> None:
     manager = ds389.manager()
     write(manager, "nsAccountLock", "true")
