@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, NestedTransaction
@@ -49,11 +50,16 @@ class Session:
     def count(self, query: str, asked: Asked) -> int:
         """Return the one number that ``query`` gives."""
         with _telling(asked), self._limited(), self._connection.begin_nested() as savepoint:
-            rows = self._connection.exec_driver_sql(query, execution_options={"no_parameters": True}).fetchmany(2)
+            # As a stream it is one statement only, and one that reads: nothing may end the transaction within it.
+            options = {"no_parameters": True, "stream_results": True}
+            result = self._connection.exec_driver_sql(query, execution_options=options)
+            rows = result.fetchmany(2) if result.returns_rows else []
+            result.close()
             savepoint.rollback()
-        if len(rows) != 1 or len(rows[0]) != 1 or type(rows[0][0]) is not int or rows[0][0] < 0:
+        found = rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else None
+        if type(found) is bool or not isinstance(found, int | Decimal) or found < 0 or found != int(found):
             raise Refused(f"{asked.place}: the query gives no count", advice=f"Have {asked.where} give one number.")
-        return int(rows[0][0])
+        return int(found)
 
     def stream(self, query: str, asked: Asked) -> Stream:
         """Start ``query`` and return its stream; nothing is fetched that does not have to be."""

@@ -16,6 +16,7 @@ _CREDENTIALS = re.compile(
     r"password authentication failed|no password supplied|role .* does not exist|no pg_hba.conf entry|Access denied"
 )
 _DATABASE = re.compile(r"database \"[^\"]*\" does not exist")
+_ENDLESS = re.compile(r"(?:after year 10K|before year 1)")
 _TLS = re.compile(r"certificate|SSL", re.IGNORECASE)
 _PASSING = ("08", "53", "55P03", "57", "58", "40")
 """No connection, no resources, a lock, an operator's act, an I/O error, a conflict of transactions."""
@@ -97,6 +98,11 @@ def _of_connection(error: DBAPIError, said: str, asked: Asked) -> SourceError:
         return Refused(
             f"{asked.place}: no trusted connection: {said}",
             advice="Set ca_file to the certificate of the server's authority; checks are never skipped.",
+        )
+    if _ENDLESS.search(said):
+        return Refused(
+            f"{asked.place}: {said}",
+            advice=f"Have {asked.where} say NULL for never, for example NULLIF(ends_on, 'infinity').",
         )
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return Unreachable(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +30,6 @@ VERSION = "1.0.0"
 GRACE_SECONDS = 30.0
 """How long after its own limit a call may stay away before the connection is cut."""
 
-_log = logging.getLogger(__name__)
-
 
 class _Reading:
     """One table under way."""
@@ -56,6 +53,8 @@ class SqlSource:
         self._layouts: dict[str, Layout] = {}
         self._open: dict[str, _Reading] = {}
         self._done: set[str] = set()
+        self._earlier: set[str] = set()
+        """Tables that were read in a transaction that ended before its time."""
         self._turn = asyncio.Lock()
 
     @cached_property
@@ -134,8 +133,8 @@ class SqlSource:
             return self._read(table, start)
         except Unreachable:
             # The transaction is over, and with it what it saw: every table begun has to be read again.
-            if self._done:
-                _log.warning("%s: %s were read in an earlier transaction", self.name, ", ".join(sorted(self._done)))
+            self._earlier |= self._done
+            self._done.clear()
             self._drop()
             raise
         except (ConfigurationError, SourceError):
@@ -157,11 +156,12 @@ class SqlSource:
         if not more:
             self._forget(table)
             self._done.add(table)
+        gaps = [self._apart(table)] if not more and self._earlier else []
         doubted = not more and reading.position == 0 and table in NEVER_EMPTY and table not in settings.may_be_empty
         return Page(
             rows=rows,
             next=str(reading.position) if more else None,
-            gaps=[self._nothing_there(table)] if doubted else (),
+            gaps=(*gaps, *([self._nothing_there(table)] if doubted else [])),
             total=None if doubted else reading.total,
             canaries=self._canaries(table, rows),
         )
@@ -202,6 +202,14 @@ class SqlSource:
             wanted.intersection(getattr(row, name) for row in rows for name in self._layouts[table].key)
             if wanted
             else ()
+        )
+
+    def _apart(self, table: str) -> Gap:
+        return Gap(
+            table,
+            "",
+            f"the connection was lost after {', '.join(t for t in RECORDS if t in self._earlier)} had been read: what "
+            "changed meanwhile is in one and not in the other. Pull again.",
         )
 
     def _nothing_there(self, table: str) -> Gap:

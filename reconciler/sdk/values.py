@@ -53,6 +53,7 @@ _CONVERT = {
     "sql": "Convert it in the query, for example by CAST.",
     "api": "Correct the expression of the column, or convert it there, for example by to_string().",
 }
+_CAST = "Convert it in the query: CAST(... AS text[])."
 _DUE = {
     "text": "text",
     "choice": "text",
@@ -98,7 +99,7 @@ class Reading:
         Most columns hold plain text, or few values many times.
         """
         nulls = {"", *self.null_values}
-        marks = re.compile(rf"\[|{self._between(column).pattern}")
+        marks = re.compile(rf"[\[{{]|{self._between(column).pattern}")
 
         def whole(cells: Sequence[Any]) -> Collection[Any]:
             kinds = set(map(type, cells))
@@ -221,7 +222,7 @@ class Reading:
             "text": {int: str, Decimal: partial(_digits, column), UUID: str},
             "yes/no": {bool: _same, int: _truth},
             "integer": {int: _within_int64, Decimal: partial(_digits, column)},
-            "list": {list: _texts, tuple: lambda items: _texts(list(items))},
+            "list": {str: partial(_no_array, text), list: _texts, tuple: lambda items: _texts(list(items))},
             "object": {dict: _as_text},
             "date": {date: _same, datetime: _midnight},
             "instant": {datetime: self._moment},
@@ -414,6 +415,13 @@ def _items(text: str, separator: re.Pattern[str]) -> list[str]:
             ) from error
         return _texts(found)
     return [_plain(item.strip()) for item in separator.split(text) if item.strip()]
+
+
+def _no_array(read: Convert, text: str) -> Any:
+    """Read a list written as text; not what PostgreSQL's driver leaves of an array of a type that it does not know."""
+    if text.startswith("{") and text.endswith("}"):
+        raise BadValueError(f"{shown(text)} is an array of a type that the driver does not know", _CAST)
+    return read(text)
 
 
 def _numbers_too(items: list[Any]) -> list[str]:
