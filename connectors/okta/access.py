@@ -28,6 +28,7 @@ ADMIN_CONSOLE = "saasure"
 """Name of the app that is Okta's own administration."""
 _AT_WORK = {"ACTIVE", "PROVISIONED"}
 _ASSIGNED: Mapping[str, Assignment] = {"USER": "direct", "CLIENT": "direct", "GROUP": "inherited"}
+_SCOPES: Mapping[str, Assignment] = {"USER": "direct", "GROUP": "inherited"}
 
 
 class Access:
@@ -107,7 +108,7 @@ class Access:
             principal_kind="account",
             principal_id=user.id,
             entitlement_id=app,
-            assignment="inherited" if user.scope == "GROUP" else "direct",
+            assignment=_SCOPES.get(user.scope or "", "direct"),
             granted_at=utc(user.created),
             condition=None if user.status in _AT_WORK else f"status {user.status or 'unknown'}",
         )
@@ -187,6 +188,27 @@ def membership(group: Group, rules: Mapping[str, Sequence[str]]) -> Membership |
     if group.id in rules or group.type == "BUILT_IN":
         return "dynamic"
     return "assigned" if group.type in {"OKTA_GROUP", "APP_GROUP"} else None
+
+
+def unclear_role(kind: PrincipalKind, role: RoleAssignment) -> str | None:
+    """Return in words what cannot be told of an admin role that is held, though its grant has to say it; else None."""
+    if kind == "account" and role.assignment_type not in _ASSIGNED:
+        return (
+            f"whether this role is the holder's own or a group's is not known (assignmentType {role.assignment_type})"
+        )
+    if role.type == "CUSTOM" and not (role.role and role.resource_set):
+        return "which custom role this is, or on which resource set, is not known"
+    return None
+
+
+def unclear_app_user(app: str, user: AppUser) -> str | None:
+    """Return in words that an assignment to an app may be the user's own or a group's; None where Okta says which.
+
+    One without a scope is told when it is decoded.
+    """
+    if user.scope is None or user.scope in _SCOPES:
+        return None
+    return f"whether it is assigned to {app} by itself or by a group is not known (scope {user.scope})"
 
 
 def _scope_id(app: AppRef, grant: ScopeGrant) -> str:

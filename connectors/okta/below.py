@@ -15,7 +15,7 @@ from reconciler.sdk.errors import Refused
 from reconciler.sdk.fan_out import Job, Listing, Part, fan_out_page
 from reconciler.sdk.records import Assignment, PrincipalKind, Record
 
-from .access import Access, membership
+from .access import Access, membership, unclear_app_user, unclear_role
 from .client import Answer, OktaClient
 from .credentials import Credentials
 from .failures import Absent, ObjectRefused
@@ -123,7 +123,13 @@ class Below:
                 GroupRef(one.id, one.members, "dynamic" if membership(one, rules) == "dynamic" else "direct")
                 for one in page.items
             ]
-            return Listing([_text(ref).decode() for ref in refs], page.next, gaps=page.gaps)
+            # A group without a type was told when it was decoded.
+            strange = [
+                Gap("grants", one.id, f"whether a rule makes its members is not known (type {one.type})")
+                for one in page.items
+                if one.type is not None and membership(one, rules) is None
+            ]
+            return Listing([_text(ref).decode() for ref in refs], page.next, gaps=[*page.gaps, *strange])
 
         async def read(job: Job) -> Part:
             group = _group(job.parent)
@@ -156,7 +162,9 @@ class Below:
                 lambda: self._client.list(path, app_users, APPS, link=job.link, limit=_APP_USERS)
             )
             rows = [self._access.app_user(app.id, one) for one in answer.items]
-            return Part(rows, answer.next, problem_gaps("grants", answer))
+            gaps = problem_gaps("grants", answer)
+            gaps += [Gap("grants", one.id, why) for one in answer.items if (why := unclear_app_user(app.id, one))]
+            return Part(rows, answer.next, gaps)
 
         return await self._apps("grants", "app users", cursor, lambda _: True, read)
 
@@ -337,6 +345,7 @@ class Below:
         )
         limits = await together([self._limit(path, role) for role in assigned])
         gaps = [gap for answer in answers for gap in problem_gaps("grants", answer)]
+        gaps += [Gap("grants", role.id, why) for role in assigned if (why := unclear_role(kind, role))]
         return Part(self._access.roles(kind, holder, list(zip(assigned, limits, strict=True))), None, gaps)
 
     async def _limit(self, path: str, role: RoleAssignment) -> str | None:
@@ -356,7 +365,7 @@ class Below:
         found, _ = await every(
             lambda link: self._client.surely(lambda: self._client.list(below, targets_of, ROLES, link=link))
         )
-        names = sorted(one.id or one.name or "" for one in found)
+        names = sorted({one.id or one.name or "" for one in found})
         return f"{'groups' if what == 'groups' else 'apps'} {', '.join(names)}" if names else None
 
     async def _short(self, group: str, came: int) -> list[Gap]:

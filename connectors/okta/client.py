@@ -24,7 +24,9 @@ from .transport import make_executor, open_session, settle
 
 T = TypeVar("T")
 _TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path
-_RENEW = 401
+_RENEW, _THROTTLED = 401, 429
+_PATIENT = 3
+"""Times that one call waits out a limit by itself, before the pull as a whole is told of it."""
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError)
 """What the SDK raises, rather than returns, over a key or an answer of the token endpoint that it cannot read."""
 
@@ -107,7 +109,7 @@ class OktaClient:
     async def _get(self, url: str, path: str, scope: str) -> tuple[Any, bytes]:
         executor = await self._opened()
         shown, bucket = self._shown(path), _bucket(path)
-        renewed = False
+        renewed, throttled = False, 0
         while True:
             try:
                 request, error = await executor.create_request("GET", url)
@@ -126,9 +128,15 @@ class OktaClient:
             if response.status == _RENEW and not renewed and self._renew(executor, request):
                 renewed = True
                 continue
-            break
+            wait = pause(response.headers) if response.status == _THROTTLED else None
+            if wait is None or throttled == _PATIENT:
+                break
+            # Paths that share one of Okta's limits do not know of each other: one is told to wait now and then. That
+            # is keeping to the rate, so it does not use up the patience that is kept for failures.
+            throttled += 1
+            self._pacer.hold(bucket, wait)
         if response.status != 200:  # noqa: PLR2004 - OK
-            if response.status == 429:  # noqa: PLR2004 - Too Many Requests
+            if response.status == _THROTTLED:
                 self._pacer.hold(bucket, pause(response.headers) or 1.0)
             raise judge(response.status, response.headers, body, shown=shown, scope=scope)
         check_type(response.headers.get("Content-Type", ""), body, shown)

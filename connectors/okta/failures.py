@@ -20,7 +20,7 @@ NOT_FOUND = "E0000007"
 NO_FEATURE = "E0000015"
 _ADVICE = "Check the network, then try again; what was read so far of this page is not used."
 _CONCURRENCY_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
+LONGEST_PAUSE = 120.0
 """Seconds beyond which the end of a window is not believed: Okta's are a minute long."""
 _RESET = "X-Rate-Limit-Reset"
 _reset = reset_at(_RESET)

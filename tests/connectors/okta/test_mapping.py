@@ -112,7 +112,7 @@ def test_each_status_has_its_remedy(
         ({"X-Rate-Limit-Reset": "1767225660", "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 60.0),
         ({"X-Rate-Limit-Reset": "1767225600", "Date": "Thu, 01 Jan 2026 00:00:30 GMT"}, None),
         ({"X-Rate-Limit-Reset": "1767225660\u00b2", "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, None),
-        ({"X-Rate-Limit-Reset": "9999999999", "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 300.0),
+        ({"X-Rate-Limit-Reset": "9999999999", "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 120.0),
         ({"X-Rate-Limit-Limit": "0", "X-Rate-Limit-Reset": "1767225660"}, 1.0),
         ({"Retry-After": "7"}, 7.0),
         ({"X-Rate-Limit-Reset": "soon"}, None),

@@ -213,6 +213,14 @@ async def test_a_rate_limit_is_used_and_never_broken(tmp_path: Path) -> None:
     assert snapshot.status("okta", "accounts") is Status.COMPLETE
 
 
+async def test_a_limit_that_several_paths_share_does_not_use_up_the_patience(tmp_path: Path) -> None:
+    shared = {r"^/api/v1/apps": 25, r"": 10_000}
+    with OktaSimulator(small_org(), limits=shared, window_seconds=1.0, delay=0.02) as simulator:
+        snapshot = await pulled(simulator, tmp_path, tables=["grants", "credentials"], factors=False, retry_seconds=0)
+        assert simulator.rate.refused > 0
+    assert {entry.status for entry in snapshot.manifest.coverage} == {Status.COMPLETE}
+
+
 async def test_one_user_without_access_is_one_gap(okta: OktaSimulator, opened: Opener) -> None:
     source = opened(okta)
     okta.faults.add(FaultKind.FORBIDDEN, path=f"{uid('bob')}/factors", times=None)
