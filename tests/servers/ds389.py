@@ -65,7 +65,9 @@ class Ds389:
 
     def __init__(self, folder: Path, entries: Entries) -> None:
         self.folder = folder
-        self.port = _free_port()
+        # An address of its own: a port that is free on it stays free while the server is written down and started.
+        self.address = f"127.78.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+        self.port = _free_port(self.address)
         self._entries = entries
         self._process: subprocess.Popen[bytes] | None = None
         self._program = shutil.which("ns-slapd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -88,8 +90,8 @@ class Ds389:
 
     @property
     def url(self) -> str:
-        """``ldap://127.0.0.1:PORT``."""
-        return f"ldap://127.0.0.1:{self.port}"
+        """``ldap://127.x.y.z:PORT``."""
+        return f"ldap://{self.address}:{self.port}"
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
@@ -105,7 +107,7 @@ class Ds389:
                 message = f"ns-slapd ended: {(self.folder / 'out.log').read_text()}{self._errors()}"
                 raise RuntimeError(message)
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.address, self.port), 1).close()
             except OSError:
                 time.sleep(0.05)
             else:
@@ -167,7 +169,7 @@ class Ds389:
         for name, value in values.items():
             text = text.replace(f"%{name}%", value)
         text = text.replace(
-            f"nsslapd-port: {self.port}\n", f"nsslapd-port: {self.port}\nnsslapd-listenhost: 127.0.0.1\n"
+            f"nsslapd-port: {self.port}\n", f"nsslapd-port: {self.port}\nnsslapd-listenhost: {self.address}\n"
         )
         seven_bits = text.index("cn: 7-bit check\n")  # names of people have more than ASCII
         text = text[:seven_bits] + text[seven_bits:].replace("pluginenabled: on", "pluginenabled: off", 1)
@@ -204,7 +206,7 @@ def _hashed(password: str) -> str:
     return "{SSHA512}" + base64.b64encode(hashlib.sha512(password.encode() + salt).digest() + salt).decode()
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])

@@ -106,6 +106,7 @@ class Slapd:
         self.port, self.tls_port = _free_port(), _free_port()
         self.authority = Authority("Test CA")
         self._process: subprocess.Popen[bytes] | None = None
+        self._ran = False
         self._program = shutil.which("slapd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
         if self._program is None:
             message = "slapd is missing: apt-get install slapd"
@@ -139,7 +140,23 @@ class Slapd:
         return self.folder / "tls" / "ca.pem"
 
     def start(self) -> None:
-        """Start the server and wait until it accepts connections."""
+        """Start the server and wait until it accepts connections.
+
+        Another process may have taken a port that was free a moment ago: then a server that never ran takes others.
+        """
+        for _ in range(5):
+            try:
+                self._start()
+            except RuntimeError:
+                if self._ran:
+                    raise
+                self.port, self.tls_port = _free_port(), _free_port()
+            else:
+                return
+        self._start()
+
+    def _start(self) -> None:
+        (self.folder / "slapd.pid").unlink(missing_ok=True)
         listen = f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.tls_port}"
         log = (self.folder / "slapd.log").open("ab")
         with log:
@@ -150,6 +167,7 @@ class Slapd:
             )
         for port in (self.port, self.tls_port):
             self._await(port)
+        self._ran = True
 
     def stop(self) -> None:
         """Ask the server to end and wait for it; safe to call twice."""
@@ -190,11 +208,13 @@ class Slapd:
                 message = f"slapd ended: {(self.folder / 'slapd.log').read_text()}"
                 raise RuntimeError(message)
             try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                # It writes its number once it has both ports: until then whoever answers there is not this server.
+                if (self.folder / "slapd.pid").read_text().strip():
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    return
             except OSError:
-                time.sleep(0.05)
-            else:
-                return
+                pass
+            time.sleep(0.05)
         message = f"slapd does not listen on {port}"
         raise RuntimeError(message)
 
