@@ -89,7 +89,9 @@ def judge(  # noqa: PLR0911 - one return a remedy
     if status >= 500 or status == 408:  # noqa: PLR2004 - the server's own failures, and its time-out
         return Unreachable(said, advice="Try again later; where it stays, ask Okta.")
     if status >= 400:  # noqa: PLR2004 - the client's failures
-        return Refused(said, advice="Check org_url and what these credentials may read.")
+        # In Okta's own words it concerns what was asked for; in anybody else's, everything.
+        kind = ObjectRefused if code else Refused
+        return kind(said, advice="Check org_url and what these credentials may read.")
     return Misbehaved(said, advice="Only HTTP 200 carries a page.")
 
 

@@ -179,7 +179,8 @@ class App(Struct, rename="camel", gc=False):
     name: str | None = None
     label: str | None = None
     status: str | None = None
-    sign_on_mode: str | None = None
+    sign_on_mode: str | UnsetType | None = UNSET
+    """None where Okta says that there is none, as of a directory that only provisions."""
     created: Instant | None = None
     credentials: AppCredentials | None = None
     settings: AppSettings | None = None
@@ -357,7 +358,9 @@ class Decoder(Generic[T]):
         ``always`` are the fields that Okta never leaves out: one that is not there is a problem, not an unknown.
         """
         self._kind = kind
-        self._always = always
+        # A field that tells null from left out may be null.
+        defaults = {one.name: one.default for one in msgspec.structs.fields(cast("type[Struct]", kind))}
+        self._always = [(name, UNSET if defaults[name] is UNSET else None) for name in always]
         self._identity = identity
         self._array = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type] # a type made at run time
         self._single = msgspec.json.Decoder(kind)
@@ -418,9 +421,9 @@ class Decoder(Generic[T]):
         """Name the objects that lack what Okta always sends."""
         return [
             Problem(clean(str(getattr(item, self._identity))), f"Okta left out its {name}")
-            for name in self._always
+            for name, lacking in self._always
             for item in items
-            if getattr(item, name) is None
+            if getattr(item, name) is lacking
         ]
 
 

@@ -95,6 +95,7 @@ def test_a_page_of_events_that_is_no_list_is_refused(body: bytes) -> None:
         (408, {}, b"", Unreachable),
         (503, {}, b"", Unreachable),
         (400, {}, b"\xff", Refused),
+        (400, {}, b'{"errorCode": "E0000001"}', failures.ObjectRefused),
         (204, {}, b"", Misbehaved),
     ],
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from connectors.okta.source import OktaSource
 from reconciler.sdk.connector import Status
@@ -227,6 +229,36 @@ async def test_one_user_without_access_is_one_gap(okta: OktaSimulator, opened: O
     found = await read(source, "credentials", "factors")
     assert [gap.subject for gap in found.gaps] == [uid("bob")]
     assert {row.account_id for row in found.rows} == {uid("ann")}
+
+
+async def test_an_app_without_a_sign_on_mode_is_no_gap_and_one_that_leaves_it_out_is(
+    okta: OktaSimulator, opened: Opener
+) -> None:
+    wiki = okta.org.get("apps", "0oa1simwiki000000000")
+    assert wiki is not None
+    okta.org.put("apps", {**wiki, "signOnMode": None})
+    found = await read(opened(okta), "entitlements", "apps")
+    assert found.gaps == []
+    assert next(row for row in found.rows if row.entitlement_id == wiki["id"]).description == wiki["name"]
+    okta.org.put("apps", {name: value for name, value in wiki.items() if name != "signOnMode"})
+    (gap,) = (await read(opened(okta), "entitlements", "apps")).gaps
+    assert gap.subject == wiki["id"]
+
+
+async def test_one_app_that_has_no_such_list_is_one_gap(okta: OktaSimulator, opened: Opener) -> None:
+    class Picky(OktaSimulator):
+        def page(self, request: web.Request, *given: Any, **more: Any) -> web.Response:
+            if request.path.endswith("0oa1simweb0000000000/credentials/secrets"):
+                return web.json_response({"errorCode": "E0000001", "errorSummary": "Api validation failed"}, status=400)
+            return super().page(request, *given, **more)
+
+    with Picky(small_org()) as simulator:
+        found = await read(opened(simulator), "credentials", "client secrets")
+    whole = await read(opened(okta), "credentials", "client secrets")
+    assert [gap.subject for gap in found.gaps] == ["0oa1simweb0000000000"]
+    assert {row.credential_id for row in found.rows} == {
+        row.credential_id for row in whole.rows if not row.credential_id.startswith("0oa1simweb")
+    }
 
 
 async def test_an_organisation_without_service_apps_has_none_on_okta_s_word(
