@@ -13,7 +13,24 @@ from . import policies
 from .center_types import ENTERPRISE, Group, Membership, SetDetail, User
 from .json_api import at
 
-_encode = msgspec.json.Encoder(order="sorted").encode
+_encode = msgspec.json.Encoder().encode
+_NOTHING: Mapping[str, Any] = {}
+
+
+class _Given(msgspec.Struct, frozen=True, gc=False):
+    id: str | None
+    issuer: str | None
+
+
+class _Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What has no column of its own, by name in the order of the alphabet; what is empty is left out."""
+
+    arn: str | None = None
+    emails: Sequence[str] = ()
+    external_ids: Sequence[_Given] = ()
+    identity_store: str
+    user_type: str | None = None
+
 
 STATUS: Mapping[str, tuple[AccountStatus, bool]] = {"ENABLED": ("enabled", True), "DISABLED": ("disabled", False)}
 """UserStatus -> status and whether the user can sign in; a state that AWS adds later, or none, stays unknown."""
@@ -22,15 +39,15 @@ STATUS: Mapping[str, tuple[AccountStatus, bool]] = {"ENABLED": ("enabled", True)
 def user_row(source: str, store_id: str, user: User) -> Account:
     """Return the account of one user."""
     status, can_sign_in = STATUS.get(user.UserStatus or "", (None, None))
-    enterprise = extension(user)
+    enterprise = extension(user) if user.Extensions else _NOTHING
     manager = enterprise.get("manager")
-    attributes = {
-        "arn": user.UserArn,
-        "identity_store": store_id,
-        "external_ids": [{"issuer": one.Issuer, "id": one.Id} for one in user.ExternalIds or ()],
-        "emails": [one.Value for one in user.Emails or () if one.Value],
-        "user_type": user.UserType,
-    }
+    attributes = _Attributes(
+        arn=user.UserArn,
+        emails=tuple([one.Value for one in user.Emails or () if one.Value]),
+        external_ids=tuple([_Given(one.Id, one.Issuer) for one in user.ExternalIds or ()]),
+        identity_store=store_id,
+        user_type=user.UserType or None,
+    )
     return Account(
         source=source,
         account_id=user.UserId,
@@ -47,14 +64,18 @@ def user_row(source: str, store_id: str, user: User) -> Account:
         department=_said(enterprise.get("department")),
         company=_said(enterprise.get("organization")),
         title=user.Title,
-        attributes=_encode({name: value for name, value in attributes.items() if value}).decode(),
+        attributes=_encode(attributes).decode(),
     )
 
 
 def email_of(user: User) -> str | None:
     """Return the address marked as primary, else the first."""
-    given = [one for one in user.Emails or () if one.Value]
-    return next((one.Value for one in given if one.Primary), given[0].Value if given else None)
+    first = None
+    for one in user.Emails or ():
+        if one.Value and one.Primary:
+            return one.Value
+        first = first or one.Value or None
+    return first
 
 
 def extension(user: User) -> dict[str, Any]:
