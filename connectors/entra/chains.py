@@ -232,7 +232,8 @@ class _Walk:
         following = None if items.link is None else self.client.follow(items.link)
         if following is not None:
             self.rounds.step(f"{self.table}/{self.name}", url, following)
-        gaps = problems(self.table, items.problems)
+        _, strange = await above.make(items)
+        gaps = [*problems(self.table, items.problems), *strange]
         if following is None:
             gaps += await self._short()
         texts = [text for item in items.value if (text := self.spec.parents(item)) is not None]

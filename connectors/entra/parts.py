@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from reconciler.sdk.connector import Gap
 from reconciler.sdk.records import Entitlement, Grant, Record
 from reconciler.sdk.window import lookback
 
-from . import access, permissions, proofs, queries, shapes
+from . import access, doubts, permissions, proofs, queries, shapes
 from .chains import Collection, FanOut, first_of_each
 from .client import GraphClient
 from .connector import is_microsofts, service_account, user_account
@@ -129,7 +129,8 @@ class Parts:
             return [access.role_row(self._name, one) for one in items.value], ()
 
         async def apps(items: Items[Any]) -> Rows:
-            return [row for one in items.value for row in access.app_rows(self._name, one)], ()
+            rows = [row for one in items.value for row in access.app_rows(self._name, one)]
+            return rows, _all(map(doubts.of_application, items.value))
 
         async def consents(items: Items[Any]) -> Rows:
             made = (entitlement for one in items.value for entitlement, _ in access.consent_rows(self._name, one))
@@ -175,15 +176,24 @@ class Parts:
             activated = self.activated.get(part, {})
             self.met[part].update(one.id for one in items.value)
             lasting = [one for one in items.value if not _passing(activated.get(one.id))]
-            return _parted(access.role_grant(self._name, one, activated.get(one.id)) for one in lasting)
+            rows, gaps = _parted(access.role_grant(self._name, one, activated.get(one.id)) for one in lasting)
+            return rows, [*gaps, *_all(doubts.of_scope("grants", one) for one in items.value)]
 
         async def active(items: Items[Any]) -> Rows:
             self.met[part].update(one.role_assignment_origin_id or one.id for one in items.value)
             passing = [one for one in items.value if _direct(one) and _passing(one)]
-            return _parted(access.instance_grant(self._name, one, "just_in_time") for one in passing)
+            rows, gaps = _parted(access.instance_grant(self._name, one, "just_in_time") for one in passing)
+            strange = [*map(doubts.of_active, items.value), *(doubts.of_scope("grants", one) for one in items.value)]
+            return rows, [*gaps, *_all(strange)]
 
         async def eligible(items: Items[Any]) -> Rows:
-            return _parted(access.instance_grant(self._name, one, "eligible") for one in items.value if _direct(one))
+            own = [one for one in items.value if _direct(one)]
+            rows, gaps = _parted(access.instance_grant(self._name, one, "eligible") for one in own)
+            strange = [
+                *map(doubts.of_member_type, items.value),
+                *(doubts.of_scope("grants", one) for one in items.value),
+            ]
+            return rows, [*gaps, *_all(strange)]
 
         async def consents(items: Items[Any]) -> Rows:
             made = (grant for one in items.value for _, grant in access.consent_rows(self._name, one))
@@ -215,19 +225,19 @@ class Parts:
 
         async def passwords(items: Items[Any]) -> Rows:
             made = (proofs.password_row(self._name, user) for user in items.value)
-            return [row for row in made if row is not None], ()
+            return [row for row in made if row is not None], _all(map(doubts.of_password, items.value))
 
         async def applications(items: Items[Any]) -> Rows:
             holders = [one for one in items.value if one.password_credentials or one.key_credentials]
             principals = await self._principals(client, holders)
             now = lookback(0)[1]
             made = (proofs.application_rows(self._name, one, principals.get(one.app_id or ""), now) for one in holders)
-            return [row for rows in made for row in rows], ()
+            return [row for rows in made for row in rows], _all(map(doubts.of_secrets, items.value))
 
         async def services(items: Items[Any]) -> Rows:
             now = lookback(0)[1]
             made = (proofs.application_rows(self._name, one, one.id, now) for one in items.value)
-            return [row for rows in made for row in rows], ()
+            return [row for rows in made for row in rows], _all(map(doubts.of_secrets, items.value))
 
         found = {
             "passwords": Collection(queries.passwords(page), _USER, passwords, permissions.USERS, queries.USER_COUNT),
@@ -247,7 +257,7 @@ class Parts:
     def fan_out(self, part: str, *, hidden: bool) -> FanOut:
         """Return a part that is read object by object; ``hidden`` says that hidden memberships can be seen."""
         page = self._settings.page_size
-        groups = Collection(queries.group_parents(page), _GROUP, _none, permissions.GROUPS, queries.GROUP_COUNT)
+        groups = Collection(queries.group_parents(page), _GROUP, _kinds, permissions.GROUPS, queries.GROUP_COUNT)
         services = Collection(queries.service_parents(page), _SERVICE, _none, permissions.APPS, queries.SERVICE_COUNT)
         users = Collection(queries.user_parents(page), _REF, _none, permissions.USERS, queries.USER_COUNT)
 
@@ -264,15 +274,17 @@ class Parts:
 
         def assigned(parent: str, found: Sequence[Any]) -> Rows:
             del parent
-            return _parted(access.app_grant(self._name, one) for one in found)
+            rows, gaps = _parted(access.app_grant(self._name, one) for one in found)
+            return rows, [*gaps, *_all(map(doubts.of_app_role, found))]
 
         def eligible(parent: str, found: Sequence[Any]) -> Rows:
             del parent
-            return _parted(access.eligibility_grant(self._name, one) for one in found if _direct(one))
+            rows, gaps = _parted(access.eligibility_grant(self._name, one) for one in found if _direct(one))
+            return rows, [*gaps, *_all(map(doubts.of_eligibility, found))]
 
         def methods(parent: str, found: Sequence[Any]) -> Rows:
             made = (proofs.method_row(self._name, parent, one) for one in found)
-            return [row for row in made if row is not None], ()
+            return [row for row in made if row is not None], _all(doubts.of_method(parent, one) for one in found)
 
         fans: dict[str, Callable[[], FanOut]] = {
             "group members": lambda: FanOut(
@@ -328,7 +340,7 @@ class Parts:
             if scope != access.TENANT and one.role_definition_id:
                 role = one.role_definition or shapes.RoleDefinition(id=one.role_definition_id)
                 made.append(access.role_row(self._name, role, scope))
-        return _new(self._scopes, made), ()
+        return _new(self._scopes, made), _all(doubts.of_scope("entitlements", one) for one in items.value)
 
     async def _principals(self, client: GraphClient, holders: Sequence[shapes.Application]) -> dict[str, str]:
         """Return the service principal of each application that has one here, by application id."""
@@ -340,6 +352,14 @@ class Parts:
 async def _none(items: Items[Any]) -> Rows:
     del items
     return (), ()
+
+
+async def _kinds(items: Items[Any]) -> Rows:
+    return (), doubts.of_groups(items.value)
+
+
+def _all(found: Iterable[Sequence[Gap]]) -> list[Gap]:
+    return [gap for gaps in found for gap in gaps]
 
 
 def _withheld(ids: Sequence[str]) -> Gap:

@@ -183,7 +183,8 @@ class RoleAssignment(Object, gc=False):
     member_type: str | None = None
     role_assignment_origin_id: str | None = None
     start_date_time: Instant | None = None
-    end_date_time: Instant | None = None
+    end_date_time: Instant | UnsetType | None = UNSET
+    """None: it has no end; ``UNSET``: the source did not say."""
 
 
 class GroupEligibility(Object, gc=False):
@@ -396,9 +397,9 @@ def malformed(error: Exception, where: str) -> Misbehaved:
     )
 
 
-def utc(moment: datetime | None) -> datetime | None:
+def utc(moment: datetime | UnsetType | None) -> datetime | None:
     """Return an instant in UTC; None where it is unknown or Graph's way of writing "never"."""
-    if moment is None or moment.year < _FIRST_YEAR:
+    if not isinstance(moment, datetime) or moment.year < _FIRST_YEAR:
         return None
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 

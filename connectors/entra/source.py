@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from reconciler.sdk.connector import Cursor, Found, Gap, LiveAccount, Page, Parents, Partition, PersonKeys
 from reconciler.sdk.errors import Misbehaved, Refused
 
-from . import permissions, queries, shapes
+from . import doubts, permissions, queries, shapes
 from .chains import Rounds, read_collections, read_fan_out
 from .checking import Sight, look
 from .client import BATCH, Ask, GraphClient, shown
@@ -195,7 +195,9 @@ class EntraSource:
         except Refused as refused:
             reason = f"which of them are activated for a time is not known: {refused.message}"
             return [Gap("grants", part, reason, refused.missing_permission)]
-        return []
+        if part != "directory roles":
+            return []  # its own rows say so
+        return [gap for one in known.values() for gap in doubts.of_active(one)]
 
     async def _none_eligible(self, sight: Sight) -> int | None:
         """Return 0 where one permission shows both lists of PIM's, and the other one, of active roles, is not empty.
@@ -239,7 +241,7 @@ class EntraSource:
                 raise Misbehaved(f"{shown(url)}: the next link leads back to a page that was read")
             seen.add(url)
             items = shape.page(await self._client.get(Ask(url, permissions.ACTIVE)), shown(url))
-            found |= {one.role_assignment_origin_id: one for one in items.value if one.role_assignment_origin_id}
+            found |= {one.role_assignment_origin_id or one.id: one for one in items.value}
             url = None if items.link is None else self._client.follow(items.link)
         return found
 

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from connectors.entra import client
+from connectors.entra.access import NO_ROLE
 from connectors.entra.client import Ask
 from reconciler.sdk.connector import Presence
 from reconciler.sdk.errors import Misbehaved, SourceError, Unreachable
@@ -90,7 +91,13 @@ async def test_where_a_count_is_refused_the_list_is_asked_for_without_one(
     graph: GraphSimulator, opened: Opener
 ) -> None:
     consent = {"id": "c", "clientId": "a", "resourceId": "b", "consentType": "AllPrincipals", "scope": "read write"}
-    held = {"id": "h", "principalId": "p", "principalType": "User", "resourceId": "s", "appRoleId": None}
+    held = {
+        "id": "h",
+        "principalId": "p",
+        "principalType": "User",
+        "resourceId": "s",
+        "appRoleId": NO_ROLE,
+    }
     asked: list[str] = []
 
     def one(url: str) -> tuple[int, Any]:
