@@ -30,7 +30,11 @@ class Client:
                 credential_header=header,
                 headers=settings.headers,
                 ca_file=ca_file,
-                limits=Limits(read_seconds=settings.read_seconds, concurrency=settings.concurrency),
+                limits=Limits(
+                    read_seconds=settings.read_seconds,
+                    request_seconds=settings.request_seconds,
+                    concurrency=settings.concurrency,
+                ),
             )
         except ConfigurationError as error:
             raise ConfigurationError(f"[sources.{name}] {error.message}", advice=error.advice) from None

@@ -90,6 +90,10 @@ class Settings(ValueSettings):
         Field(description="What a number means where an instant is due: time since 1970, UTC; left out: an error."),
     ] = None
     read_seconds: Annotated[float, Field(gt=0, le=3_600, description="Seconds to wait for an answer.")] = 60.0
+    request_seconds: Annotated[
+        float,
+        Field(gt=0, le=3_600, description="Seconds for one request with its whole answer, however slowly it comes."),
+    ] = 300.0
 
     @model_validator(mode="before")
     @classmethod
