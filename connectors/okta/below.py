@@ -129,6 +129,7 @@ class Below:
                 for one in page.items
                 if one.type is not None and membership(one, rules) is None
             ]
+            strange += self._listings.rule_gaps("grants") if link is None else []
             return Listing([_text(ref).decode() for ref in refs], page.next, gaps=[*page.gaps, *strange])
 
         async def read(job: Job) -> Part:

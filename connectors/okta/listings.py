@@ -19,7 +19,7 @@ from reconciler.sdk.errors import Misbehaved
 from .client import Answer, OktaClient
 from .failures import Absent
 from .settings import Settings
-from .shapes import App, Decoder, Group, Labelled, Rule, User, UserId
+from .shapes import App, Decoder, Group, Labelled, Problem, Rule, User, UserId
 
 T = TypeVar("T", bound=Any)
 USERS, GROUPS, APPS, ROLES = "okta.users.read", "okta.groups.read", "okta.apps.read", "okta.roles.read"
@@ -27,6 +27,7 @@ EVERY_USER = "status pr"
 """Every state: a plain list leaves DEPROVISIONED users out."""
 EVERY_GROUP = 'type eq "OKTA_GROUP" or type eq "APP_GROUP" or type eq "BUILT_IN"'
 _RULES_A_PAGE = 50
+_STATES_OF_RULES = frozenset({"ACTIVE", "INACTIVE", "INVALID"})
 
 apps = Decoder(App, "label", "status", "sign_on_mode")
 groups = Decoder(Group, "type", "profile")
@@ -84,6 +85,7 @@ class Listings:
         self._size = settings.page_size
         self.users_decoder: Decoder[User] = Decoder(users, "status", "profile")
         self._rules: dict[str, list[str]] | None = None
+        self._doubts: list[Problem] = []
         self._sets: dict[str, str | None] | None = None
 
     async def users(self, table: str, cursor: str | None) -> Listed[User]:
@@ -117,19 +119,29 @@ class Listings:
         """Return the names of the active rules that feed each group, by group id; kept until ``fresh``."""
         if self._rules is None or fresh:
             path = "/api/v1/groups/rules"
-            found, _ = await every(
+            found, answers = await every(
                 lambda link: self._client.surely(
                     lambda: self._client.list(path, rules_of, GROUPS, link=link, limit=_RULES_A_PAGE)
                 )
             )
             fed: dict[str, list[str]] = {}
+            self._doubts = [problem for answer in answers for problem in answer.problems]
             for rule in found:
                 targets = rule.actions and rule.actions.assign_user_to_groups
+                known = targets and targets.group_ids is not None and rule.status in {None, *_STATES_OF_RULES}
+                if not known:
+                    self._doubts.append(
+                        Problem(rule.id, "whether this rule makes members, and of which groups, is unknown")
+                    )
                 if rule.status == "ACTIVE" and targets:
                     for group in targets.group_ids or ():
                         fed.setdefault(group, []).append(rule.name or rule.id)
             self._rules = fed
         return self._rules
+
+    def rule_gaps(self, table: str) -> list[Gap]:
+        """Return the gaps of the rules as they were read: a group that one may feed would pass for one without."""
+        return [Gap(table, one.subject or "a rule", one.reason) for one in self._doubts]
 
     async def resource_sets(self) -> Mapping[str, str | None]:
         """Return the label of each resource set, by id; kept."""

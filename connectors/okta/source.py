@@ -172,6 +172,7 @@ class OktaSource:
         if self._rules:
             try:
                 rules = await self._listings.rules(fresh=cursor is None)
+                gap += self._listings.rule_gaps("entitlements") if cursor is None else []
             except Refused as error:
                 gap.append(Gap("entitlements", "group rules", error.message, error.missing_permission))
         page = await self._listings.groups("entitlements", cursor, stats=True)
