@@ -82,7 +82,11 @@ class LdapSource:
 
     async def check(self) -> Sequence[Gap]:
         """Sign in and look for what these credentials cannot see: base DNs, accounts, ids, canaries."""
-        return await asyncio.to_thread(self._check)
+        try:
+            return await asyncio.to_thread(self._check)
+        except Unreachable as error:
+            error.restart = False  # there is no chain to start over: asked once more, it connects anew
+            raise
 
     async def partitions(self, table: str, parents: Parents) -> Sequence[Partition]:
         """Name one partition a base DN: of groups for entitlements and grants, of accounts for the rest."""
@@ -265,6 +269,8 @@ class LdapSource:
                 return gaps
             for base in dict.fromkeys((*self._settings.bases, *self._settings.group_bases)):
                 gaps += self._check_base(client, mapper, base)
+            if not gaps:
+                gaps += self._check_columns(client, mapper)
             if self._settings.accesslog_base:
                 gaps += self._check_log(client, self._settings.accesslog_base)
             for dn in self._settings.canaries:
@@ -305,6 +311,23 @@ class LdapSource:
         if not first.entries:
             what = "account" if table == "accounts" else "group"
             yield Gap(table, base, f"no {what} is to be seen here", f"read access to the {what}s below {base}")
+
+    def _check_columns(self, client: Client, mapper: Mapper) -> Iterator[Gap]:
+        """Withdraw each account column whose attributes are hidden: as nulls they would pass for absent."""
+        condition = self._settings.user_filter or mapper.profile.accounts
+        withdrawn: set[str] = set()
+        for base in self._bases("accounts"):
+            wanted = tuple(name for column in mapper.profile.texts for name in mapper.names(column))
+            sample = client.page(Search(base, condition, wanted, self._settings.page_size), None).entries
+            for column in mapper.profile.texts:
+                names = mapper.names(column)
+                shown = any(entry.raw(name) for entry in sample for name in names)
+                if shown or column in withdrawn or not all(unseen(client, base, condition, (name,)) for name in names):
+                    continue
+                withdrawn.add(column)
+                said = " and ".join(names)
+                permission = f"read and search access to {said} below {base}"
+                yield Gap("accounts", "", f"{said}: hidden from this reader below {base}", permission, column)
 
 
 def _rows(mapper: Mapper, table: str, entry: Entry) -> Iterator[Record]:

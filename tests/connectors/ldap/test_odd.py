@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from connectors.ldap.policy import Policy
 from connectors.ldap.profiles import OPENLDAP
 from connectors.ldap.values import Entry
 from reconciler.sdk.connector import Presence
-from tests.connectors.ldap.company import CERTIFICATE, GROUPS, PEOPLE, group, person
+from tests.connectors.ldap.company import CERTIFICATE, GROUPS, PEOPLE, company, group, person
 from tests.connectors.ldap.pulling import pull, settings, source
 from tests.servers.slapd import SUFFIX, VEILED, VEILED_PASSWORD, Slapd
 
@@ -137,3 +138,16 @@ def test_a_broken_certificate_is_listed_with_its_dates_unknown(monkeypatch: M) -
     found = list(mapper.credentials(Entry("uid=x", {"entryuuid": [b"1"], "usercertificate;binary": raw})))[1:]
     assert [row.expires_at is None for row in found] == [False, True, True, True]
     assert (len({row.credential_id for row in found}), mapper.gaps) == (4, [])
+
+
+async def test_a_column_whose_attribute_is_hidden_is_withdrawn_and_the_rest_read(
+    tmp_path: Path, monkeypatch: M
+) -> None:
+    veil = f'access to attrs=employeeNumber,mail by dn.exact="{VEILED}" none by * read'
+    with Slapd(tmp_path / "veiled", company(), access=veil) as server:
+        veiled = source(server.url, monkeypatch, bind_dn=VEILED, password=VEILED_PASSWORD, base_dn=[PEOPLE, GROUPS])
+        below = source(server.url, monkeypatch, bind_dn=VEILED, password=VEILED_PASSWORD)
+        told = {(gap.table, gap.column) for gap in await below.check()}
+        assert told == {("accounts", "employee_id"), ("accounts", "email")}
+        assert {gap.subject for gap in await veiled.check()} == {GROUPS}
+        assert await source(server.url, monkeypatch).check() == []
