@@ -66,6 +66,29 @@ async def test_nobody_is_found_by_part_of_a_name_or_by_none(
     assert (found.accounts, found.gaps) == ((), ())
 
 
+async def test_a_search_goes_through_all_its_batches_and_pages(graph: GraphSimulator, opened: Opener) -> None:
+    for number in range(300, 520):
+        graph.tenant.add("users", make.user(number, f"u{number}", f"U {number}", employeeId="E-777"))  # type: ignore[attr-defined] # as above
+    found = await opened(graph).find(PersonKeys(employee_id="E-777"))
+    assert (len(found.accounts), found.gaps) == (220, ())
+    keys = PersonKeys(employee_id="E-012", emails=("a@x.test", "b@x.test", "c@x.test"))
+    graph.faults.add(FaultKind.SERVER_ERROR, path="batch", at=2)
+    found = await opened(graph).find(keys)
+    assert [ref.account_id for ref in found.accounts] == [INGO]
+    assert {gap.subject for gap in found.gaps} == {"email"}
+
+
+async def test_secrets_are_not_evaluable_where_the_registration_cannot_be_read(
+    graph: GraphSimulator, opened: Opener
+) -> None:
+    graph.faults.add(FaultKind.SERVER_ERROR, path=r"/applications\?", times=None)
+    live = await opened(graph).reread(DEPLOYER)
+    told = {one.kind: one for one in live.credentials}
+    assert live.presence is Presence.PRESENT
+    assert told["client_secret"].presence is Presence.NOT_EVALUABLE
+    assert "could not be read" in told["client_secret"].reason
+
+
 @pytest.mark.parametrize("mark", ["smtp", "SMTP"])
 async def test_a_guest_is_found_by_any_address_in_any_case(mark: str, opened: Opener) -> None:
     tenant = sample()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from connectors.entra import shapes
+from connectors.entra.client import Ask
 from connectors.entra.live import application_credentials, user_credentials
 from reconciler.sdk.connector import LiveCredentials, Presence
+from reconciler.sdk.errors import Misbehaved
 from tests.connectors.entra.conftest import EVERYTHING, Opener, read
 from tests.simulators.graph import objects as make
 from tests.simulators.graph import service
@@ -58,6 +61,44 @@ async def test_a_group_that_goes_away_while_it_is_read_is_a_gap(graph: GraphSimu
     assert (len(found.rows), found.total) == (15, None)
     owned = await read(opened(graph), "entitlements", "groups")
     assert [gap.subject for gap in owned.gaps] == [ghost["id"]]
+
+
+async def test_a_user_who_is_deleted_while_the_methods_are_read_has_none_and_is_no_gap(
+    graph: GraphSimulator, opened: Opener
+) -> None:
+    deleted = graph.tenant.deleted("user").window(0, 1)[0]
+    graph.lag.lingering["users"] = [deleted]
+    found = await read(opened(graph), "credentials", "authentication methods")
+    assert found.gaps == []
+    assert deleted["id"] not in {row.account_id for row in found.rows}
+    graph.lag.lingering["users"] = [make.user(88, "ghost", "Ghost")]
+    found = await read(opened(graph), "credentials", "authentication methods")
+    assert [gap.subject for gap in found.gaps] == [make.guid("user", 88)]
+
+
+async def test_what_pim_does_not_show_leaves_role_assignments_in_doubt(opened: Opener) -> None:
+    pim = {"RoleManagement.Read.Directory", "RoleAssignmentSchedule.Read.Directory"}
+    with GraphSimulator(sample(), roles=EVERYTHING) as graph:
+        graph.faults.add(FaultKind.FORBIDDEN, path="roleAssignmentScheduleInstances", times=None)
+        found = await read(opened(graph), "grants", "directory roles")
+    assert found.total is None
+    assert {gap.missing_permission for gap in found.gaps} <= pim
+    assert any("activated for a time is not known" in gap.reason for gap in found.gaps)
+
+
+async def test_pims_list_that_goes_round_is_no_list(opened: Opener) -> None:
+    with GraphSimulator(sample(), roles=EVERYTHING) as graph:
+        link = f"{graph.url}/v1.0/roleManagement/directory/roleAssignmentScheduleInstances?$skiptoken=x"
+        source = opened(graph)
+        await source.check()
+
+        async def round_(ask: Ask) -> bytes:
+            del ask
+            return json.dumps({"value": [], "@odata.nextLink": link}).encode()
+
+        source._client.get = round_  # type: ignore[method-assign] # a server that goes round for ever
+        with pytest.raises(Misbehaved, match="leads back"):
+            await read(source, "grants", "directory roles")
 
 
 async def test_a_user_that_the_index_does_not_know_yet_is_no_loss(opened: Opener) -> None:
