@@ -37,7 +37,8 @@ class Client:
                 ),
             )
         except ConfigurationError as error:
-            raise ConfigurationError(f"[sources.{name}] {error.message}", advice=error.advice) from None
+            key = "ca_file: " if "certificates" in error.message else ""
+            raise ConfigurationError(f"[sources.{name}] {key}{error.message}", advice=error.advice) from None
 
     @property
     def origin(self) -> str:
@@ -51,6 +52,12 @@ class Client:
         there is more; ``Unreachable`` (restart) where the count has fallen since the page before: rows went, and others
         may have moved up to a page that was read already.
         """
+        try:
+            return await self._page(table, cursor)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"[sources.{self._name}] auth: {error.message}", advice=error.advice) from None
+
+    async def _page(self, table: str, cursor: str | None) -> tuple[list[Any], str | None, int | None]:
         mapping, paging = self._settings.mapping[table], self._settings.paging_of(table)
         place = f"{self._name} {table}"
         asked = request_of(paging, cursor)

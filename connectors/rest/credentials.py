@@ -6,11 +6,19 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from reconciler.sdk.http import Authorize, basic, bearer
+from reconciler.sdk.http import Authorize, basic, bearer, check_url
 from reconciler.sdk.oauth import TokenSource, client_credentials, jwt_assertion
 from reconciler.sdk.secrets import SecretRef, conceal, reveal
+
+
+def _token_url(url: str) -> str:
+    check_url(url.partition("?")[0], secret=True)
+    return url
+
+
+TokenUrl = Annotated[str, Field(min_length=1, description="URL that gives tokens."), AfterValidator(_token_url)]
 
 
 class _Auth(BaseModel):
@@ -66,7 +74,7 @@ class ClientCredentials(_Auth):
     """OAuth 2.0 client credentials."""
 
     type: Literal["client_credentials"]
-    token_url: Annotated[str, Field(min_length=1, description="URL that gives tokens.")]
+    token_url: TokenUrl
     client_id: Annotated[str, Field(min_length=1, description="Client id.")]
     secret: Annotated[SecretRef, Field(description="env:NAME or file:/path of the client's secret.")]
     style: Annotated[Literal["basic", "post"], Field(description="Send the secret in a header or in the form.")] = (
@@ -80,7 +88,7 @@ class JwtBearer(_Auth):
     """OAuth 2.0 with an assertion signed by an RSA key."""
 
     type: Literal["jwt_bearer"]
-    token_url: Annotated[str, Field(min_length=1, description="URL that gives tokens.")]
+    token_url: TokenUrl
     client_id: Annotated[str, Field(min_length=1, description="Client id: the issuer.")]
     private_key: Annotated[SecretRef, Field(description="env:NAME or file:/path of the RSA key in PEM.")]
     subject: Annotated[str, Field(min_length=1, description="User to act as.")]

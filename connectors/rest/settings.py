@@ -7,7 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from reconciler.sdk.columns import columns_of
+from reconciler.sdk.http import check_url
 from reconciler.sdk.layout import misfits
+from reconciler.sdk.problems import BadValueError
+from reconciler.sdk.records import RECORDS
 from reconciler.sdk.settings import ValueSettings, known_table
 
 from .credentials import Auth, Nobody
@@ -115,6 +119,30 @@ class Settings(ValueSettings):
                 message = f"{name} holds credentials: use auth"
                 raise ValueError(message)
         return headers
+
+    @model_validator(mode="after")
+    def _asks_where_it_may(self) -> Self:
+        try:
+            check_url(self.url, secret=not isinstance(self.auth, Nobody))
+        except ValueError as error:
+            message = f"url: {error}"
+            raise ValueError(message) from None
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_columns_take(self) -> Self:
+        for table, mapping in self.mapping.items():
+            columns = {column.name: column for column in columns_of(table)} if table in RECORDS else {}
+            said = [("values", name, text) for name, texts in mapping.values.items() for text in texts.values()]
+            said += [("constants", name, value) for name, value in mapping.constants.items()]  # type: ignore[misc] # any
+            for key, name, value in said:
+                try:
+                    if name in columns:
+                        self.reading().converter(columns[name], "api")(value)
+                except BadValueError as error:
+                    message = f"mapping.{table}.{key}.{name}: {error.message}"
+                    raise ValueError(message) from None
+        return self
 
     @model_validator(mode="after")
     def _fits_the_estate(self) -> Self:

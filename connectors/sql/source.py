@@ -251,13 +251,19 @@ class SqlSource:
     @cached_property
     def _url(self) -> URL:
         settings = self._settings
-        text = reveal(settings.url) if isinstance(settings.url, SecretRef) else settings.url
+        text = self._revealed("url", settings.url) if isinstance(settings.url, SecretRef) else settings.url
         url = self._tell(lambda: make_url(text))
         if settings.password is not None:
-            url = url.set(password=reveal(settings.password))
+            url = url.set(password=self._revealed("password", settings.password))
         if url.password:
             conceal(url.password)
         return url
+
+    def _revealed(self, key: str, reference: SecretRef) -> str:
+        try:
+            return reveal(reference)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"[sources.{self.name}] {key}: {error.message}", advice=error.advice) from None
 
     def _tell(self, make: Callable[[], T]) -> T:
         """Return what ``make`` makes; say of what is wrong with the URL what it is, never the URL itself."""

@@ -393,6 +393,16 @@ def basic(user: str, reference: SecretRef) -> Authorize:
     return authorize
 
 
+def check_url(text: str, *, secret: bool) -> str:
+    """Return the URL of a service as it is; raise ``ValueError`` for one that ``HttpClient`` would refuse."""
+    try:
+        _base(text, secret=secret)
+    except ConfigurationError as error:
+        message = f"{error.message}; {error.advice}"
+        raise ValueError(message) from None
+    return text
+
+
 def _base(text: str, *, secret: bool) -> httpx.URL:
     try:
         url = httpx.URL(text)
@@ -494,6 +504,7 @@ __all__ = [
     "ResetHook",
     "basic",
     "bearer",
+    "check_url",
     "next_link",
     "reset_at",
 ]

@@ -97,6 +97,11 @@ class TokenSource:
         if not isinstance(token, str) or not token:
             raise Misbehaved(f"{self._client.origin}: the answer holds no access_token", advice="Check token_url.")
         conceal(token)
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise Misbehaved(
+                f"{self._client.origin}: the access_token is none: it holds blanks or signs that no header can carry",
+                advice="Check token_url, or report it to the provider.",
+            )
         if not isinstance(kind, str) or kind.casefold() != "bearer":
             raise Misbehaved(
                 f"{self._client.origin}: the token is of a type that is not known here",

@@ -140,3 +140,29 @@ async def test_a_name_that_is_missing_deeper_down_takes_the_column_away(running:
     gaps = await source.check()
     await source.close()
     assert [(gap.column, "'end'; did you mean ends?" in gap.reason) for gap in gaps] == [("ends_on", True)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"url": "http://qms.acme.test"}, "url: .*would carry the credentials unencrypted"),
+        ({"url": "https://ann:planted@qms.acme.test"}, "url: not the URL of a service"),
+        ({"url": "https://qms.acme.test/x?key=planted"}, "url: not the URL of a service"),
+        ({"url": "ftp://qms.acme.test"}, "url: not the URL of a service"),
+        ({"values": {"kind": {"Staff": "emploee"}}}, r"mapping\.people\.values\.kind: 'emploee' is not one of"),
+        ({"constants": {"kind": "emploee"}}, r"mapping\.people\.constants\.kind: 'emploee' is not one of"),
+    ],
+)
+def test_what_cannot_work_is_an_error_of_the_configuration(changes: dict[str, Any], says: str) -> None:
+    people = {"path": "p", "rows": "@", "columns": {"person_id": "id", "kind": "k"}}
+    if "constants" in changes:
+        people["columns"] = {"person_id": "id"}
+    given = {
+        "connector": "rest",
+        "url": changes.get("url", "https://qms.acme.test"),
+        "auth": {"type": "bearer", "token": "env:T"},
+        "mapping": {"people": {**people, **{key: each for key, each in changes.items() if key != "url"}}},
+    }
+    with pytest.raises(ValueError, match=says) as caught:
+        load("rest").Settings.model_validate(given)
+    assert "planted" not in "; ".join(error["msg"] for error in caught.value.errors())  # type: ignore[attr-defined] # pydantic's

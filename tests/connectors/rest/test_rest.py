@@ -263,18 +263,20 @@ def test_settings_that_cannot_be_meant_are_refused_by_name(change: Change, says:
 
 
 @pytest.mark.parametrize("url", ["http://qms.acme.test", "https://u:p@qms.acme.test", "qms"])
-def test_a_url_that_cannot_be_used_is_a_configuration_error(url: str) -> None:
-    settings = load("rest").Settings.model_validate(
-        {
-            "connector": "rest",
-            "url": url,
-            "auth": {"type": "bearer", "token": "env:X"},
-            "mapping": {"people": {**PEOPLE, "path": "people"}},
-        }
-    )
-    source = load("rest").open_source("qms", settings, Path("/"))
-    with pytest.raises(ConfigurationError, match=r"\[sources.qms\]"):
-        _ = source.endpoint
+def test_a_url_that_cannot_be_used_is_an_error_of_its_key(qms: Qms, url: str) -> None:
+    with pytest.raises(ValidationError, match="url: "):
+        settings_of(qms, url=url)
+    auth = {"type": "client_credentials", "client_id": "c", "secret": "env:QMS_TOKEN", "token_url": url}
+    with pytest.raises(ValidationError, match="token_url"):
+        settings_of(qms, auth=auth)
+
+
+async def test_what_is_missing_on_this_machine_is_said_with_its_key(qms: Qms, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"\[sources.qms\] ca_file: cannot read the certificates"):
+        _ = source_of(qms, ca_file="none.pem").endpoint
+    monkeypatch.delenv("QMS_TOKEN")
+    with pytest.raises(ConfigurationError, match=r"\[sources.qms\] auth: the secret env:QMS_TOKEN is missing"):
+        await checked(source_of(qms))
 
 
 async def test_a_table_that_is_not_mapped_is_none_of_this_source_s(qms: Qms) -> None:
