@@ -66,7 +66,7 @@ class IdentityCenterSettings(BaseModel):
     calls_per_second: Annotated[
         float,
         Field(gt=0, le=20, description="Calls a second; AWS allows 20 for everybody together, and no increase."),
-    ] = 20.0
+    ] = 19.0
     enterprise_attributes: Annotated[
         bool,
         Field(description="Ask for the enterprise extension too: personnel number, department, manager."),

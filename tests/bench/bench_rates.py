@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from reconciler import clock
 from tests.bench import connector_servers as servers
 from tests.bench.bench_pull import say
+from tests.simulators import aws_iam
 from tests.simulators.graph import server as graph_server
 from tests.simulators.graph.generated import SPREAD, GeneratedTenant
 from tests.simulators.graph.throttle import Throttle, Window
@@ -105,4 +106,27 @@ def _read(goals: Goals, run: Run, what: tuple[str, dict[str, Any]], outcome: Cal
                kept=share <= MOST_REFUSED)  # fmt: skip
 
 
-RATES: dict[str, Callable[[Goals, Run], None]] = {"okta": okta, "entra": entra}
+def aws(goals: Goals, run: Run) -> None:
+    """Assignments of Identity Center: a call for each principal, 20 allowed a second."""
+    limit, users = 20, 300
+    with aws_iam.serve() as simulator:
+        simulator.account()
+        cloud = simulator.cloud
+        cloud.per_second = limit
+        reader = cloud.add_set("Reader")
+        for number in range(users):
+            cloud.assign("USER", cloud.add_user(number)["UserId"], reader, "111122223333")
+        key = "env:BENCH_AWS_KEY"
+        settings = {"endpoint_url": simulator.url, "access_key_id": key, "secret_access_key": key,
+                    "identity_center": {}}  # fmt: skip
+        part = "identity center assignments"
+        figures = run("ours", {"connector": "aws", "settings": settings, "table": "grants", "partition": part})
+        calls, seconds = len(cloud.answered), cloud.answered[-1] - cloud.answered[0]
+    say(f"    aws: {figures['records']:,.0f} grants in {seconds:.0f} s; {calls} calls, {cloud.throttled} throttled")
+    used = (calls - 1) / seconds / limit
+    goals.hold(f"aws: {used:.0%} of the rate limit used, at least {LEAST_USED:.0%}", kept=used >= LEAST_USED)
+    goals.hold(f"aws: {cloud.throttled} of {calls} calls throttled, at most {MOST_REFUSED:.0%}",
+               kept=cloud.throttled <= MOST_REFUSED * calls)  # fmt: skip
+
+
+RATES: dict[str, Callable[[Goals, Run], None]] = {"okta": okta, "entra": entra, "aws": aws}

@@ -56,6 +56,8 @@ class Cloud:
     per_second: int | None = None
     """Calls a second that Identity Center answers; more are throttled."""
     throttled: int = 0
+    answered: list[float] = field(default_factory=list)
+    """When each call within that limit was answered, by a monotonic clock."""
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     _lately: deque[float] = field(default_factory=deque)
 
@@ -108,6 +110,7 @@ class Cloud:
             self.throttled += 1
             return True
         self._lately.append(now)
+        self.answered.append(now)
         return False
 
 
