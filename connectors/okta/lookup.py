@@ -38,7 +38,8 @@ from .sight import own_roles, sees_all
 T = TypeVar("T")
 TOKENS = "okta.apiTokens.read"
 _TERMS = 10
-_ID = re.compile(r"(00u|0oa)[\w.-]+", re.ASCII)
+_USER, _APP = "00u", "0oa"
+_ID = re.compile(rf"({_USER}|{_APP})[\w.-]+", re.ASCII)
 """Ids of users and of apps: only of such a one can it be said that there is nothing under it any more."""
 _api_tokens = Decoder(ApiToken, "user_id")
 _clients = Decoder(Client, identity="client_id")
@@ -190,10 +191,10 @@ class Reread:
         if not _askable(account_id):
             return self._live(account_id, Presence.NOT_EVALUABLE, reason="not an id of Okta's")
         try:
-            user = await self._user(account_id)
+            user = None if account_id.startswith(_APP) else await self._user(account_id)
             if user is not None:
                 return await self._of_user(user)
-            app = await self._app(account_id)
+            app = None if account_id.startswith(_USER) else await self._app(account_id)
             if app is not None:
                 return await self._of_app(app)
             return await self._of_nobody(account_id)
@@ -284,7 +285,7 @@ class Reread:
                 reason="Okta answers not found, but nothing proves that these credentials see all users: give them one "
                 f"of the admin roles {', '.join(self._settings.full_view_roles)}, or name a user as canary",
             )
-        is_app = account_id.startswith("0oa")
+        is_app = account_id.startswith(_APP)
         kinds: tuple[CredentialKind, ...] = (
             ("client_secret", "certificate", "refresh_token") if is_app else ("password", "mfa_factor", "refresh_token")
         )

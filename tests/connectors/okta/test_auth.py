@@ -205,7 +205,7 @@ async def test_no_secret_reaches_a_log_a_snapshot_or_a_message(
 
 
 async def test_a_user_is_gone_only_with_proof_of_sight(key: dict[str, Any], opened: Callable[..., OktaSource]) -> None:
-    key["scopes"] = ["okta.users.read", "okta.apps.read"]
+    key["scopes"] = ["okta.users.read"]
     with OktaSimulator(small_org(), clients=service()) as simulator:
         without = await opened(simulator, **key).reread("00u1simnobody0000000")
         canary = await opened(simulator, canaries=["ann@example.test"], **key).reread("00u1simnobody0000000")
