@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
-from reconciler.errors import ConfigurationError, SourceError
+from reconciler.collect import ask, close
+from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.run import open_sources
-from reconciler.sdk.connector import Found, LiveAccount, Lookup, PersonKeys
+from reconciler.sdk.connector import Found, LiveAccount, Lookup, PersonKeys, Presence
 from reconciler.settings import Settings
 
 
-def find(settings: Settings, names: Sequence[str], person: PersonKeys) -> dict[str, Found | SourceError]:
+def find(settings: Settings, names: Sequence[str], person: PersonKeys) -> dict[str, Found | ReconcilerError]:
     """Look for a person's accounts in the sources ``names`` (none: every one that can look), all at once.
 
-    Returns by source what was found, or why it could not look. Raises ``ConfigurationError`` for a source that
-    keeps no accounts, and for a person of whom nothing is known to look with.
+    Returns by source what was found, or why it could not look: one that fails, whatever with, keeps no other from
+    its answer. Raises ``ConfigurationError`` for a source that keeps no accounts, and for a person of whom nothing
+    is known to look with.
     """
     if not (person.employee_id or person.emails or person.logins or person.account_ids):
         raise ConfigurationError(
             "nothing to look with", advice="Give an e-mail address, a login, an employee id or an account id."
         )
 
-    async def look(source: Lookup) -> Found | SourceError:
-        try:
-            return await source.find(person)
-        except SourceError as error:
-            return error
-
-    async def look_everywhere() -> dict[str, Found | SourceError]:
+    async def look_everywhere() -> dict[str, Found | ReconcilerError]:
         sources = [pull.source for pull in open_sources(settings, names)]
         able = {source.name: source for source in sources if isinstance(source, Lookup)}
         if unable := [name for name in names if name not in able]:
@@ -37,10 +34,10 @@ def find(settings: Settings, names: Sequence[str], person: PersonKeys) -> dict[s
                 advice=f"Use some of: {', '.join(able) or 'no configured source can'}.",
             )
         try:
-            answers = await asyncio.gather(*(look(source) for source in able.values()))
+            answers = await asyncio.gather(*(ask(partial(source.find, person)) for source in able.values()))
         finally:
             for source in sources:
-                await source.close()
+                await close(source)
         return dict(zip(able, answers, strict=True))
 
     return asyncio.run(look_everywhere())
@@ -49,7 +46,7 @@ def find(settings: Settings, names: Sequence[str], person: PersonKeys) -> dict[s
 def reread(settings: Settings, name: str, account_id: str) -> LiveAccount:
     """Re-read one account of the source ``name`` and its credentials, live; unknown is NOT_EVALUABLE."""
 
-    async def ask() -> LiveAccount:
+    async def look() -> LiveAccount | ReconcilerError:
         (pull,) = open_sources(settings, [name])
         source = pull.source
         if not isinstance(source, Lookup):
@@ -58,8 +55,14 @@ def reread(settings: Settings, name: str, account_id: str) -> LiveAccount:
                 advice="Name a source of accounts: `reconciler sources list`.",
             )
         try:
-            return await source.reread(account_id)
+            return await ask(partial(source.reread, account_id))
         finally:
-            await source.close()
+            await close(source)
 
-    return asyncio.run(ask())
+    answer = asyncio.run(look())
+    if isinstance(answer, ConfigurationError):
+        raise answer
+    if isinstance(answer, ReconcilerError):
+        reason = f"{answer.message.rstrip('.')}. {answer.advice}".strip()
+        return LiveAccount(account_id, Presence.NOT_EVALUABLE, reason=reason)
+    return answer

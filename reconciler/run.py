@@ -15,12 +15,11 @@ from pathlib import Path
 
 from reconciler import clock, collect, connectors, engine, report
 from reconciler.bundled import root
-from reconciler.errors import ConfigurationError, StoreError
+from reconciler.errors import ConfigurationError, ReconcilerError, StoreError
 from reconciler.estate.results import SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
 from reconciler.estate.tables import Coverage
 from reconciler.findings import FindingStore
 from reconciler.sdk.connector import Gap, Source, Status
-from reconciler.sdk.errors import SourceError
 from reconciler.settings import Settings
 from reconciler.snapshot import Snapshot, SnapshotStore
 
@@ -78,18 +77,19 @@ def check_tables(pulls: Sequence[collect.Pull]) -> None:
             )
 
 
-def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | SourceError]:
-    """Ask each source what its credentials cannot see: gaps, or the error where nothing could be seen."""
+def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | ReconcilerError]:
+    """Ask each source what its credentials cannot see: gaps, or the error where nothing could be seen.
 
-    async def check(source: Source) -> Sequence[Gap] | SourceError:
+    One that fails, whatever with, keeps no other from its answer.
+    """
+
+    async def check(source: Source) -> Sequence[Gap] | ReconcilerError:
         try:
-            return await source.check()
-        except SourceError as error:
-            return error
+            return await collect.ask(source.check)
         finally:
-            await source.close()
+            await collect.close(source)
 
-    async def check_all() -> dict[str, Sequence[Gap] | SourceError]:
+    async def check_all() -> dict[str, Sequence[Gap] | ReconcilerError]:
         pulls = open_sources(settings, names)
         answers = await asyncio.gather(*(check(pull.source) for pull in pulls))
         return {pull.source.name: answer for pull, answer in zip(pulls, answers, strict=True)}

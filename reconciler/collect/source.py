@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from reconciler.collect.asking import REPORT, close, guarded
 from reconciler.collect.chain import Chain
 from reconciler.collect.outcome import Part, Progress, TableOutcome, failed, gap_of
 from reconciler.collect.patience import Patience, Sleep
 from reconciler.collect.verdicts import judge_canaries, judge_count, judge_duplicates
-from reconciler.errors import ConfigurationError, SourceError, StoreError
+from reconciler.errors import ConfigurationError, SourceError
 from reconciler.estate.tables import tables
 from reconciler.log import redact
 from reconciler.sdk.connector import Gap, Page, Partition, Source
@@ -24,9 +24,6 @@ from reconciler.snapshot.writer import PartitionWriter, SnapshotWriter
 
 T = TypeVar("T")
 Columns = dict[str, tuple[str, ...]]
-
-_log = logging.getLogger(__name__)
-_REPORT = "Report this as a defect of the connector, with its version."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ class SourceReading:
             self._doubt_idle_entries()
             judge_canaries(list(self.outcomes.values()), self._settings.canaries)
         finally:
-            await self._close()
+            await close(self._source)
 
     async def _declared(self) -> Columns:
         """Return the tables to read with their columns, in estate order."""
@@ -107,7 +104,7 @@ class SourceReading:
         strange += [t for t in reports if t not in RECORDS]
         if strange:
             raise Misbehaved(
-                f"the connector reports what the estate does not have: {', '.join(strange)}", advice=_REPORT
+                f"the connector reports what the estate does not have: {', '.join(strange)}", advice=REPORT
             )
         wanted = self._settings.tables
         if wanted is not None and (unread := [table for table in wanted if table not in reports]):
@@ -137,7 +134,7 @@ class SourceReading:
             if gap.column not in columns or gap.column in tables()[gap.table].key:
                 raise Misbehaved(
                     f"the connector withdraws {gap.table}.{gap.column}, which it never declared or is part of the key",
-                    advice=_REPORT,
+                    advice=REPORT,
                 )
             declared[gap.table] = tuple(name for name in columns if name != gap.column)
             grant = f" (missing: {gap.missing_permission})" if gap.missing_permission else ""
@@ -195,9 +192,9 @@ class SourceReading:
     def _checked(self, listed: object) -> tuple[Partition, ...]:
         partitions = tuple(listed) if isinstance(listed, list | tuple) else (listed,)
         if not all(isinstance(partition, Partition) for partition in partitions):
-            raise Misbehaved("the connector listed something that is no partition", advice=_REPORT)
+            raise Misbehaved("the connector listed something that is no partition", advice=REPORT)
         if len(set(partitions)) != len(partitions):
-            raise Misbehaved("the connector listed the same partition twice", advice=_REPORT)
+            raise Misbehaved("the connector listed the same partition twice", advice=REPORT)
         return partitions
 
     async def _part(self, outcome: TableOutcome, part: Part) -> None:
@@ -238,24 +235,7 @@ class SourceReading:
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call the connector with patience; an error that it should have named is its defect."""
-
-        async def guarded() -> T:
-            try:
-                return await call()
-            except (SourceError, ConfigurationError, StoreError):
-                raise
-            except asyncio.CancelledError as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise
-                # Nobody cancelled this task: a library closed what the connector was waiting for. Let through, it
-                # would end the task without a word, and what it was reading without a gap.
-                raise Misbehaved("a defect of the connector: its own call was cancelled", advice=_REPORT) from error
-            except Exception as error:
-                text = redact(f"{type(error).__name__}: {error}")
-                raise Misbehaved(f"a defect of the connector, not of the source: {text}", advice=_REPORT) from error
-
-        return await self._patience.ask(guarded)
+        return await self._patience.ask(lambda: guarded(call))
 
     def _spread(self, gaps: Sequence[Gap]) -> None:
         """Bring each gap to what it is about: its table, and there the partition that its subject names, if any.
@@ -280,12 +260,6 @@ class SourceReading:
                 for part in outcome.parts if not named else ():
                     part.add_gap(gap)
 
-    async def _close(self) -> None:
-        try:
-            await self._source.close()
-        except Exception as error:  # noqa: BLE001 - every row is already on disk or given up: closing adds nothing
-            _log.warning("%s: could not be closed: %s", self.name, redact(f"{type(error).__name__}: {error}"))
-
 
 class _Pulled:
     """The rows of this source that are already on disk; remembers which tables were looked at."""
@@ -304,10 +278,10 @@ class _Pulled:
                     f"a table of this source is read over its {table}, which `tables` leaves out",
                     advice=f"Add {table} to `tables` of the source.",
                 )
-            raise Misbehaved(f"the connector looks back at {table}, which was not read before", advice=_REPORT)
+            raise Misbehaved(f"the connector looks back at {table}, which was not read before", advice=REPORT)
         known = tables()[table].column(column)
         if known is None or known.type is not str:
-            raise Misbehaved(f"the connector looks back at {table}.{column}, which is no text column", advice=_REPORT)
+            raise Misbehaved(f"the connector looks back at {table}.{column}, which is no text column", advice=REPORT)
         self.used.add(table)
         return self._read(self._outcomes[table], column)
 

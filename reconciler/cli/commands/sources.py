@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from reconciler.cli import options
 
 if TYPE_CHECKING:
+    from reconciler.errors import ReconcilerError
     from reconciler.sdk.connector import Found, Gap, LiveAccount
-    from reconciler.sdk.errors import SourceError
     from reconciler.settings import Settings
+
+
+T = TypeVar("T")
 
 
 @click.group()
@@ -53,31 +56,31 @@ def check(settings: Settings, names: tuple[str, ...], *, machine: bool) -> int:
     """Connect to each source and say what its credentials cannot see; exit code 3 where that is anything."""
     from reconciler import run
     from reconciler.cli import output
+    from reconciler.errors import ReconcilerError
     from reconciler.log import redact
-    from reconciler.sdk.errors import SourceError
 
     answers = run.check_sources(settings, names)
     found = {
         name: {"error": redact(answer.message), "advice": answer.advice, "gaps": []}
-        if isinstance(answer, SourceError)
+        if isinstance(answer, ReconcilerError)
         else {"error": None, "advice": "", "gaps": list(answer)}
         for name, answer in answers.items()
     }
-    good = not any(isinstance(answer, SourceError) or answer for answer in answers.values())
+    code = _code(answers.values(), whole=lambda answer: not answer)
     if machine:
         output.emit(found)
-        return 0 if good else run.EXIT_SOURCE
+        return code
     for name, answer in answers.items():
-        if isinstance(answer, SourceError):
+        if isinstance(answer, ReconcilerError):
             click.secho(f"{name}: {redact(answer.message)}", fg="red")
-            click.echo(f"  {answer.advice}")
+            click.echo(f"  {redact(answer.advice)}")
         elif answer:
             click.secho(f"{name}: readable, but not whole", fg="yellow")
             for line in _said_once(answer):
                 click.echo(f"  {line}")
         else:
             click.secho(f"{name}: readable", fg="green")
-    return 0 if good else run.EXIT_SOURCE
+    return code
 
 
 @command.command()
@@ -126,28 +129,28 @@ def find(
     machine: bool,
 ) -> int:
     """Look live for one person's accounts, in every state; exit code 3 where a source could not look everywhere."""
-    from reconciler import live, run
+    from reconciler import live
     from reconciler.cli import output
+    from reconciler.errors import ReconcilerError
     from reconciler.sdk.connector import PersonKeys
-    from reconciler.sdk.errors import SourceError
 
     person = PersonKeys(employee_id=employee_id, emails=emails, logins=logins, account_ids=account_ids)
     answers = live.find(settings, names, person)
-    whole = not any(isinstance(answer, SourceError) or answer.gaps for answer in answers.values())
+    code = _code(answers.values(), whole=lambda answer: not answer.gaps)
     if machine:
         output.emit({name: _found(answer) for name, answer in answers.items()})
-        return 0 if whole else run.EXIT_SOURCE
+        return code
     rows = [
         (name, ref.account_id, ref.login or "", ", ".join(ref.matched_by))
         for name, answer in answers.items()
-        if not isinstance(answer, SourceError)
+        if not isinstance(answer, ReconcilerError)
         for ref in answer.accounts
     ]
     if rows:
         output.table(("source", "account", "login", "found by"), rows)
     for name, answer in answers.items():
         _say_found(name, answer)
-    return 0 if whole else run.EXIT_SOURCE
+    return code
 
 
 @command.command()
@@ -172,7 +175,18 @@ def reread(settings: Settings, *, source: str, account_id: str, machine: bool) -
     return run.EXIT_SOURCE if account.presence is Presence.NOT_EVALUABLE else 0
 
 
-def _found(answer: Found | SourceError) -> dict[str, object]:
+def _code(answers: Iterable[T | ReconcilerError], *, whole: Callable[[T], bool]) -> int:
+    """Return the exit code: that of a source that cannot be used as it is configured first, then 3 for a gap."""
+    from reconciler import run
+    from reconciler.errors import ConfigurationError, ReconcilerError
+
+    said = list(answers)
+    if any(isinstance(answer, ConfigurationError) for answer in said):
+        return ConfigurationError.exit_code
+    return 0 if all(not isinstance(a, ReconcilerError) and whole(a) for a in said) else run.EXIT_SOURCE
+
+
+def _found(answer: Found | ReconcilerError) -> dict[str, object]:
     from reconciler.sdk.connector import Found
 
     if isinstance(answer, Found):
@@ -180,7 +194,7 @@ def _found(answer: Found | SourceError) -> dict[str, object]:
     return {"error": answer.message, "advice": answer.advice, "accounts": [], "gaps": []}
 
 
-def _say_found(name: str, answer: Found | SourceError) -> None:
+def _say_found(name: str, answer: Found | ReconcilerError) -> None:
     """Say of one source that it has no such account, or where it could not look."""
     from reconciler.log import redact
     from reconciler.sdk.connector import Found
@@ -204,7 +218,8 @@ def _say_live(account: LiveAccount) -> None:
     output.paragraph(account.presence.value, "account", shown, account.reason)
     for one in account.credentials:
         lag = f"lag: {one.lag}" if one.lag else ""
-        output.paragraph(one.presence.value, one.kind.replace("_", " "), ", ".join(one.ids), one.reason, lag)
+        reason = "" if one.reason == account.reason else one.reason
+        output.paragraph(one.presence.value, one.kind.replace("_", " "), ", ".join(one.ids), reason, lag)
 
 
 def _said_once(gaps: Sequence[Gap]) -> list[str]:
