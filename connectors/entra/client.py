@@ -212,13 +212,20 @@ class GraphClient:
         response, round_ = await self._send(Method.POST, where, {}, content=_encode({"requests": requests}))
         judge(response.status_code, response.headers, response.content, "/$batch")
         try:
-            items = {item.id: item for item in _decode_batch(response.content).responses}
+            responses = _decode_batch(response.content).responses
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Misbehaved(f"/$batch: not the answer of a batch: {clean(str(error))}") from None
-        if set(items) != {request["id"] for request in requests}:
+        items = {item.id: item for item in responses}
+        asked = {request["id"] for request in requests}
+        if len(items) < len(responses) or not set(items) <= asked:
             raise Misbehaved(
-                f"/$batch: {len(requests)} requests and answers to {len(items)} of them or others",
+                "/$batch: answers to what was not asked, or several to one request",
                 advice="Report this to Microsoft; nothing of the batch is used.",
+            )
+        if len(items) < len(asked):
+            raise Unreachable(
+                f"/$batch: {len(asked)} requests and answers to {len(items)} of them",
+                advice="Try again; nothing of the batch is used.",
             )
         return [_answer(ask, items[str(number)]) for number, ask in enumerate(asks)], round_
 

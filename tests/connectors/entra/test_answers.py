@@ -125,6 +125,26 @@ async def test_where_a_count_is_refused_the_list_is_asked_for_without_one(
     assert len(asked) == 5  # each list once with a count and once without, and the applications
 
 
+@pytest.mark.parametrize(
+    ("ids", "error"),
+    [(["0", "1"], None), (["0"], Unreachable), (["0", "0"], Misbehaved), (["0", "1", "2"], Misbehaved)],
+)
+async def test_a_batch_is_answered_whole_or_not_at_all(
+    ids: list[str], error: type[SourceError] | None, graph: GraphSimulator, opened: Opener
+) -> None:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/$batch"):
+            return answer({"responses": [{"id": one, "status": 200, "body": {"value": []}} for one in ids]})
+        return answer({"value": USERS, "@odata.count": 2})
+
+    if error is None:
+        found = await ask(serve, graph, opened, "credentials", "authentication methods")
+        assert (found.rows, found.total) == ([], None)  # no method at all, not even a password, proves nothing
+        return
+    with pytest.raises(error):
+        await ask(serve, graph, opened, "credentials", "authentication methods")
+
+
 async def test_a_page_link_that_is_gone_reads_the_part_from_its_start(graph: GraphSimulator, opened: Opener) -> None:
     async def gone(request: web.Request) -> web.StreamResponse:
         if "skiptoken" in request.path_qs:
