@@ -103,10 +103,13 @@ class Fields:
             except ValueError:
                 return None
             if (translations := self._mapping.values.get(column)) is not None:
-                meant = [cell if cell is None else self._meant(translations, cell) for cell in cells]
-                if any(new is None and old is not None for new, old in zip(meant, cells, strict=True)):
+                kinds = set(map(type, cells)) - {str, type(None)}
+                if kinds not in ({bool}, {int}, set()):  # True and 1 are one to a dict
                     return None
-                cells = [each or None for each in meant]
+                known = {cell: None if cell is None else self._meant(translations, cell) for cell in set(cells)}
+                if any(new is None and old is not None for old, new in known.items()):
+                    return None
+                cells = [known[cell] or None for cell in cells]
             columns.append(cells)
         return self.layout.whole([*columns, *([constant] * len(items) for constant in self._constants)])
 
