@@ -180,3 +180,24 @@ def test_each_refusal_has_its_remedy(
     if status == 403 and kind is Refused:
         assert raised.value.missing_permission == "User.Read.All"  # type: ignore[attr-defined] # of this kind
     assert getattr(raised.value, "restart", False) is (b"Expired" in body)
+
+
+def test_what_an_application_may_do_and_a_consent_that_says_too_little() -> None:
+    scope = shapes.Scope(id="1", value="Files.Read", admin_consent_description="Reads files")
+    nameless = shapes.Scope(id="2")
+    item = shapes.ServicePrincipal(id="s", app_id="x", oauth2_permission_scopes=[scope, nameless])
+    rows = list(access.app_rows("entra", item))
+    assert [(row.entitlement_id, row.kind, row.name) for row in rows] == [
+        ("s", "app", "x"),
+        ("s/Files.Read", "scope", "x: Files.Read"),
+    ]
+    assert list(access.consent_rows("entra", shapes.Consent(id="c", client_id="a"))) == []
+    row, gap = access.eligibility_grant("entra", shapes.GroupEligibility(id="e", access_id="member"))
+    assert row is None
+    assert gap is not None
+
+
+def test_a_stopped_or_unknown_service_principal_is_not_called_enabled() -> None:
+    stopped = shapes.ServicePrincipal(id="s", account_enabled=True, disabled_by_microsoft_status="DisabledDueToAbuse")
+    assert connector.service_status(stopped) == ("suspended", False)
+    assert connector.service_status(shapes.ServicePrincipal(id="s")) == (None, None)
