@@ -14,11 +14,12 @@ source left the configuration although rules join its governance tables to every
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.collect.outcome import Part, TableOutcome
+from reconciler.estate.correlate import MATCHERS
 from reconciler.sdk.connector import Gap, Partition, Status
 from reconciler.sdk.records import GOVERNANCE
 from reconciler.snapshot.filled import filled
@@ -32,6 +33,9 @@ HELD = "held by the mass-change stop"
 _SMALL_LOSS = 3
 _PASSING = {"events"}
 """Tables of what happened in a span of time: a quiet weekend is no loss."""
+_LINKING = {f"accounts.{m.account_column}" for m in MATCHERS.values()} | {
+    f"people.{m.person_column}" for m in MATCHERS.values()
+}
 _FEW_VALUES = 20
 """Columns with fewer values come and go; from here on the loss of more than half of them is held."""
 
@@ -136,12 +140,15 @@ def hold(
     *,
     writer: SnapshotWriter,
     selected: Sequence[str] | None,
+    withdrawn: Collection[str] = (),
 ) -> None:
     """Add a gap to each COMPLETE table of ``source`` that lost too much, and one for each that vanished.
 
     A table that the source reported before and does not report now (its file is gone) is added to
     ``outcomes`` as PARTIAL. ``selected`` are the tables that the configuration names, None for all: a table
-    left out there was left out by a person.
+    left out there was left out by a person. ``withdrawn`` are the columns, as TABLE.COLUMN, of which the source's
+    own check said tonight that they cannot be filled: they are unknown, and their table is whole. Only those that
+    link accounts to people are held all the same, for without one of them accounts would look like nobody's.
     """
     before = past.reports(source)
     for table in dict.fromkeys([*outcomes, *before]):
@@ -159,7 +166,7 @@ def hold(
             else:  # with the rows go their values: that is said already
                 for lost in _lost_values(source, outcome, baseline, writer):
                     outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
-            for lost in _lost_columns(source, outcome, baseline):
+            for lost in _lost_columns(source, outcome, baseline, set(withdrawn) - _LINKING):
                 outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
 
 
@@ -177,13 +184,13 @@ def hold_left(entry: SourceEntry, past: History, *, snapshot_id: str) -> dict[st
     return held
 
 
-def _lost_columns(source: str, outcome: TableOutcome, baseline: Baseline) -> Iterator[str]:
-    """Say which columns are not reported any more; none where the present state was accepted."""
+def _lost_columns(source: str, outcome: TableOutcome, baseline: Baseline, said: Collection[str]) -> Iterator[str]:
+    """Say which columns are not reported any more; none where that is ``said`` or the present state was accepted."""
     if baseline.snapshot is None:
         return
     reported = next((e.reports for e in baseline.snapshot.manifest.sources if e.name == source), {})
     for column in reported.get(outcome.table, ()):
-        if column not in outcome.columns:
+        if column not in outcome.columns and f"{outcome.table}.{column}" not in said:
             yield f"column {column} was reported {baseline.origin} and is not any more"
 
 

@@ -75,7 +75,8 @@ def _seal(
         # First what already is in doubt, so that a drop is held for its own sake only; then what a hold puts in doubt.
         judge_fan_out(reading.outcomes)
         selected = reading.pull.settings.tables
-        hold(reading.name, reading.outcomes, past, limits, writer=writer, selected=selected)
+        withdrawn = reading.entry().unknown
+        hold(reading.name, reading.outcomes, past, limits, writer=writer, selected=selected, withdrawn=withdrawn)
         judge_fan_out(reading.outcomes)
         for outcome in reading.outcomes.values():
             report(Progress(reading.name, outcome.table, outcome.rows, outcome.status))

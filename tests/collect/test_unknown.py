@@ -78,3 +78,38 @@ def test_an_entry_that_names_no_part_is_said_and_loses_nothing(night: Night) -> 
         snapshot, "credentials"
     )
     assert snapshot.status("simulated", "accounts").value == "COMPLETE"
+
+
+def test_a_column_that_is_withdrawn_one_night_holds_no_table_and_comes_back(night: Night) -> None:
+    assert night.run(MisbehavingSource()).status("simulated", "accounts").value == "COMPLETE"
+    gap = Gap("accounts", "", "the licence ended", column="department")
+    for _ in range(2):
+        without = night.run(Unlicensed(gaps=[gap]))
+        assert without.status("simulated", "accounts").value == "COMPLETE"
+        assert "department" not in without.manifest.sources[0].reports["accounts"]
+    again = night.run(MisbehavingSource())
+    assert again.status("simulated", "accounts").value == "COMPLETE"
+    assert "department" in again.manifest.sources[0].reports["accounts"]
+
+
+def test_a_column_that_links_accounts_to_people_is_held_although_its_loss_is_said(night: Night) -> None:
+    class Nameless(MisbehavingSource):
+        def rows(self, table: str, start: int, stop: int) -> list[object]:  # type: ignore[override] # made narrower by replace
+            import msgspec
+
+            made = super().rows(table, start, stop)
+            return [msgspec.structs.replace(row, employee_id=None) if table == "accounts" else row for row in made]
+
+    night.run(MisbehavingSource())
+    held = night.run(Nameless(gaps=[Gap("accounts", "", "not granted", column="employee_id")]))
+    assert held.status("simulated", "accounts").value == "PARTIAL"
+    assert "column employee_id was reported" in gaps(held, "accounts")
+
+
+def test_rows_that_are_lost_together_with_a_withdrawn_column_are_held(night: Night) -> None:
+    night.run(MisbehavingSource(accounts=200))
+    gap = Gap("accounts", "", "the licence ended", column="department")
+    held = night.run(Unlicensed(accounts=100, gaps=[gap]))
+    assert held.status("simulated", "accounts").value == "PARTIAL"
+    assert "200 rows in snapshot" in gaps(held, "accounts")
+    assert "column department" not in gaps(held, "accounts")
