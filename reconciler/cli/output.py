@@ -39,8 +39,10 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
-    """Print a table; cell texts are data, so markup in them is shown, not obeyed."""
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, right: Sequence[str] = ()
+) -> None:
+    """Print a table, the columns ``right`` flush right; cell texts are data: markup in them is shown, not obeyed."""
     from rich.table import Table
     from rich.text import Text
 
@@ -48,7 +50,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str 
 
     shown = Table(title=title, box=None, header_style="bold", title_justify="left", pad_edge=False)
     for heading in headings:
-        shown.add_column(heading, overflow="fold")
+        shown.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
     for row in rows:
         shown.add_row(*(Text(redact(cell), style=SEVERITY_STYLE.get(cell, STATUS_STYLE.get(cell, ""))) for cell in row))
     console().print(shown)

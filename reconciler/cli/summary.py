@@ -19,6 +19,7 @@ _SHOWN = 12
 _GAP = re.compile(r"^(.* is (?:FAILED|PARTIAL)): .*$", re.DOTALL)
 """A reason that repeats a gap: the gap itself stands above it."""
 UNVERIFIED = "unverified"
+WHOLE = "the whole estate"
 
 
 def recorded(
@@ -70,6 +71,7 @@ def pulled(snapshot: Snapshot, unsealed: Sequence[Path], code: int, *, machine: 
             "folder": str(snapshot.folder),
             "as_of": snapshot.as_of,
             "coverage": snapshot.coverage(),
+            "unknown": {source.name: source.unknown for source in snapshot.manifest.sources if source.unknown},
             "unsealed": [str(path) for path in unsealed],
             "exit_code": code,
         }
@@ -111,7 +113,7 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
     for severity in SEVERITIES:
         found = Counter(_standing(f) for f in findings if f.severity == severity and f.verdict == Outcome.VIOLATION)
         rows.append((severity, *(str(found[column]) for column in columns)))
-    output.table(("violations", *columns), rows)
+    output.table(("violations", *columns), rows, right=columns)
     unknown = sum(f.verdict == Outcome.NOT_EVALUABLE and f.verified and f.state != State.RESOLVED for f in findings)
     if unknown:
         click.echo(f"\n{unknown} subjects could not be judged: `reconciler findings list --verdict not_evaluable`.")
@@ -128,14 +130,28 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
 def _show_pull(snapshot: Snapshot, unsealed: Sequence[Path]) -> None:
     """Print a sealed pull, table by table."""
     _show_unsealed(unsealed)
-    rows = [
-        (part.source, part.table_name, part.partition, part.status or "", f"{part.rows or 0:,}")
-        for part in snapshot.coverage()
-    ]
-    output.table(("source", "table", "part", "status", "rows"), rows)
+    output.table(("source", "table", "part", "status", "rows"), _tables(snapshot.coverage()), right=("rows",))
     click.echo()
     _show_coverage(snapshot.coverage())
+    for source in snapshot.manifest.sources:
+        for column, why in source.unknown.items():
+            click.echo(f"Unknown in {source.name}: {column}: {why}")
     click.echo(f"Snapshot {snapshot.snapshot_id} sealed in {snapshot.folder}")
+
+
+def _tables(coverage: Sequence[Coverage]) -> list[tuple[str, ...]]:
+    """Return a line a table, or a line a part where not all parts of the table came the same way."""
+    parts: dict[tuple[str, str], list[Coverage]] = {}
+    for part in coverage:
+        parts.setdefault((part.source, part.table_name), []).append(part)
+    rows: list[tuple[str, ...]] = []
+    for (source, table), of in parts.items():
+        if len({part.status for part in of}) > 1:
+            rows += [(source, table, p.partition, p.status or "", f"{p.rows or 0:,}") for p in of]
+        else:
+            said = of[0].partition if len(of) == 1 else f"all {len(of)}"
+            rows.append((source, table, said, of[0].status or "", f"{sum(p.rows or 0 for p in of):,}"))
+    return rows
 
 
 def _show_replay(evaluation: Evaluation, recorded: Run | None) -> None:
@@ -184,7 +200,7 @@ def _show_coverage(coverage: Sequence[Coverage]) -> None:
         fg="red",
         bold=True,
     )
-    for (source, status, gaps), parts in _alike(missing).items():
+    for (source, status, gaps), parts in _alike(missing, coverage).items():
         click.echo(f"  {status} {source} ({', '.join(parts)}): {gaps[0]}")
         for gap in gaps[1:_SHOWN]:
             click.echo(f"    also: {gap}")
@@ -193,14 +209,30 @@ def _show_coverage(coverage: Sequence[Coverage]) -> None:
     click.echo("  Nothing was opened or resolved by what is missing.")
 
 
-def _alike(missing: Sequence[Coverage]) -> dict[tuple[str, str, tuple[str, ...]], list[str]]:
-    """Group parts that were not read by source, status and reason: one broken connection fails many tables."""
-    found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+def _alike(
+    missing: Sequence[Coverage], coverage: Sequence[Coverage]
+) -> dict[tuple[str, str, tuple[str, ...]], list[str]]:
+    """Group parts that were not read by source, status and reason: one broken connection fails many tables.
+
+    Where all parts of a table or all tables of a source share a reason, the table or "all tables" stands for them.
+    """
+    found: dict[tuple[str, str, tuple[str, ...]], list[Coverage]] = {}
     for part in missing:
-        name = f"{part.table_name}/{part.partition}".strip("/") or "all tables"
-        key = (part.source, part.status or "", tuple(part.gaps or ["no reason given"]))
-        found.setdefault(key, []).append(name)
-    return found
+        found.setdefault((part.source, part.status or "", tuple(part.gaps or ["no reason given"])), []).append(part)
+    size = Counter((part.source, part.table_name) for part in coverage)
+    whole = Counter(part.source for part in coverage)
+    said: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for key, parts in found.items():
+        here = Counter(part.table_name for part in parts)
+        names = [
+            part.table_name
+            if here[part.table_name] == size[part.source, part.table_name]
+            else f"{part.table_name}/{part.partition}"
+            for part in parts
+        ]
+        every = len(here) > 1 and len(parts) == whole[key[0]]
+        said[key] = ["all tables"] if every else [name or "all tables" for name in dict.fromkeys(names)]
+    return said
 
 
 def _blocked(scopes: Mapping[str, Sequence[Scope]]) -> list[dict[str, Any]]:
@@ -213,17 +245,25 @@ def _blocked(scopes: Mapping[str, Sequence[Scope]]) -> list[dict[str, Any]]:
 
 
 def _show_blocked(scopes: Mapping[str, Sequence[Scope]]) -> None:
-    """Print which rules could not be judged where, each reason once: one gap blocks many rules."""
-    where: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    """Print what kept which rules from judging where: each reason once, for one gap blocks many rules."""
+    blocks: dict[str, dict[str, list[str]]] = {}
     for entry in _blocked(scopes):
-        where.setdefault((entry["source"] or "the whole estate", tuple(entry["because"])), []).append(entry["rule_id"])
-    judged = sum(not scope.blocked for parts in scopes.values() for scope in parts)
-    if where:
-        click.secho("Not evaluable:", fg="yellow", bold=True)
-    for (source, because), rules in where.items():
-        said = "; ".join(dict.fromkeys(_GAP.sub(r"\1", reason) for reason in because))
-        click.echo(f"  {', '.join(rules)} in {source}: {said}")
-    if not judged:
+        for reason in entry["because"]:
+            rules = blocks.setdefault(_GAP.sub(r"\1", reason), {})
+            rules.setdefault(entry["rule_id"], []).append(entry["source"] or WHOLE)
+    alike: dict[tuple[tuple[str, tuple[str, ...]], ...], list[str]] = {}
+    for reason, rules in blocks.items():
+        alike.setdefault(tuple((rule, tuple(dict.fromkeys(where))) for rule, where in rules.items()), []).append(reason)
+    if alike:
+        click.secho("NOT EVALUABLE:", fg="yellow", bold=True)
+    for pairs, reasons in alike.items():
+        click.echo(f"  {'; '.join(reasons)}")
+        places: dict[tuple[str, ...], list[str]] = {}
+        for rule, where in pairs:
+            places.setdefault(where, []).append(rule)
+        for where, rules_there in places.items():
+            click.echo(f"    keeps {', '.join(rules_there)} from judging {', '.join(where)}")
+    if not any(not scope.blocked for parts in scopes.values() for scope in parts):
         click.secho("NOTHING COULD BE JUDGED: no rule could be evaluated in any source.", fg="red", bold=True)
 
 
