@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import msgspec
 
-from reconciler.sdk.connector import Cursor, Gap, Page, Partition, Source
+from reconciler.sdk.connector import Cursor, Gap, LiveAccount, Lookup, Page, Partition, Presence, Source
 from reconciler.sdk.errors import Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.records import IDENTITY, RECORDS, Account, Credential, Document, Entitlement, Grant, Record
 
@@ -351,7 +351,8 @@ async def check_source(source: Source, *, unfilled: Mapping[str, Collection[str]
 
     Holds the data behind the source to what it claims: every column in ``reports`` is filled at least once,
     except those that ``unfilled`` names per table, which this test's data cannot show. Pages are not retried;
-    an error that the source raises is raised. The source is closed, twice.
+    an error that the source raises is raised. A ``Lookup`` is held to what it listed: one account for each kind of
+    credentials is re-read, and one that it never listed. The source is closed, twice.
     """
     whole: object = source
     problems = [] if isinstance(whole, Source) else ["it lacks a part of the Source protocol"]
@@ -367,9 +368,58 @@ async def check_source(source: Source, *, unfilled: Mapping[str, Collection[str]
         for part in parts:
             problems += await _read_part(source, table, part, read.tables[table])
         problems += _check_rows(source, table, read.tables[table], set((unfilled or {}).get(table, ())))
+    if isinstance(whole, Lookup):
+        problems += await _check_lookup(whole, read)
     await source.close()
     await source.close()
     return problems
+
+
+async def _check_lookup(source: Lookup, read: ReadRows) -> list[str]:
+    """Re-read an account that was listed for each kind of credentials, and one that was not."""
+    known = set(read.values("accounts", "account_id")) if "accounts" in read.tables else set()
+    one_of: dict[str, Credential] = {}
+    for row in read.tables.get("credentials", ()):
+        if isinstance(row, Credential) and row.kind and row.account_id in known:
+            one_of.setdefault(row.kind, row)
+    problems = []
+    for kind, row in one_of.items():
+        found = await source.reread(row.account_id or "")
+        problems += _check_live(found, row.account_id or "")
+        if found.presence is Presence.GONE:
+            problems.append(f"reread of {row.account_id}: GONE, and it was listed just now")
+        if kind not in {one.kind for one in found.credentials}:
+            problems.append(f"reread of {row.account_id}: no word about its {kind}, which was listed just now")
+        if row.status == "active" and any(
+            one.kind == kind and one.presence is Presence.GONE for one in found.credentials
+        ):
+            problems.append(f"reread of {row.account_id}: {kind} is GONE, and an active one was listed just now")
+    for stranger in ("no-such-account", *_unlike(known)):
+        found = await source.reread(stranger)
+        problems += _check_live(found, stranger)
+        said = {found.presence, *(one.presence for one in found.credentials)}
+        if said & {Presence.PRESENT, Presence.DISABLED}:
+            problems.append(f"reread of {stranger}: it is there, or a credential of it, and there is no such account")
+    return problems
+
+
+def _check_live(found: LiveAccount, asked: str) -> list[str]:
+    problems = [] if found.account_id == asked else [f"reread of {asked} answered about {found.account_id}"]
+    kinds = Counter(one.kind for one in found.credentials)
+    problems += [f"reread of {asked}: {kind} stands there {n} times" for kind, n in kinds.items() if n > 1]
+    unsaid: list[str] = [
+        one.kind for one in found.credentials if one.presence is Presence.NOT_EVALUABLE and not one.reason
+    ]
+    if found.presence is Presence.NOT_EVALUABLE and not found.reason:
+        unsaid.append("account")
+    return problems + [f"reread of {asked}: {what} is NOT_EVALUABLE without a reason" for what in unsaid]
+
+
+def _unlike(known: Collection[str]) -> Iterator[str]:
+    """Yield an id in the form of those that are known, which is none of them."""
+    for account_id in sorted(known)[:1]:
+        changed = (account_id[:-1] + last for last in "0123456789abcdef")
+        yield next(other for other in changed if other not in known)
 
 
 async def _read_part(source: Source, table: str, part: Partition, rows: list[Record]) -> list[str]:

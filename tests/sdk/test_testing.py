@@ -6,9 +6,20 @@ from typing import Any
 
 import pytest
 
-from reconciler.sdk.connector import Cursor, Gap, Page, Partition, Source
+from reconciler.sdk.connector import (
+    Cursor,
+    Found,
+    Gap,
+    LiveAccount,
+    LiveCredentials,
+    Page,
+    Partition,
+    PersonKeys,
+    Presence,
+    Source,
+)
 from reconciler.sdk.errors import Refused
-from reconciler.sdk.records import RECORDS, Account, Record
+from reconciler.sdk.records import RECORDS, Account, Credential, Record
 from reconciler.sdk.testing import Fault, FaultKind, MisbehavingSource, ReadRows, check_source
 
 
@@ -150,6 +161,69 @@ async def test_the_rest_of_the_contract_is_looked_at() -> None:
         "a partition is listed twice",
     ):
         assert says in problems
+
+
+class Live(Table):
+    """A source of two accounts and a key, which re-reads as told."""
+
+    def __init__(self, said: Mapping[str, LiveAccount]) -> None:
+        super().__init__()
+        self.reports = {
+            "accounts": frozenset({"source", "account_id"}),
+            "credentials": frozenset({"source", "credential_id", "account_id", "kind", "status"}),
+        }
+        self.said = said
+
+    async def page(self, table: str, partition: Partition, cursor: Cursor | None) -> Page:  # noqa: ARG002 - the contract's
+        key = Credential(source="given", credential_id="k", account_id="a1", kind="access_key", status="active")
+        return Page(rows=[key] if table == "credentials" else [account(account_id=i, login=None) for i in ("a0", "a1")])
+
+    async def find(self, person: PersonKeys) -> Found:
+        raise NotImplementedError
+
+    async def reread(self, account_id: str) -> LiveAccount:
+        return self.said.get(account_id, LiveAccount(account_id, Presence.GONE))
+
+
+def live(presence: Presence, *credentials: LiveCredentials, account_id: str = "a1", reason: str = "") -> LiveAccount:
+    return LiveAccount(account_id, presence, credentials=credentials, reason=reason)
+
+
+KEY = LiveCredentials("access_key", Presence.PRESENT, ("k",))
+UNSAID = LiveCredentials("session", Presence.NOT_EVALUABLE)
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"a1": live(Presence.PRESENT, KEY)}, ""),
+        ({"a1": live(Presence.NOT_EVALUABLE, KEY, reason="refused")}, ""),
+        ({}, "reread of a1: GONE, and it was listed just now"),
+        ({"a1": live(Presence.PRESENT)}, "no word about its access_key"),
+        (
+            {"a1": live(Presence.PRESENT, LiveCredentials("access_key", Presence.GONE))},
+            "access_key is GONE, and an active one was listed",
+        ),
+        ({"a1": live(Presence.PRESENT, KEY, KEY)}, "access_key stands there 2 times"),
+        ({"a1": live(Presence.PRESENT, KEY, account_id="A1")}, "reread of a1 answered about A1"),
+        ({"a1": live(Presence.NOT_EVALUABLE, KEY, UNSAID)}, "session is NOT_EVALUABLE without a reason"),
+        ({"a1": live(Presence.NOT_EVALUABLE, KEY)}, "account is NOT_EVALUABLE without a reason"),
+        (
+            {"a1": live(Presence.PRESENT, KEY), "a2": live(Presence.PRESENT, account_id="a2")},
+            "reread of a2: it is there, or a credential of it, and there is no such account",
+        ),
+        (
+            {
+                "a1": live(Presence.PRESENT, KEY),
+                "no-such-account": live(Presence.GONE, KEY, account_id="no-such-account"),
+            },
+            "reread of no-such-account: it is there",
+        ),
+    ],
+)
+async def test_a_lookup_is_held_to_what_it_listed(said: Mapping[str, LiveAccount], problem: str) -> None:
+    problems = await check_source(Live(said))
+    assert any(problem in one for one in problems) if problem else problems == []
 
 
 async def test_the_kit_finds_every_fault_of_the_misbehaving_source() -> None:
