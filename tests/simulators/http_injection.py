@@ -192,7 +192,7 @@ class Injector:
         meeting = self.meet(target)
         return None if meeting is None else meeting.fault
 
-    def meet(self, target: str) -> _Meeting | None:
+    def meet(self, target: str) -> Meeting | None:
         """Count a request as ``take`` does, and return what keeps track of its fault."""
         with self._lock:
             self.number += 1
@@ -203,7 +203,7 @@ class Injector:
                 armed.seen += 1
                 if met is None and armed.meets():
                     armed.struck += 1
-                    met = _Meeting(self, armed, self.number)
+                    met = Meeting(self, armed, self.number)
             return met
 
     def middleware(self, refusal: Refusal) -> Middleware:
@@ -222,24 +222,24 @@ class Injector:
 
         return inject
 
-    def note(self, meeting: _Meeting, request: web.Request) -> None:
+    def note(self, meeting: Meeting, target: str) -> None:
         """Record that a fault changed an answer."""
         with self._lock:
             meeting.changed = True
-            self.fired.append(Fired(meeting.fault, meeting.number, str(request.rel_url)))
+            self.fired.append(Fired(meeting.fault, meeting.number, target))
 
-    def settle(self, meeting: _Meeting) -> None:
+    def settle(self, meeting: Meeting) -> None:
         """Give back the turn of a fault that changed nothing."""
         with self._lock:
             meeting.armed.struck -= not meeting.changed
 
-    def remember(self, request: web.Request, item: Any) -> Any:
-        """Keep the last item of a path's latest page while a fault needs it, and return the one kept before."""
+    def remember(self, path: str, item: Any) -> Any:
+        """Keep the last item of the latest page of ``path`` while a fault needs it, and return the one kept before."""
         with self._lock:
             if not any(armed.fault.kind is FaultKind.OVERLAPPING_PAGE for armed in self._armed):
                 return None
-            before = self._last.get(request.path)
-            self._last[request.path] = item
+            before = self._last.get(path)
+            self._last[path] = item
             return before
 
 
@@ -247,7 +247,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True)
-class _Meeting:
+class Meeting:
     """A request that meets a fault."""
 
     injector: Injector
@@ -260,22 +260,27 @@ class _Meeting:
         return self.armed.fault
 
 
-_ON = web.RequestKey("injected_fault", _Meeting)
+_ON = web.RequestKey("injected_fault", Meeting)
 
 
 def shaped(injector: Injector, request: web.Request, listing: Listing) -> Listing:
     """Return the page as the fault of this request, if it has one, would have it."""
-    before = injector.remember(request, listing.items[-1] if listing.items else None)
-    meeting = request.get(_ON)
+    return shaped_by(injector, request.get(_ON), listing, str(request.url))
+
+
+def shaped_by(injector: Injector, meeting: Meeting | None, listing: Listing, here: str) -> Listing:
+    """Return the page at the URL ``here`` as the fault that it meets, if any, would have it."""
+    target = re.sub(r"^[a-z]+://[^/]+", "", here)
+    before = injector.remember(target.partition("?")[0], listing.items[-1] if listing.items else None)
     if meeting is None or meeting.fault.kind not in PAGE_KINDS:
         return listing
-    changed = _reshape(meeting, listing, str(request.url), before)
+    changed = _reshape(meeting, listing, here, before)
     if changed != listing:
-        injector.note(meeting, request)
+        injector.note(meeting, target)
     return changed
 
 
-def _reshape(meeting: _Meeting, listing: Listing, here: str, before: Any) -> Listing:  # noqa: PLR0911 - one return per kind
+def _reshape(meeting: Meeting, listing: Listing, here: str, before: Any) -> Listing:  # noqa: PLR0911 - one return per kind
     kind, items = meeting.fault.kind, listing.items
     if kind is FaultKind.EMPTY_END:
         return Listing([], None)
@@ -301,7 +306,7 @@ def _reshape(meeting: _Meeting, listing: Listing, here: str, before: Any) -> Lis
     )
 
 
-def _damaged(meeting: _Meeting, item: Any, place: int) -> Any:
+def _damaged(meeting: Meeting, item: Any, place: int) -> Any:
     """Return ``item`` with one field changed: the one asked for, or another for each item and request."""
     if not isinstance(item, dict) or not item:
         return item
@@ -342,7 +347,7 @@ async def _spoil(  # noqa: PLR0911 - one return per kind
     kind = meeting.fault.kind
     if kind in PAGE_KINDS:
         return await handler(request)
-    meeting.injector.note(meeting, request)
+    meeting.injector.note(meeting, str(request.rel_url))
     if kind is FaultKind.BAD_GATEWAY_HTML:
         return web.Response(status=502, text=_HTML, content_type="text/html")
     if kind in STATUS_OF:

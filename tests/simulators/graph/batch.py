@@ -9,15 +9,20 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from tests.simulators.graph.answers import Answer, Call, GraphError, Json, bad
-from tests.simulators.http_injection import STATUS_OF, FaultKind, Injector
+from tests.simulators.http_injection import STATUS_OF, FaultKind, Injector, Listing, shaped_by
 
 MOST = 20
+Shape = Callable[[Listing], Listing]
+"""What the fault of an item makes of its page."""
+Each = Callable[[Call, Shape], Answer]
+_ON_ITEMS = frozenset({*STATUS_OF, FaultKind.EMPTY_BODY, FaultKind.WRONG_TYPE})
+"""Faults of an item beside those of its page, and beside its getting no answer."""
 
 
 def answer_batch(
-    call: Call, each: Callable[[Call], Answer], faults: Injector, refusal: Callable[[int, bool], Answer]
+    call: Call, each: Each, faults: Injector, refusal: Callable[[int, bool], Answer], *, root: str
 ) -> Answer:
-    """Answer the items, the last first; the batch itself is a 200 whatever befell them."""
+    """Answer the items, the last first; the batch itself is a 200 whatever befell them. ``root`` is the API's URL."""
     try:
         items: list[Json] = json.loads(call.body)["requests"]
     except (ValueError, KeyError, TypeError):
@@ -29,23 +34,31 @@ def answer_batch(
         bad("Every batch request step must have an id of its own.", "BadRequest")
     responses = []
     for item in reversed(items):
-        response = _item(call, item, each, faults, refusal)
+        response = _item(call, item, each, faults, refusal, root)
         if response is not None:
             responses.append(response)
     return Answer(200, {"responses": responses})
 
 
-def _item(
-    outer: Call, item: Json, each: Callable[[Call], Answer], faults: Injector, refusal: Callable[[int, bool], Answer]
+def _item(  # noqa: PLR0917 - an item, and what its batch is answered with
+    outer: Call, item: Json, each: Each, faults: Injector, refusal: Callable[[int, bool], Answer], root: str
 ) -> Json | None:
     url = str(item.get("url", ""))
-    fault = faults.take(url)
-    if fault is not None and fault.kind is FaultKind.RESET_BEFORE:
+    meeting = faults.meet(url)
+    fault = None if meeting is None else meeting.fault
+    if meeting is not None and fault is not None and fault.kind is FaultKind.RESET_BEFORE:
+        faults.note(meeting, url)
         return None  # the item is not answered at all
     if fault is not None and fault.kind in STATUS_OF:
         answer = refusal(STATUS_OF[fault.kind], fault.kind is not FaultKind.THROTTLED_SILENT)
     else:
-        answer = _run(outer, item, url, each)
+        answer = _run(
+            outer, item, url, lambda call: each(call, lambda page: shaped_by(faults, meeting, page, root + url))
+        )
+    if meeting is not None and fault is not None:
+        if fault.kind in _ON_ITEMS:
+            faults.note(meeting, url)
+        faults.settle(meeting)
     body: Any = answer.content
     kind = answer.headers.get("Content-Type", "application/json")
     if isinstance(body, str):

@@ -19,7 +19,7 @@ from aiohttp import web
 from cryptography import x509
 
 from tests.simulators.graph.answers import Answer, Call, GraphError, bad
-from tests.simulators.graph.batch import answer_batch
+from tests.simulators.graph.batch import Shape, answer_batch
 from tests.simulators.graph.entra_tokens import Client, TokenService
 from tests.simulators.graph.listing import Lag, write
 from tests.simulators.graph.service import Service
@@ -160,7 +160,9 @@ class GraphSimulator:
                 bad("The request URI is too long.", "BadRequest")
             call = Call(request.method, path, query, headers, roles, version, body)
             if path == "$batch" and request.method == "POST":
-                return self._respond(request, answer_batch(call, self._item, self.item_faults, self._refused))
+                root = f"{self.url}/{version}"
+                answer = answer_batch(call, self._item, self.item_faults, self._refused, root=root)
+                return self._respond(request, answer)
             told = self.throttle.admit(call)
             result = self.service.answer(call)
         except GraphError as error:
@@ -179,12 +181,12 @@ class GraphSimulator:
             raise GraphError(401, client["code"], client["message"], {"WWW-Authenticate": where})
         return client.roles
 
-    def _item(self, call: Call) -> Answer:
+    def _item(self, call: Call, shape: Shape) -> Answer:
         told = self.throttle.admit(call)
         result = self.service.answer(call)
         if isinstance(result, Answer):
             return Answer(result.status, result.content, {**told, **result.headers})
-        return Answer(result[0].status, write(result[0].content, result[1]), {**told, **result[0].headers})
+        return Answer(result[0].status, write(result[0].content, shape(result[1])), {**told, **result[0].headers})
 
     def _authority(self, request: web.Request, body: bytes) -> Answer:
         tenant, _, rest = request.path.lstrip("/").partition("/")
