@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.settings import SourceSettings
 
@@ -191,10 +191,4 @@ class Settings(SourceSettings):
 def encrypted_or_local(url: str) -> bool:
     """Say whether what is sent to ``url`` stays unread on the way: https, or this machine."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "https":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")

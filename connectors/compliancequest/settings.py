@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from reconciler.sdk.columns import columns_of, nearest
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.records import GOVERNANCE
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.settings import SourceSettings
@@ -19,8 +20,6 @@ from reconciler.sdk.values import Reading
 
 from .defaults import DEFAULTS, Mapping
 from .soql import STEPS, Condition, is_name, is_path
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Value = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
 
@@ -140,7 +139,7 @@ class Settings(SourceSettings):
                 raise ValueError(message)
         for key in ("domain", "audience"):
             parts = urlsplit(getattr(self, key))
-            plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
+            plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
             if not (plain or parts.scheme == "https") or not parts.hostname or parts.username or parts.query:
                 message = f"{key} must be https://HOST, without user, password and query"
                 raise ValueError(message)

@@ -23,12 +23,13 @@ from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # it
 
 from reconciler.sdk.answers import clean
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.pace import Sleep
 
 from .auth import Tokens, origin
 from .failures import judge, throttled
 from .limits import RateLimits
-from .settings import Settings, loopback
+from .settings import Settings
 
 BATCH = 20
 """Requests that one ``$batch`` may hold."""
@@ -111,7 +112,7 @@ class GraphClient:
         host = urlsplit(settings.endpoint_url).hostname or ""
         client = httpx.AsyncClient(
             verify=trust,
-            trust_env=not loopback(host),
+            trust_env=not is_loopback(host),
             follow_redirects=False,
             timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
             limits=httpx.Limits(max_connections=settings.parallel_calls),

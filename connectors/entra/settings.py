@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.settings import SourceSettings
 
@@ -104,7 +104,7 @@ class Settings(SourceSettings):
         if parts.username or parts.password or parts.query or parts.fragment or parts.path.strip("/"):
             message = "must be scheme, host and port only: no path, version, user or query"
             raise ValueError(message)
-        if parts.scheme == "http" and not loopback(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             message = "would carry credentials unencrypted: use https; http is for this machine only"
             raise ValueError(message)
         return url.rstrip("/")
@@ -143,11 +143,3 @@ class Settings(SourceSettings):
             message = "certificate_password belongs to client_certificate, which is not set"
             raise ValueError(message)
         return self
-
-
-def loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.settings import SourceSettings
 
@@ -198,7 +198,7 @@ class Settings(SourceSettings):
             message = "start_tls is for ldap://; ldaps:// is encrypted from the start"
             raise ValueError(message)
         encrypted = self.ldaps or self.start_tls
-        if self.bind_dn and not (encrypted or self.allow_plaintext or _is_loopback(self.host)):
+        if self.bind_dn and not (encrypted or self.allow_plaintext or is_loopback(self.host)):
             message = (
                 f"the password would travel unencrypted to {self.host}; use ldaps://, start_tls = true, "
                 "or allow_plaintext = true if the network itself is trusted"
@@ -238,10 +238,3 @@ def _check_bases(key: str, bases: tuple[str, ...]) -> None:
         if any(under(base, other) for position, other in enumerate(known) if position != at):
             message = f"{key} {bases[at]!r} lies under another {key}: its entries would be read twice"
             raise ValueError(message)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.casefold() == "localhost"

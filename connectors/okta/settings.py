@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.settings import SourceSettings
 
@@ -135,7 +135,7 @@ class Settings(SourceSettings):
         ):
             message = "must be https://host without a path, query, user or password"
             raise ValueError(message)
-        if parts.scheme == "http" and not loopback(host):
+        if parts.scheme == "http" and not is_loopback(host):
             message = "must be https: http would carry the credentials unencrypted"
             raise ValueError(message)
         if host.partition(".")[0].endswith("-admin"):
@@ -161,11 +161,3 @@ class Settings(SourceSettings):
             message = "scopes does nothing with api_token: a token can do what its owner can"
             raise ValueError(message)
         return self
-
-
-def loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

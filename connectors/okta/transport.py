@@ -24,9 +24,10 @@ from okta.config.config_validator import ConfigValidator
 from okta.http_client import HTTPClient
 from okta.request_executor import RequestExecutor
 from reconciler.sdk.errors import ConfigurationError
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import conceal, reveal
 
-from .settings import Settings, loopback
+from .settings import Settings
 
 MAX_BYTES = 64 * 1024 * 1024
 """Size of one answer, after decompression."""
@@ -101,7 +102,7 @@ def proxy_for(org_url: str) -> tuple[str | None, dict[str, str] | None]:
     """
     parts = urlsplit(org_url)
     host = parts.hostname or ""
-    named = None if loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+    named = None if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
     if not named:
         return None, None
     way = urlsplit(named if "://" in named else f"http://{named}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
+
+from reconciler.sdk.hosts import is_loopback
 
 from .settings import Settings
 
@@ -81,6 +83,22 @@ def engine_of(url: URL, settings: Settings, base: Path) -> Engine:
     return create_engine(url, poolclass=NullPool, **_QUIET)
 
 
+def missing(text: str, base: Path) -> str:
+    """Say what a URL names that is not on this machine, or why it is none; empty where nothing is missing."""
+    try:
+        url = make_url(text)
+        url.get_dialect().import_dbapi()
+        path = sqlite_path(url, base) if url.get_backend_name() == "sqlite" else None
+        _protected(url)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        return f"the driver is not installed: {error}; sqlite and postgresql+psycopg are there"
+    except ArgumentError:
+        return "is no SQLAlchemy URL, such as postgresql+psycopg://reader@host/database"
+    except ValueError as error:
+        return str(error)
+    return f"there is no file {path}" if path is not None and not path.is_file() else ""
+
+
 def sqlite_path(url: URL, base: Path) -> Path:
     """Return the file of a SQLite URL."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
@@ -104,17 +122,10 @@ def _open_sqlite(path: Path, settings: Settings) -> sqlite3.Connection:
 def _protected(url: URL) -> dict[str, str]:
     """Return the TLS options that a PostgreSQL URL lacks: to another host the server is always proven."""
     host = url.host or str(url.query.get("host", ""))
-    if not host or host.startswith("/") or host == "localhost" or _loopback(host):
+    if not host or host.startswith("/") or is_loopback(host):
         return {}
     mode = url.query.get("sslmode", "verify-full")
     if mode not in _TLS_GUARDED:
         message = f"sslmode={mode} would send data and credentials unprotected; use verify-full, or leave it out"
         raise ValueError(message)
     return {"sslmode": mode} | ({"sslrootcert": "system"} if mode == "verify-full" else {})
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 import logging
 import re
 import ssl
@@ -37,6 +36,7 @@ from reconciler.sdk.answers import (
     words_of,
 )
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Throttled, Unreachable
+from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import SecretRef, conceal, redact, reveal
 
 Authorize = Callable[[], Awaitable[str]]
@@ -141,7 +141,7 @@ class HttpClient:
             verify=_trust(ca_file),
             follow_redirects=False,
             # No proxy of the environment stands between this machine and itself.
-            trust_env=not _loopback(self._base.host),
+            trust_env=not is_loopback(self._base.host),
             timeout=httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds),
             limits=httpx.Limits(max_connections=limits.concurrency),
         )
@@ -413,19 +413,12 @@ def _base(text: str, *, secret: bool) -> httpx.URL:
             f"not the URL of a service: {_origin(url)}",
             advice="Write for example https://host/path, without user, password and query.",
         )
-    if secret and url.scheme == "http" and not _loopback(url.host):
+    if secret and url.scheme == "http" and not is_loopback(url.host):
         raise ConfigurationError(
             f"{_origin(url)} would carry the credentials unencrypted",
             advice="Use https; http is for this machine only.",
         )
     return url.copy_with(path=url.path if url.path.endswith("/") else url.path + "/")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
