@@ -7,8 +7,9 @@ hour of reading; nothing is recorded before a snapshot is sealed.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -59,22 +60,46 @@ def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.
     ]
 
 
-def check_tables(pulls: Sequence[collect.Pull]) -> None:
-    """Raise ``ConfigurationError`` for a table that is to be read and that its source does not report."""
+def check_tables(settings: Settings, pulls: Sequence[collect.Pull]) -> None:
+    """Raise ``ConfigurationError``, with file and line, for what its source cannot read whatever is granted.
+
+    That is a table that it does not report, and what is missing on this machine. Nothing is connected to.
+    """
     for pull in pulls:
-        reports = pull.source.reports
+        name = pull.source.name
+        for key, said in pull.settings.unusable(settings.base):
+            raise ConfigurationError(
+                f"{settings.at('sources', name, key)}: sources.{name}.{key}: {said}",
+                advice="Correct it, or put there what it names.",
+            )
+        reports = _reports(settings, pull)
         unread = [table for table in pull.settings.tables or () if table not in reports]
         if unread:
+            where = f"{settings.at('sources', name, 'tables')}: sources.{name}.tables"
             raise ConfigurationError(
-                f"sources.{pull.source.name}.tables: {pull.connector} does not report {', '.join(unread)}",
+                f"{where}: {pull.connector} does not report {', '.join(unread)}",
                 advice=f"Use some of: {', '.join(reports)}; or leave `tables` out.",
             )
         idle = [entry for entry in pull.settings.may_be_empty if entry.partition("/")[0] not in reports]
         if idle:
+            where = f"{settings.at('sources', name, 'may_be_empty')}: sources.{name}.may_be_empty"
             raise ConfigurationError(
-                f"sources.{pull.source.name}.may_be_empty: {pull.connector} does not report {', '.join(idle)}",
+                f"{where}: {pull.connector} does not report {', '.join(idle)}",
                 advice=f"Use TABLE or TABLE/PARTITION, with one of these tables: {', '.join(reports)}.",
             )
+
+
+def _reports(settings: Settings, pull: collect.Pull) -> Mapping[str, frozenset[str]]:
+    """Return what a source reports; an error that names a key of the configuration gets file and line."""
+    try:
+        return pull.source.reports
+    except ConfigurationError as error:
+        name = pull.source.name
+        named = re.match(rf"\[sources\.{re.escape(name)}\] ([\w.-]+)", error.message)
+        if named is None:
+            raise
+        where = settings.at("sources", name, *named[1].rstrip(".").split("."))
+        raise ConfigurationError(f"{where}: {error.message}", advice=error.advice) from error
 
 
 def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | ReconcilerError]:

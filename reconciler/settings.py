@@ -143,6 +143,10 @@ class Settings:
         """The folder that relative paths start at."""
         return self.path.parent
 
+    def at(self, *keys: str) -> str:
+        """Return ``file:line`` of a key, or of the nearest table around one that is left out."""
+        return toml.read(self.path).at(*keys)
+
     @property
     def database_url(self) -> str:
         """The database URL, a relative SQLite file made absolute; its password is kept out of everything printed."""
@@ -182,7 +186,10 @@ def _problem(file: toml.Document, prefix: tuple[str, ...], model: type[BaseModel
         said = f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known: {', '.join(known)}"
     elif error["type"] == "missing":
         said = "is missing"
-    return f"{file.at(*location)}: {'.'.join(map(str, location))}: {said}"
+    # A check of a whole section names the key at fault in front: "paging.in_body: needs ...".
+    named = re.match(r"([A-Za-z_][\w.-]*):? ", said)
+    where = file.at(*location, *(named[1].rstrip(".").split(".") if named else ()))
+    return f"{where}: {'.'.join(map(str, location))}: {said}"
 
 
 def _keys(model: type[BaseModel], parents: tuple[toml.Key, ...]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from reconciler import bundled, connectors
 from reconciler.errors import ConfigurationError
 from reconciler.sdk.settings import SourceSettings
+from reconciler.sdk.testing import check_source
 
 
 def test_every_folder_is_a_connector_and_loads() -> None:
@@ -36,6 +39,18 @@ def test_other_peoples_connectors_announce_themselves(tmp_path: Path, monkeypatc
     assert "acme_hr" in connectors.names()
     assert connectors.load("acme_hr").__name__ == "acme_hr"  # type: ignore[attr-defined] # a module, seen through its protocol
     sys.modules.pop("acme_hr")
+
+
+async def test_the_connector_of_the_readme_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parent.parent / "connectors/README.md").read_text()
+    (written,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "acme_badges.py").write_text(written)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module("acme_badges")
+    sys.modules.pop("acme_badges")
+    (tmp_path / "badges.txt").write_text("\n".join(f"badge-{number}" for number in range(250)))
+    settings = made.Settings(connector="badges", path="badges.txt", canaries=["badge-249"])
+    assert await check_source(made.open_source("door", settings, tmp_path)) == []
 
 
 def test_a_wrongly_packaged_install_says_so() -> None:

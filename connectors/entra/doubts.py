@@ -7,6 +7,7 @@ whose value is not documented, is not taken for its most harmless meaning.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from msgspec import UNSET
 
@@ -42,6 +43,22 @@ def of_scope(table: str, item: RoleAssignment) -> list[Gap]:
     if item.role_definition_id and (item.directory_scope_id or item.app_scope_id):
         return []
     return [Gap(table, item.id, "of which role it is, or over what, is not known: it may be less than the tenant")]
+
+
+def no_roles() -> Gap:
+    """Return the gap of a list of directory roles without any: every tenant has those that are built in."""
+    return Gap(
+        "entitlements", "directory roles", "Graph lists no role at all, though every tenant has the built-in ones"
+    )
+
+
+def of_unlisted(held: Iterable[RoleAssignment], listed: AbstractSet[str]) -> list[Gap]:
+    """Return the gaps of roles that somebody holds and that were not listed: Graph does not count roles."""
+    lost = {one.role_definition_id for one in held if one.role_definition_id} - listed
+    return [
+        Gap("entitlements", one, "this role is held and was not among the listed: the list of roles ended early")
+        for one in sorted(lost)
+    ]
 
 
 def of_member_type(item: RoleAssignment | GroupEligibility) -> list[Gap]:

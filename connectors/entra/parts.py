@@ -56,6 +56,8 @@ class Parts:
         )
         self._users: Shape[Any] = Shape(kind) if extra else _USER
         self._scopes: set[str] = set()
+        self._roles: set[str] = set()
+        """Directory roles that were listed: each that is held must be among them."""
         self._consents: set[str] = set()
         self.activated: dict[str, dict[str, shapes.RoleAssignment]] = {}
         """For each part that needs them, role assignments as PIM knows them, by their id."""
@@ -116,7 +118,7 @@ class Parts:
         """Return the collections of a part of entitlements; ``first`` says that its chain starts anew."""
         page, client = self._settings.page_size, self._client
         if first and part == "directory roles":
-            self._scopes = set()
+            self._scopes, self._roles = set(), set()
         if first and part == "user consents":
             self._consents = set()
 
@@ -126,7 +128,9 @@ class Parts:
             return [access.group_row(self._name, one, owners.get(one.id)) for one in items.value], gaps
 
         async def roles(items: Items[Any]) -> Rows:
-            return [access.role_row(self._name, one) for one in items.value], ()
+            self._roles.update(one.id for one in items.value)
+            gaps = [] if self._roles or items.link else [doubts.no_roles()]
+            return [access.role_row(self._name, one) for one in items.value], gaps
 
         async def apps(items: Items[Any]) -> Rows:
             rows = [row for one in items.value for row in access.app_rows(self._name, one)]
@@ -340,7 +344,8 @@ class Parts:
             if scope != access.TENANT and one.role_definition_id:
                 role = one.role_definition or shapes.RoleDefinition(id=one.role_definition_id)
                 made.append(access.role_row(self._name, role, scope))
-        return _new(self._scopes, made), _all(doubts.of_scope("entitlements", one) for one in items.value)
+        gaps = _all(doubts.of_scope("entitlements", one) for one in items.value)
+        return _new(self._scopes, made), [*gaps, *doubts.of_unlisted(items.value, self._roles)]
 
     async def _principals(self, client: GraphClient, holders: Sequence[shapes.Application]) -> dict[str, str]:
         """Return the service principal of each application that has one here, by application id."""

@@ -159,6 +159,9 @@ class Settings(ValueSettings):
             if mapping.method == "POST" and mapping.paging is None and isinstance(self.paging, ByLink | ByNextUrl):
                 message = f"mapping.{table}: paging by links asks by GET; give a POST its own paging"
                 raise ValueError(message)
+        if unmapped := [table for table in self.tables or () if table not in self.mapping]:
+            message = f"tables: {', '.join(unmapped)}: not mapped; mapped: {', '.join(self.mapping)}"
+            raise ValueError(message)
         for entry in self.may_be_empty:
             if entry not in self.mapping:
                 message = f"may_be_empty names {entry}, which is not mapped"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from reconciler.sdk.secrets import SecretRef
+from reconciler.sdk.secrets import SecretRef, reveal
 from reconciler.sdk.settings import ValueSettings, known_table
 
 _REFERENCE = re.compile(r"(env|file):(?!//)")
@@ -104,3 +106,11 @@ class Settings(ValueSettings):
             message = "password: url is a reference already, and holds the password itself"
             raise ValueError(message)
         return self
+
+    def unusable(self, base: Path) -> Iterator[tuple[str, str]]:
+        """Say of the URL whether its driver is missing, or its SQLite file; no database is asked."""
+        from .dialects import missing  # noqa: PLC0415 - reading a configuration needs no SQLAlchemy
+
+        text = reveal(self.url) if isinstance(self.url, SecretRef) else self.url
+        if said := missing(text, base):
+            yield "url", said

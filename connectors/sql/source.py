@@ -296,6 +296,9 @@ class SqlSource:
         if strange := [entry for entry in self._settings.may_be_empty if entry not in found]:
             self._refuse(f"may_be_empty names {strange[0]}, of which there is no query", "Correct the entry.")
         wanted = self._settings.tables
+        if strange := [table for table in wanted or () if table not in found]:
+            advice = f"Use some of: {', '.join(found)}; or leave `tables` out."
+            self._refuse(f"tables names {', '.join(strange)}, of which there is no query", advice)
         return {table: bare(found[table]) for table in RECORDS if table in found and (not wanted or table in wanted)}
 
     def _from_folder(self, folder: Path) -> dict[str, str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import signal
 import sys
+import threading
 from typing import NoReturn
 
 import click
@@ -16,6 +18,8 @@ from reconciler.errors import ReconcilerError, StoreError
 
 EXIT_DEFECT = 70
 EXIT_STOPPED = 130
+PATIENCE = 3.0
+"""Seconds after Ctrl-C that clearing up may take: a thread that waits for a silent server cannot be called back."""
 
 
 class Commands(click.Group):
@@ -48,6 +52,7 @@ def reconciler() -> None:
 def main() -> NoReturn:
     """Run the command line; an expected failure prints what happened and what to do, never a traceback."""
     os.umask(os.umask(0o077) | 0o027)  # what is written names people: not for everybody on the machine
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         code = reconciler.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -67,6 +72,14 @@ def main() -> NoReturn:
         # DuckDB answers Ctrl-C in the middle of a query with an error of its own.
         sys.exit(_stop() if "interrupted" in str(error).lower() else _defect(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(*_: object) -> None:
+    """Stop in order, and after a while without: nothing counts that was not sealed or committed."""
+    leave = threading.Timer(PATIENCE, lambda: os._exit(_stop()))
+    leave.daemon = True
+    leave.start()
+    raise KeyboardInterrupt
 
 
 def _stop() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -39,6 +41,21 @@ class SourceSettings(BaseModel):
     retry_seconds: Annotated[
         float, Field(ge=0, le=86_400, description="Seconds that one pull of this source may spend waiting to retry.")
     ] = 120.0
+
+    @field_validator("tables")
+    @classmethod
+    def _any_table(cls, tables: list[str] | None) -> list[str] | None:
+        if tables is not None and not tables:
+            message = "is empty, so that nothing would be read; name a table, leave it out, or remove the source"
+            raise ValueError(message)
+        return tables
+
+    def unusable(self, base: Path) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - for those that look at files
+        """Yield each key whose value cannot work on this machine, and why: what is found out without any network.
+
+        ``base`` is the folder of the configuration. `reconciler config check` asks; a pull says it of its own.
+        """
+        return iter(())
 
 
 class ValueSettings(SourceSettings):

@@ -33,5 +33,5 @@ def test_an_example_is_taken_as_it_stands(path: Path, tmp_path: Path, monkeypatc
     (section,) = settings.sources.values()
     assert section.connector == path.stem
     (pull,) = open_sources(settings)
-    check_tables([pull])
+    check_tables(settings, [pull])
     assert pull.source.endpoint

@@ -314,7 +314,7 @@ def _damaged(meeting: Meeting, item: Any, place: int) -> Any:
     changed = copy.deepcopy(item)
     holder, name = changed, wanted
     if wanted:
-        *path, name = wanted.split(".")
+        *path, name = [wanted] if wanted in item else wanted.split(".")  # "@odata.type" is one name
         for step in path:
             holder = holder.get(step, {})
         if name not in holder:

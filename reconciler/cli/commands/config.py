@@ -29,7 +29,7 @@ def check(settings: Settings, *, machine: bool) -> None:
 
     secrets = _secrets(settings)
     sources = run.open_sources(settings)
-    run.check_tables(sources)
+    run.check_tables(settings, sources)
     rules = run.load_rules(settings)
     if machine:
         output.emit({"config": str(settings.path), "sources": [p.source.name for p in sources], "rules": len(rules)})
