@@ -1,7 +1,8 @@
 """What the governance sources cost: CPU a record of sql, rest and files against the decoding of the same rows alone.
 
 Run as ``python -m tests.bench.bench_governance``. Rows come from a SQLite file, from answers in memory and from a CSV
-file, so that what is compared is our own work and no server's. Exits 1 where rest misses its goal.
+file, so that what is compared is our own work and no server's: the floor has no transport in it that both would
+share, and is lower than that of the other connectors. Exits 1 where a source costs more than it is held to.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from tests.bench.bench_pull import say
 RECORDS = 100_000
 PAGE = 5_000
 ROUNDS = 3
-MOST = 2.0
-"""Times the floor that a record may cost."""
+MOST = {"rest": 3.5, "sql": 6.5, "files": 14.0}
+"""Times the floor that a record may cost: each value is translated, checked and named, which the floor does not do."""
 COLUMNS = ("person_id", "full_name", "emails", "kind", "status", "ends_on", "department", "manager_id")
 Row = tuple[str | None, ...]
 
@@ -152,20 +153,19 @@ def rest(people: list[Row]) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Measure, print, and return 1 where sql or rest is past its goal."""
+    """Measure, print, and return 1 where a source costs more than it is held to."""
     people, missed = rows(), 0
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         found = {
-            "rest: decoded and mapped, against msgspec's decoding": rest(people),
-            "sql: the connector's pages, against sqlite3 alone": sql(people, Path(one)),
-            "files: the connector's pages of CSV, against csv alone": files(people, Path(other)),
+            "rest": ("decoded and mapped, against msgspec's decoding", rest(people)),
+            "sql": ("the connector's pages, against sqlite3 alone", sql(people, Path(one))),
+            "files": ("the connector's pages of CSV, against csv alone", files(people, Path(other))),
         }
-    for name, (ours, floor) in found.items():
-        say(f"    {name}: {ours:5.2f} us a record, {floor:5.2f} us, {ours / floor:4.2f} times")
-    ours, floor = found["rest: decoded and mapped, against msgspec's decoding"]
-    if ours > MOST * floor:
-        say(f"    MISSED rest: at most {MOST:g} times")
-        missed = 1
+    for name, (what, (ours, floor)) in found.items():
+        say(f"    {name}: {what}: {ours:5.2f} us a record, {floor:5.2f} us, {ours / floor:4.2f} times")
+        if ours > MOST[name] * floor:
+            say(f"    MISSED {name}: at most {MOST[name]:g} times")
+            missed = 1
     return missed
 
 
