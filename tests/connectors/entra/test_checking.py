@@ -104,7 +104,7 @@ def _certificate(password: bytes | None = None) -> tuple[x509.Certificate, bytes
     return made, private + made.public_bytes(serialization.Encoding.PEM)
 
 
-@pytest.mark.parametrize("password", [None, "of the key"])
+@pytest.mark.parametrize("password", [None, "planted-passphrase"])
 async def test_a_certificate_signs_in(
     password: str | None, opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
