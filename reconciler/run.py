@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from reconciler import clock, collect, connectors, engine, report
+from reconciler import clock, collect, connectors, declared, engine, report
 from reconciler.bundled import root
 from reconciler.errors import ConfigurationError, ReconcilerError, StoreError
 from reconciler.estate.results import SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
@@ -153,6 +153,7 @@ def evaluate(settings: Settings, snapshot: Snapshot, rules: Sequence[engine.Rule
         plus_addressing=settings.config.correlation.plus_addressing,
         threads=settings.config.engine.threads,
         memory_limit_mb=settings.config.engine.memory_mb,
+        declared=declared.rows(settings.config),
     )
     return engine.evaluate(snapshot, rules, as_of=as_of, options=options)
 

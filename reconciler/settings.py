@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -89,8 +90,53 @@ class Correlation(Section):
     ] = False
 
 
+class Held(Section):
+    """An entitlement, or all that fit a pattern, of one source or of any."""
+
+    source: Annotated[str | None, Field(description="Name of the source; left out: any.")] = None
+    entitlement: Annotated[str, Field(min_length=1, description="Entitlement id, name or pattern (* and ?).")]
+
+
+class ToxicCombination(Section):
+    """``[[rules.conflicts]]``: nobody may hold something of both sides."""
+
+    name: Annotated[str, Field(min_length=1, description="Name of the combination, printed in findings.")]
+    why: Annotated[str, Field(min_length=1, description="Why nobody may hold both.")]
+    left: Annotated[list[Held], Field(min_length=1, description="One side.")]
+    right: Annotated[list[Held], Field(min_length=1, description="The other side.")]
+
+
+class ScopeEntry(Held):
+    """``[[rules.approval_scope]]``: whether an entitlement needs an approval; the first entry that fits decides."""
+
+    approval: Annotated[Literal["required", "not_required"], Field(description="Whether an approval is needed.")]
+
+
+class RoleMapEntry(Held):
+    """``[[rules.role_maps]]``: what a department's people hold by their position."""
+
+    department: Annotated[str, Field(min_length=1, description="people.department, whatever its case.")]
+
+
+class RegisteredAccount(Section):
+    """``[[special_accounts]]``: an account that is nobody's own, beside those that sources report."""
+
+    source: Annotated[str, Field(description="Name of the source.")]
+    account_id: Annotated[str, Field(min_length=1, description="Id, login, DN or ARN of the account.")]
+    kind: Annotated[Literal["break_glass", "service", "shared", "agent"], Field(description="What it is.")]
+    owner_role: Annotated[str | None, Field(description="Governance role that answers for it.")] = None
+    steward: Annotated[str | None, Field(description="person_id of who looks after it.")] = None
+    purpose: Annotated[str | None, Field(description="What it is for.")] = None
+    reviewed_on: Annotated[date | None, Field(description="Last review.")] = None
+    review_due_on: Annotated[date | None, Field(description="Next review.")] = None
+
+
 class Rules(Section):
     """``[rules]``: an organisation's own rules and parameters."""
+
+    conflicts: Annotated[list[ToxicCombination], Field(description="Combinations that nobody may hold.")] = []
+    approval_scope: Annotated[list[ScopeEntry], Field(description="Which entitlements need an approval.")] = []
+    role_maps: Annotated[list[RoleMapEntry], Field(description="What departments hold without one.")] = []
 
     folders: Annotated[list[str], Field(description="Folders of own rules, beside the bundled ones.")] = []
     params: Annotated[
@@ -128,6 +174,9 @@ class Config(Section):
     rules: Rules = Rules()
     engine: Engine = Engine()
     report: Report = Report()
+    special_accounts: Annotated[
+        list[RegisteredAccount], Field(description="Special accounts, beside those that sources report.")
+    ] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +271,38 @@ def _sources(file: toml.Document, config: Config) -> tuple[dict[str, SourceSetti
     return found, problems
 
 
+def _idle(file: toml.Document, config: Config) -> list[str]:
+    """Say which declared entries can have no effect, whatever the sources hold."""
+    rules = config.rules
+    named: list[tuple[tuple[toml.Key, ...], str | None]] = [
+        (("special_accounts", n), entry.source) for n, entry in enumerate(config.special_accounts)
+    ]
+    for key, entries in (("approval_scope", rules.approval_scope), ("role_maps", rules.role_maps)):
+        named += [(("rules", key, n), entry.source) for n, entry in enumerate(entries)]
+    for n, conflict in enumerate(rules.conflicts):
+        for side, held in (("left", conflict.left), ("right", conflict.right)):
+            named += [(("rules", "conflicts", n, side, m), entry.source) for m, entry in enumerate(held)]
+    problems = [
+        f"{file.at(*keys)}: {'.'.join(map(str, keys))}.source: there is no source {source}"
+        for keys, source in named
+        if source is not None and source not in config.sources
+    ]
+    names = [conflict.name for conflict in rules.conflicts]
+    problems += [
+        f"{file.at('rules', 'conflicts', n)}: rules.conflicts.{n}.name: {name} is declared before"
+        for n, name in enumerate(names)
+        if name in names[:n]
+    ]
+    for key, entries in (("approval_scope", rules.approval_scope), ("role_maps", rules.role_maps)):
+        said = [entry.model_dump(exclude={"approval"}) for entry in entries]
+        problems += [
+            f"{file.at('rules', key, n)}: rules.{key}.{n}: an entry before it says the same"
+            for n, one in enumerate(said)
+            if one in said[:n]
+        ]
+    return problems
+
+
 def load(path: Path) -> Settings:
     """Read and check the configuration at ``path``.
 
@@ -234,6 +315,7 @@ def load(path: Path) -> Settings:
     except ValidationError as error:
         raise _refusal([_problem(file, (), Config, e) for e in error.errors()]) from error
     sources, problems = _sources(file, config)
+    problems += _idle(file, config)
     if problems:
         raise _refusal(problems)
     return Settings(path, config, sources)

@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import duckdb
 
+EFFECTIVE_ACCESS = """
+WITH held AS (
+  SELECT DISTINCT g.source, g.principal_id AS account_id, g.entitlement_id, coalesce(e.name, g.entitlement_id) AS path
+  FROM grants g LEFT JOIN entitlements e USING (source, entitlement_id)
+  WHERE g.principal_kind = 'account'
+)
+SELECT source, account_id, entitlement_id, CAST(min(depth) AS BIGINT) AS depth, arg_min(path, (depth, path)) AS path
+FROM (
+  SELECT source, account_id, entitlement_id, 1 AS depth, path FROM held
+  UNION ALL
+  SELECT h.source, h.account_id, c.above, c.depth + 1, h.path || ' > ' || c.path
+  FROM held h JOIN group_closure c ON c.source = h.source AND c.below = h.entitlement_id
+)
+GROUP BY source, account_id, entitlement_id
+"""
+"""The view, over ``grants``, ``entitlements`` and ``group_closure``."""
 
-def build_effective_access(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the table ``group_closure`` and the view ``effective_access`` over ``grants`` and ``entitlements``.
+
+def close_groups(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table ``group_closure`` (source, below, above, depth, path) of ``grants`` and ``entitlements``.
 
     Breadth first, so that the first path found is a shortest one; of several the first by name stays. A pair
     that was reached before is not followed again, so that cycles end.
     """
     connection.execute(
         """
-        CREATE TABLE group_closure AS
+        CREATE OR REPLACE TABLE group_closure AS
         SELECT source, principal_id AS below, entitlement_id AS above, 1 AS depth,
                min(coalesce(e.name, entitlement_id)) AS path
         FROM grants LEFT JOIN entitlements e USING (source, entitlement_id)
@@ -42,26 +59,6 @@ def build_effective_access(connection: duckdb.DuckDBPyConnection) -> None:
             [depth],
         )
         depth += 1
-    connection.execute(
-        """
-        CREATE VIEW effective_access AS
-        WITH held AS (
-          SELECT DISTINCT g.source, g.principal_id AS account_id, g.entitlement_id,
-                 coalesce(e.name, g.entitlement_id) AS path
-          FROM grants g LEFT JOIN entitlements e USING (source, entitlement_id)
-          WHERE g.principal_kind = 'account'
-        )
-        SELECT source, account_id, entitlement_id, CAST(min(depth) AS BIGINT) AS depth,
-               arg_min(path, (depth, path)) AS path
-        FROM (
-          SELECT source, account_id, entitlement_id, 1 AS depth, path FROM held
-          UNION ALL
-          SELECT h.source, h.account_id, c.above, c.depth + 1, h.path || ' > ' || c.path
-          FROM held h JOIN group_closure c ON c.source = h.source AND c.below = h.entitlement_id
-        )
-        GROUP BY source, account_id, entitlement_id
-        """
-    )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, depth: int) -> int:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from reconciler.clock import zones
+from reconciler.engine.built import needed
 from reconciler.engine.rule import Case, Notes, Param, parse_value
 from reconciler.estate.results import Outcome
 from reconciler.estate.tables import Column, tables
@@ -88,7 +89,7 @@ class CaseReader:
         given: dict[str, list[dict[str, Any]]] = {}
         for table, rows in self._table(raw, "given", *at).items():
             here = (*at, "given", table)
-            if table not in self.reads:
+            if table not in self.reads and not any(table in needed(name) for name in self.reads):
                 self.notes.fault(f"{table!r} is given but not read", "Give tables that the rule reads.", *here)
             elif self._rows(rows, *here):
                 given[table] = rows

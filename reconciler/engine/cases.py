@@ -10,10 +10,15 @@ from typing import Any
 
 import duckdb
 
+from reconciler.engine.access import EFFECTIVE_ACCESS, close_groups
+from reconciler.engine.built import SELECTS, needed
 from reconciler.engine.lint import LINT_SECONDS, wrapped
 from reconciler.engine.rule import Case, Rule
 from reconciler.engine.sandbox import RuleFailed, Sandbox
 from reconciler.estate.tables import tables
+
+MADE = SELECTS | {"effective_access": EFFECTIVE_ACCESS}
+"""Built tables that are made of what a case gives, unless the case gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,17 @@ def _first_other(turned: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]
 
 def _rows(sandbox: Sandbox, rule: Rule, case: Case, step: int) -> list[dict[str, Any]]:
     """Run the rule over the case's rows, given in their order (``step`` 1) or in reverse (-1)."""
-    for name in rule.reads:
+    made = [name for name in rule.reads if name not in case.given and name in MADE]
+    for name in dict.fromkeys([*rule.reads, *(base for built in made for base in needed(built))]):
         sandbox.connection.execute(f'TRUNCATE "{name}"')
         for row in case.given.get(name, ())[::step]:
             columns = ", ".join(f'"{column}"' for column in row)
             marks = ", ".join("?" for _ in row)
             sandbox.connection.execute(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', list(row.values()))  # noqa: S608  # names were checked against the estate
+    if "effective_access" in made:
+        close_groups(sandbox.connection)
+    for name in made:
+        sandbox.connection.execute(f'INSERT INTO "{name}" {MADE[name]}')  # all of it is our text
     sandbox.zones(case.time_zone, _zones(case))
     params = {name: replace(p, value=case.params.get(name, p.default)) for name, p in rule.params.items()}
     values = replace(rule, params=params).values(case.as_of)

@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from reconciler.engine.built import made_of
 from reconciler.engine.rule import Rule
 from reconciler.estate.correlate import MATCHERS
 from reconciler.estate.tables import tables
 from reconciler.sdk.connector import Status
 
 _SHOWN_GAPS = 3
-_BUILT_FROM: dict[str, tuple[str, ...]] = {
-    "links": ("accounts", "people"),
-    "effective_access": ("grants", "entitlements"),
-    "coverage": (),
-}
 
 
 class Coverage(Protocol):
@@ -81,7 +77,7 @@ class Scoping:
 
     def _reads(self, rule: Rule) -> list[str]:
         """Return what the rule depends on: the tables it reads, and those that built ones are made of."""
-        return list(dict.fromkeys(name for table in rule.reads for name in _BUILT_FROM.get(table, (table,))))
+        return list(dict.fromkeys(name for table in rule.reads for name in made_of(table)))
 
     def _identity_tables(self, rule: Rule) -> list[str]:
         return [name for name in self._reads(rule) if tables()[name].group == "identity"]
@@ -91,7 +87,8 @@ class Scoping:
             if tables()[name].group != "governance":
                 continue
             sources = self.coverage.sources_of(name)
-            if not sources and name not in rule.optional:
+            # A register of special accounts may stand in the configuration alone, or there may be none to register.
+            if not sources and name not in rule.optional and (name != "special_accounts" or name in rule.reads):
                 yield f"no source reports {name}"
             for source in sources:
                 yield from self._incomplete(source, name)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
-from reconciler.engine.access import build_effective_access
+from reconciler.engine.access import EFFECTIVE_ACCESS, close_groups
+from reconciler.engine.built import READS, SELECTS
 from reconciler.engine.rule import Rule
 from reconciler.engine.sandbox import Sandbox
 from reconciler.errors import StoreError
 from reconciler.estate import correlate
 from reconciler.estate.tables import Coverage, tables
+from reconciler.sdk.records import Record
 from reconciler.snapshot import Snapshot
 
 _DAMAGED = "Run `reconciler evaluate` on another snapshot, or pull again; verify() names an altered file."
@@ -37,6 +39,8 @@ class Options:
     threads: int = 2
     memory_limit_mb: int = 2048
     rule_seconds: float = 3600.0
+    declared: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    """Rows that the configuration declares, by table: declared tables, and special accounts beside the reported."""
     folder: Path | None = None
 
 
@@ -85,19 +89,39 @@ def _fill(sandbox: Sandbox, snapshot: Snapshot, rules: Sequence[Rule], options: 
         sandbox.create(table, chosen)
         for source in snapshot.sources_of(name):
             _load(sandbox, snapshot, name, source, chosen)
-        if table.group == "governance":
-            repeated = _repeated(sandbox, snapshot, name)
-            if repeated:
-                faults[name] = repeated
+        _insert(sandbox, name, options.declared.get(name, ()), chosen)
+        if table.group == "governance" and (repeated := _repeated(sandbox, snapshot, name)):
+            faults[name] = repeated
     sandbox.zones(options.time_zone, _zones(sandbox, wanted))
-    if "links" in wanted:
-        _link(sandbox, options)
-    if "effective_access" in wanted:
-        build_effective_access(sandbox.connection)
-    if "coverage" in wanted:
-        _cover(sandbox, snapshot.coverage())
+    _build(sandbox, snapshot, wanted, options)
     sandbox.lock()
     return Workspace(sandbox, faults)
+
+
+def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str], options: Options) -> None:
+    """Make those of the tables in ``wanted`` that are made of others, or of what is sealed beside the rows."""
+    if "links" in wanted:
+        _link(sandbox, options)
+    for name, select in SELECTS.items():
+        if name in wanted:
+            sandbox.create(tables()[name])
+            sandbox.connection.execute(f'INSERT INTO "{name}" {select}')
+    if "effective_access" in wanted:
+        close_groups(sandbox.connection)
+        sandbox.connection.execute(f"CREATE VIEW effective_access AS {EFFECTIVE_ACCESS}")
+    if "coverage" in wanted:
+        _cover(sandbox, snapshot.coverage())
+    for name in ("freshness", "rule_evaluations"):
+        if name in wanted:
+            sandbox.create(tables()[name])
+
+
+def _insert(sandbox: Sandbox, name: str, rows: Sequence[Record], columns: Sequence[str]) -> None:
+    """Add rows that the configuration declares."""
+    marks = ", ".join("?" for _ in columns)
+    for row in rows:
+        values = [getattr(row, column) for column in columns]
+        sandbox.connection.execute(f'INSERT INTO "{name}" VALUES ({marks})', values)  # noqa: S608  # a name of the estate
 
 
 def _columns(rules: Sequence[Rule]) -> dict[str, set[str]]:
@@ -106,12 +130,11 @@ def _columns(rules: Sequence[Rule]) -> dict[str, set[str]]:
     for rule in rules:
         for name, columns in rule.columns.items():
             wanted.setdefault(name, set()).update(columns)
-    if "links" in wanted:
-        for name, needed in correlate.READS.items():
-            wanted.setdefault(name, set()).update(needed)
-    if "effective_access" in wanted:
-        wanted.setdefault("grants", set()).update(tables()["grants"].key)
-        wanted.setdefault("entitlements", set()).update((*tables()["entitlements"].key, "name"))
+    # A built table may be made of another one: those come after it in READS, turned round.
+    for built, reads in reversed(READS.items()):
+        if built in wanted:
+            for name, needed in reads.items():
+                wanted.setdefault(name, set()).update(needed)
     return {name: wanted[name] for name in tables() if name in wanted}
 
 

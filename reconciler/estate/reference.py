@@ -11,6 +11,7 @@ _GROUPS = {
     "identity": "What identity sources report",
     "governance": "What governance sources report",
     "built": "What the product builds",
+    "declared": "What the organisation declares in its configuration",
 }
 
 

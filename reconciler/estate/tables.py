@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 import pyarrow as pa
 
-from reconciler.sdk.records import GOVERNANCE, IDENTITY, RECORDS, Record, doc, key
+from reconciler.sdk.records import GOVERNANCE, IDENTITY, Record, doc, key
 
 _ARROW: dict[Any, pa.DataType] = {
     str: pa.string(),
@@ -55,7 +55,9 @@ class Link(Record, frozen=True, kw_only=True, gc=False):
         Literal["linked", "proposed", "ambiguous", "manual", "rejected"] | None, doc("Whether the link holds.")
     ] = None
     since: Annotated[datetime | None, doc("When the link was first made.")] = None
-    candidates: Annotated[list[str] | None, doc("person_ids that fit, where more than one does.")] = None
+    candidates: Annotated[
+        list[str] | None, doc("person_ids that fit now, where that is not the linked person alone.")
+    ] = None
 
 
 class EffectiveAccess(Record, frozen=True, kw_only=True, gc=False):
@@ -81,8 +83,121 @@ class Coverage(Record, frozen=True, kw_only=True, gc=False):
     canaries: Annotated[list[str] | None, doc("Canaries that came back.")] = None
 
 
-BUILT: dict[str, type[Record]] = {"links": Link, "effective_access": EffectiveAccess, "coverage": Coverage}
-"""Tables that the product builds from a snapshot."""
+class Special(Record, frozen=True, kw_only=True, gc=False):
+    """The register of special accounts, resolved to the account's own id: by id, login, DN or ARN."""
+
+    source: Annotated[str, key("Source.")]
+    account_id: Annotated[str, key("The account, by the source's own immutable id.")]
+    kind: Annotated[str | None, doc("What it is: break_glass, service, shared, agent.")] = None
+    owner_role: Annotated[str | None, doc("Governance role that answers for it.")] = None
+    steward: Annotated[str | None, doc("person_id of who looks after it.")] = None
+    purpose: Annotated[str | None, doc("What it is for.")] = None
+    reviewed_on: Annotated[date | None, doc("Last review.")] = None
+    review_due_on: Annotated[date | None, doc("Next review.")] = None
+
+
+class Covering(Record, frozen=True, kw_only=True, gc=False):
+    """Which approvals speak of which entitlement that an account holds, whatever their decision and dates."""
+
+    source: Annotated[str, key("Source.")]
+    account_id: Annotated[str, key("The account that holds it.")]
+    entitlement_id: Annotated[str, key("The entitlement held.")]
+    approval_id: Annotated[str, key("An approval of the account's person, for this system, that may mean it.")]
+    person_id: Annotated[str | None, doc("The person that the account is linked to.")] = None
+    fit: Annotated[
+        Literal["sure", "nameless", "placeless"] | None,
+        doc(
+            "sure; nameless: the entitlement's name is unknown; placeless: the environment that the approval asks for."
+        ),
+    ] = None
+
+
+class Freshness(Record, frozen=True, kw_only=True, gc=False):
+    """When each table of each configured source was last read whole."""
+
+    source: Annotated[str, key("Source, as configured.")]
+    table_name: Annotated[str, key("Estate table.")]
+    complete_at: Annotated[datetime | None, doc("Start of the last pull that read it whole; null: none is known.")] = (
+        None
+    )
+
+
+class RuleEvaluation(Record, frozen=True, kw_only=True, gc=False):
+    """When each rule was last evaluated somewhere, in the runs before this one."""
+
+    rule_id: Annotated[str, key("Rule.")]
+    evaluated_at: Annotated[datetime | None, doc("The instant judged by the last run that could evaluate it.")] = None
+
+
+BUILT: dict[str, type[Record]] = {
+    "links": Link,
+    "effective_access": EffectiveAccess,
+    "coverage": Coverage,
+    "specials": Special,
+    "covering": Covering,
+    "freshness": Freshness,
+    "rule_evaluations": RuleEvaluation,
+}
+"""Tables that the product builds from a snapshot and what is sealed with it."""
+
+
+class Conflict(Record, frozen=True, kw_only=True, gc=False):
+    """Toxic combinations: nobody may hold something of both sides."""
+
+    conflict: Annotated[str, key("Name of the combination.")]
+    side: Annotated[Literal["left", "right"], key("Which of the two sides.")]
+    number: Annotated[int, key("Place among the entries of the side, from 1.")]
+    source: Annotated[str | None, doc("Source it is limited to; null: any.")] = None
+    entitlement: Annotated[str | None, doc("Entitlement id, name or pattern (* and ?), in lower case.")] = None
+    why: Annotated[str | None, doc("Why nobody may hold both.")] = None
+
+
+class ApprovalScope(Record, frozen=True, kw_only=True, gc=False):
+    """Which entitlements need an approval; the first entry that fits decides, and what none fits needs one."""
+
+    number: Annotated[int, key("Place in the configuration, from 1.")]
+    source: Annotated[str | None, doc("Source it is limited to; null: any.")] = None
+    entitlement: Annotated[str | None, doc("Entitlement id, name or pattern (* and ?), in lower case.")] = None
+    approval: Annotated[Literal["required", "not_required"] | None, doc("Whether an approval is needed.")] = None
+
+
+class RoleMap(Record, frozen=True, kw_only=True, gc=False):
+    """What a department's people hold by their position, without an approval of their own."""
+
+    number: Annotated[int, key("Place in the configuration, from 1.")]
+    department: Annotated[str | None, doc("people.department, in lower case.")] = None
+    source: Annotated[str | None, doc("Source it is limited to; null: any.")] = None
+    entitlement: Annotated[str | None, doc("Entitlement id, name or pattern (* and ?), in lower case.")] = None
+
+
+class Control(Record, frozen=True, kw_only=True, gc=False):
+    """Controls, as controls.toml declares them."""
+
+    control_id: Annotated[str, key("Id of the control.")]
+    title: Annotated[str | None, doc("What it asks.")] = None
+    owner_role: Annotated[str | None, doc("Governance role that owns it.")] = None
+    evidence_days: Annotated[int | None, doc("Days for which evidence is fresh.")] = None
+    test_days: Annotated[int | None, doc("Days between two tests of it; null: no test is asked.")] = None
+
+
+class ControlRule(Record, frozen=True, kw_only=True, gc=False):
+    """Which rules show whether a control works."""
+
+    control_id: Annotated[str, key("Id of the control.")]
+    rule_id: Annotated[str, key("Rule.")]
+
+
+DECLARED: dict[str, type[Record]] = {
+    "conflicts": Conflict,
+    "approval_scope": ApprovalScope,
+    "role_maps": RoleMap,
+    "controls": Control,
+    "control_rules": ControlRule,
+}
+"""Tables that the organisation declares in its configuration; they are always whole."""
+
+
+Group = Literal["identity", "governance", "built", "declared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +231,7 @@ class Table:
     """A table of the estate."""
 
     name: str
-    group: Literal["identity", "governance", "built"]
+    group: Group
     doc: str
     columns: tuple[Column, ...]
     record: type[Record]
@@ -161,12 +276,15 @@ def _column(name: str, hint: Any) -> Column:
 
 @cache
 def tables() -> dict[str, Table]:
-    """Return every table of the estate by name: identity, governance, then built ones."""
+    """Return every table of the estate by name: identity, governance, built, then declared ones."""
     found: dict[str, Table] = {}
-    for name, record in (RECORDS | BUILT).items():
-        group: Literal["identity", "governance", "built"] = (
-            "identity" if name in IDENTITY else "governance" if name in GOVERNANCE else "built"
-        )
+    groups: dict[Group, dict[str, type[Record]]] = {
+        "identity": IDENTITY,
+        "governance": GOVERNANCE,
+        "built": BUILT,
+        "declared": DECLARED,
+    }
+    for group, name, record in ((group, *item) for group, records in groups.items() for item in records.items()):
         hints = get_type_hints(record, include_extras=True)
         columns = tuple(_column(field, hints[field]) for field in record.__struct_fields__)
         summary = (record.__doc__ or "").strip().splitlines()[0]

@@ -56,6 +56,7 @@ ApprovalKind = Literal[
 ]
 SupplierStatus = Literal["qualified", "conditional", "suspended", "disqualified"]
 ReviewDecision = Literal["keep", "revoke", "change", "undecided"]
+TestOutcome = Literal["passed", "failed", "inconclusive"]
 SpecialKind = Literal["break_glass", "service", "shared", "agent"]
 
 
@@ -313,6 +314,17 @@ class SpecialAccount(Record, frozen=True, kw_only=True, gc=False):
     review_due_on: Annotated[date | None, doc("Next review.")] = None
 
 
+class ControlTest(Record, frozen=True, kw_only=True, gc=False):
+    """Tests of controls: what was tried, and how it came out."""
+
+    control_id: Annotated[str, key("Control that was tested.")]
+    test_id: Annotated[str, key("Number of the test.")]
+    performed_at: Annotated[datetime | None, doc("When.")] = None
+    performed_by: Annotated[str | None, doc("person_id of who tested it.")] = None
+    outcome: Annotated[TestOutcome | None, doc("How it came out.")] = None
+    evidence: Annotated[str | None, doc("Where the evidence lies.")] = None
+
+
 IDENTITY: dict[str, type[Record]] = {
     "accounts": Account,
     "entitlements": Entitlement,
@@ -333,6 +345,7 @@ GOVERNANCE: dict[str, type[Record]] = {
     "documents": Document,
     "role_holders": RoleHolder,
     "special_accounts": SpecialAccount,
+    "control_tests": ControlTest,
 }
 """Tables of governance sources (QMS, HR, contracts)."""
 

@@ -33,6 +33,16 @@ EXPECTED_KEYS = {
     "special_accounts": ("source", "account_id"),
     "links": ("source", "account_id"),
     "effective_access": ("source", "account_id", "entitlement_id"),
+    "specials": ("source", "account_id"),
+    "covering": ("source", "account_id", "entitlement_id", "approval_id"),
+    "freshness": ("source", "table_name"),
+    "rule_evaluations": ("rule_id",),
+    "conflicts": ("conflict", "side", "number"),
+    "approval_scope": ("number",),
+    "role_maps": ("number",),
+    "controls": ("control_id",),
+    "control_rules": ("control_id", "rule_id"),
+    "control_tests": ("control_id", "test_id"),
     "coverage": ("source", "table_name", "partition"),
 }
 

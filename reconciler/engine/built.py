@@ -1,0 +1,112 @@
+"""The tables that are made of others by one SELECT: the register of special accounts, and what approvals speak of.
+
+Each is made once for all rules that read it, and only where one does. ``links`` and ``effective_access`` need more
+than a SELECT and stand in modules of their own.
+"""
+
+from __future__ import annotations
+
+from reconciler.estate import correlate
+
+SPECIALS = """
+WITH names AS (
+  SELECT source, account_id, lower(trim(account_id)) AS name FROM accounts
+  UNION ALL
+  SELECT source, account_id, lower(trim(login)) FROM accounts
+  UNION ALL
+  SELECT source, account_id, lower(trim(json_extract_string(attributes, '$.dn')))
+  FROM accounts WHERE json_valid(attributes)
+  UNION ALL
+  SELECT source, account_id, lower(trim(json_extract_string(attributes, '$.arn')))
+  FROM accounts WHERE json_valid(attributes)
+)
+SELECT n.source, n.account_id, min(s.kind) AS kind, min(s.owner_role) AS owner_role, min(s.steward) AS steward,
+       min(s.purpose) AS purpose, max(s.reviewed_on) AS reviewed_on, min(s.review_due_on) AS review_due_on
+FROM special_accounts s
+JOIN names n ON n.source = s.source AND n.name = lower(trim(s.account_id))
+GROUP BY n.source, n.account_id
+"""
+
+COVERING = r"""
+WITH held AS (
+  SELECT DISTINCT g.source, g.principal_id AS account_id, g.entitlement_id, l.person_id, lower(g.source) AS system,
+         lower(g.entitlement_id) AS id_key, lower(trim(e.name)) AS name_key, lower(trim(e.environment)) AS environment
+  FROM grants g
+  JOIN links l ON l.source = g.source AND l.account_id = g.principal_id AND l.person_id IS NOT NULL
+  LEFT JOIN entitlements e ON e.source = g.source AND e.entitlement_id = g.entitlement_id
+  WHERE g.principal_kind = 'account'
+),
+asked AS (
+  SELECT approval_id, person_id, lower(trim(system)) AS system, lower(trim(environment)) AS environment,
+         lower(trim(entitlement)) AS wanted,
+         CASE WHEN regexp_matches(entitlement, '[*?]') THEN
+           -- LIKE, since a regular expression of each row's own would be compiled for each row
+           replace(replace(replace(replace(replace(lower(trim(entitlement)),
+             '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'), '?', '_')
+         END AS pattern
+  FROM approvals
+  WHERE entitlement IS NOT NULL
+),
+fitting AS (
+  SELECT h.source, h.account_id, h.entitlement_id, a.approval_id, h.person_id,
+         a.wanted = h.id_key OR coalesce(a.wanted = h.name_key, false)
+           OR coalesce(h.id_key LIKE a.pattern ESCAPE '\', false)
+           OR coalesce(h.name_key LIKE a.pattern ESCAPE '\', false) AS fits,
+         h.name_key IS NULL AS nameless, a.environment IS NOT NULL AND h.environment IS NULL AS placeless
+  FROM held h
+  JOIN asked a ON a.person_id = h.person_id
+  WHERE (a.system IS NULL OR a.system = h.system)
+    AND (a.environment IS NULL OR h.environment IS NULL OR a.environment = h.environment)
+)
+SELECT source, account_id, entitlement_id, approval_id, person_id,
+       CASE WHEN fits AND NOT placeless THEN 'sure' WHEN fits THEN 'placeless' ELSE 'nameless' END AS fit
+FROM fitting
+WHERE fits OR nameless
+"""
+
+SELECTS = {"specials": SPECIALS, "covering": COVERING}
+"""Built table -> the SELECT that makes it of the tables that ``READS`` names."""
+
+READS: dict[str, dict[str, tuple[str, ...]]] = {
+    "links": correlate.READS,
+    "specials": {
+        "accounts": ("source", "account_id", "login", "attributes"),
+        "special_accounts": (
+            "source",
+            "account_id",
+            "kind",
+            "owner_role",
+            "steward",
+            "purpose",
+            "reviewed_on",
+            "review_due_on",
+        ),
+    },
+    "covering": {
+        "grants": ("source", "principal_kind", "principal_id", "entitlement_id", "assignment"),
+        "entitlements": ("source", "entitlement_id", "name", "environment"),
+        "approvals": ("approval_id", "person_id", "system", "entitlement", "environment"),
+        "links": ("source", "account_id", "person_id"),
+    },
+    "effective_access": {
+        "grants": ("source", "principal_kind", "principal_id", "entitlement_id", "assignment"),
+        "entitlements": ("source", "entitlement_id", "name"),
+    },
+    "coverage": {},
+    "freshness": {},
+    "rule_evaluations": {},
+}
+"""Built table -> the tables and columns that it is made of; those it reads in turn come before it."""
+
+
+def made_of(name: str) -> list[str]:
+    """Return the tables that sources report and that a table is made of: itself, where sources report it."""
+    if name not in READS:
+        return [name]
+    return list(dict.fromkeys(base for table in READS[name] for base in made_of(table)))
+
+
+def needed(name: str) -> list[str]:
+    """Return every table that a table is made of, those that are built themselves among them, but for itself."""
+    found = list(READS.get(name, ()))
+    return list(dict.fromkeys([*found, *(deeper for table in found for deeper in needed(table))]))
