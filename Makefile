@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
-DEBIAN := slapd ldap-utils postgresql chromium 389-ds-base samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind
+DEBIAN := slapd ldap-utils postgresql chromium 389-ds-base samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind \
+  openjdk-17-jre-headless
 
 .PHONY: demo test bench lint fmt setup servers clean
 
@@ -14,7 +15,7 @@ DEBIAN := slapd ldap-utils postgresql chromium 389-ds-base samba samba-ad-provis
 	.uv/bin/pip install --quiet uv
 
 $(STAMP): .uv/bin/uv pyproject.toml uv.lock
-	UV_PROJECT_ENVIRONMENT=$(VENV) .uv/bin/uv sync --frozen --quiet --python $(PYTHON)
+	UV_PROJECT_ENVIRONMENT=$(VENV) .uv/bin/uv sync --frozen --all-extras --quiet --python $(PYTHON)
 	@touch $@
 
 setup: $(STAMP)

@@ -23,6 +23,7 @@ PROGRAMS = {
     "winbind": ["/usr/sbin/winbindd"],
     "python3-ldap": ["/usr/lib/python3/dist-packages/ldap/__init__.py"],
     "389-ds-base": ["/usr/sbin/ns-slapd"],
+    "openjdk-17-jre-headless": ["/usr/lib/jvm/*/bin/java"],
 }
 
 
