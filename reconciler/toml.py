@@ -18,6 +18,9 @@ from reconciler.errors import ConfigurationError
 Key = str | int
 """A step to a value: a table's key, or the number of an element of an array (from 0)."""
 
+Place = tuple[int, int]
+"""A line and a column, both from 1; columns count characters."""
+
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
 _PART = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|[A-Za-z0-9_-]+')
@@ -33,17 +36,25 @@ class Document:
     path: Path
     text: str
     data: dict[str, Any]
-    _lines: dict[tuple[Key, ...], int] = field(default_factory=dict, repr=False, compare=False)
+    _places: dict[tuple[Key, ...], Place] = field(default_factory=dict, repr=False, compare=False)
 
     def line(self, *keys: Key) -> int:
         """Return the line of a value, or of the nearest table around it where the value is not there."""
-        if not self._lines:
-            self._lines.update(_positions(self.text))
-        return _nearest(self._lines, keys)
+        return self._place(keys)[0]
 
     def at(self, *keys: Key) -> str:
         """Return ``file:line`` of a value, to begin a message with."""
         return f"{self.path}:{self.line(*keys)}"
+
+    def exactly(self, *keys: Key) -> str:
+        """Return ``file:line:column`` of a value's key."""
+        line, column = self._place(keys)
+        return f"{self.path}:{line}:{column}"
+
+    def _place(self, keys: tuple[Key, ...]) -> Place:
+        if not self._places:
+            self._places.update(_positions(self.text))
+        return _nearest(self._places, keys)
 
 
 def read(path: Path) -> Document:
@@ -91,26 +102,26 @@ def line_of(text: str, keys: tuple[Key, ...]) -> int:
 
     ``("case", 1, "expect")`` is the key ``expect`` of the second ``[[case]]``.
     """
-    return _nearest(_positions(text), keys)
+    return _nearest(_positions(text), keys)[0]
 
 
-def _nearest(lines: dict[tuple[Key, ...], int], keys: tuple[Key, ...]) -> int:
-    while keys and keys not in lines:
+def _nearest(places: dict[tuple[Key, ...], Place], keys: tuple[Key, ...]) -> Place:
+    while keys and keys not in places:
         keys = keys[:-1]
-    return lines.get(keys, 1)
+    return places.get(keys, (1, 1))
 
 
-def _positions(text: str) -> dict[tuple[Key, ...], int]:
-    """Map every key path of the text to the line where it first stands."""
+def _positions(text: str) -> dict[tuple[Key, ...], Place]:
+    """Map every key path of the text to the place where it first stands."""
     breaks = [match.start() for match in re.finditer("\n", text)]
-    lines: dict[tuple[Key, ...], int] = {}
+    places: dict[tuple[Key, ...], Place] = {}
     walked = 0
     for keys, offset in _walk(text):
         while walked < len(breaks) and breaks[walked] < offset:
             walked += 1
         for end in range(1, len(keys) + 1):
-            lines.setdefault(keys[:end], walked + 1)
-    return lines
+            places.setdefault(keys[:end], (walked + 1, offset - (breaks[walked - 1] if walked else -1)))
+    return places
 
 
 def _walk(text: str) -> Iterator[tuple[tuple[Key, ...], int]]:

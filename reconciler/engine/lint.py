@@ -62,7 +62,7 @@ class Lint:
         """Return the rule with the columns that it reads and selects; see ``notes`` before using it."""
         query = read_query(self.sandbox.connection, self.rule.sql, tables())
         for fault in query.faults:
-            self._sql(self._line(fault.offset), fault.message, fault.advice)
+            self._sql(self._place(fault.offset), fault.message, fault.advice)
         self.rule = replace(self.rule, asked=frozenset(query.params))
         self._reads(query)
         self._params(query)
@@ -76,16 +76,19 @@ class Lint:
         }
         return replace(self.rule, columns=columns, types=dict(output))
 
-    def _line(self, offset: int | None) -> int:
-        return self.rule.sql.encode()[: offset or 0].count(b"\n") + 1
+    def _place(self, offset: int | None) -> tuple[int, int]:
+        """Return line and column, both from 1, of an offset in bytes."""
+        before = self.rule.sql.encode()[: offset or 0].decode(errors="replace")
+        return before.count("\n") + 1, len(before) - before.rfind("\n")
 
-    def _sql(self, line: int | None, message: str, advice: str) -> None:
-        self.notes.problems.append(Problem(f"{self.rule.sql_path}:{line or 1}", message, advice))
+    def _sql(self, place: tuple[int | None, int | None], message: str, advice: str) -> None:
+        line, column = place
+        self.notes.problems.append(Problem(f"{self.rule.sql_path}:{line or 1}:{column or 1}", message, advice))
 
     def _reads(self, query: Query) -> None:
         for name, offset in query.tables.items():
             if name not in self.rule.reads:
-                self._sql(self._line(offset), f"{name} is read, but `reads` does not say so", "Add it to reads.")
+                self._sql(self._place(offset), f"{name} is read, but `reads` does not say so", "Add it to reads.")
         for number, name in enumerate(self.rule.reads):
             if name not in query.tables and not query.faults:
                 self.notes.fault(f"reads names {name}, which the SQL does not read", "Take it out.", "reads", number)
@@ -93,7 +96,7 @@ class Lint:
     def _params(self, query: Query) -> None:
         for name, offset in query.params.items():
             if name != AS_OF and name not in self.rule.params:
-                self._sql(self._line(offset), f"parameter ${name} is not declared", f"Write [params.{name}].")
+                self._sql(self._place(offset), f"parameter ${name} is not declared", f"Write [params.{name}].")
         for name in self.rule.params:
             if name not in query.params and not query.faults:
                 self.notes.fault(f"parameter {name!r} is not used", "Take it out, or use it.", "params", name)
@@ -131,7 +134,7 @@ class Lint:
             self.sandbox.run(f"FROM {wrapped(self.rule.sql)}", values, LINT_SECONDS, before=1)
         except RuleFailed as error:
             named = "The tables and columns stand in reconciler/estate/README.md."
-            self._sql(error.line, error.message, TOO_MUCH if error.stopped or error.starved else named)
+            self._sql((error.line, error.column), error.message, TOO_MUCH if error.stopped or error.starved else named)
             return ()
         described = self.sandbox.connection.description or []
         return tuple((str(column[0]), str(column[1])) for column in described)
@@ -148,14 +151,16 @@ class Lint:
         if any(tables()[name].group == "identity" for name in self.rule.reads):
             wanted.add("source")
         for name in sorted(wanted - set(types)):
-            self._sql(1, f"column {name!r} is not selected", "Select verdict, reason, identity and population key.")
+            self._sql(
+                (1, 1), f"column {name!r} is not selected", "Select verdict, reason, identity and population key."
+            )
         for name in sorted(set(types) - wanted - {"person_id"}):
-            self._sql(1, f"selected column {name!r} leads nowhere", "Put it into reason, or into identity.")
+            self._sql((1, 1), f"selected column {name!r} leads nowhere", "Put it into reason, or into identity.")
         for name, kind in types.items():
             if name in _TEXTS and kind != "VARCHAR":
-                self._sql(1, f"column {name!r} is {kind}, not text", "Cast it, or select the right column.")
+                self._sql((1, 1), f"column {name!r} is {kind}, not text", "Cast it, or select the right column.")
             elif name in wanted and kind not in _SCALARS:
-                self._sql(1, f"column {name!r} is {kind}, which identifies nothing", "Select a plain value.")
+                self._sql((1, 1), f"column {name!r} is {kind}, which identifies nothing", "Select a plain value.")
 
 
 def _row(number: int, index: int) -> tuple[Key, ...]:

@@ -35,9 +35,9 @@ def load(
                 first = rules.setdefault(rule.info.rule_id, rule)
                 if first is not rule and rule.info.rule_id:
                     message = f"id {rule.info.rule_id} is taken by {first.toml_path}"
-                    problems.append(Problem(document.at("id"), message, "Give the rule an id of its own."))
+                    problems.append(Problem(document.exactly("id"), message, "Give the rule an id of its own."))
             if locked:
-                entries = ((rule, document.at("version")) for rule, document in found)
+                entries = ((rule, document.exactly("version")) for rule, document in found)
                 problems += check_lock(folder, entries) if not problems else []
     if problems:
         raise RuleError(sorted(problems))

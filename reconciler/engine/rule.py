@@ -27,7 +27,7 @@ _WIDEST = 2**63
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One fault of a rule: ``at`` is ``file:line``."""
+    """One fault of a rule: ``at`` is ``file:line:column``, or ``file:line`` where no column is known."""
 
     at: str
     message: str
@@ -57,7 +57,7 @@ class Notes:
 
     def fault(self, message: str, advice: str, *keys: Key) -> None:
         """Note a fault at the line of ``keys``."""
-        self.problems.append(Problem(self.document.at(*keys), message, advice))
+        self.problems.append(Problem(self.document.exactly(*keys), message, advice))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,20 +25,29 @@ _LOCK = (
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
-_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+_LINE = re.compile(r"^(LINE (\d+): )(.*)\n( *)\^", re.MULTILINE)
 
 
 class RuleFailed(Exception):  # noqa: N818  # it is caught where the rule's name is known, and becomes a RuleError
     """DuckDB refused or ended a rule's SQL.
 
-    ``line`` is the line in the rule's own text, None where unknown; ``starved`` says that memory or disk ran out,
-    ``stopped`` that it took too long.
+    ``line`` and ``column`` are the place in the rule's own text, None where unknown; ``starved`` says that memory or
+    disk ran out, ``stopped`` that it took too long.
     """
 
-    def __init__(self, message: str, line: int | None, *, starved: bool = False, stopped: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        line: int | None,
+        column: int | None = None,
+        *,
+        starved: bool = False,
+        stopped: bool = False,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.line = line
+        self.column = column
         self.starved = starved
         self.stopped = stopped
 
@@ -109,10 +118,11 @@ class Sandbox:
         except duckdb.Error as error:
             text = str(error)
             found = _LINE.search(text)
-            line = max(int(found[1]) - before, 1) if found else None
+            line = max(int(found[2]) - before, 1) if found else None
+            column = _column(sql.splitlines()[int(found[2]) - 1], found) if found else None
             first = text.split("\n\nLINE", maxsplit=1)[0].replace("\n\n", " ").replace("\n", " ").strip()
             starved = isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException)
-            raise RuleFailed(first, line, starved=starved) from error
+            raise RuleFailed(first, line, column, starved=starved) from error
 
     @contextmanager
     def _limited(self, seconds: float) -> Iterator[None]:
@@ -123,3 +133,11 @@ class Sandbox:
             yield
         finally:
             timer.cancel()
+
+
+def _column(line: str, found: re.Match[str]) -> int | None:
+    """Return the column (from 1) that DuckDB's caret points at; of a long line it shows a part, between dots."""
+    shown, at = found[3], len(found[4]) - len(found[1])
+    part = shown.removeprefix("...").removesuffix("...")
+    begins = line.find(part)
+    return begins + at - (3 if shown != part and shown.startswith("...") else 0) + 1 if begins >= 0 <= at else None

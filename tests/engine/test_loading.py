@@ -16,7 +16,30 @@ def problems(folder: Path) -> list[str]:
     with pytest.raises(RuleError) as raised:
         load([folder])
     assert all(problem.advice for problem in raised.value.problems)
-    return [f"{Path(problem.at).name}: {problem.message}" for problem in raised.value.problems]
+    places = [Path(problem.at).name.split(":") for problem in raised.value.problems]
+    return [
+        f"{':'.join(place[:2])}: {problem.message}"
+        for place, problem in zip(places, raised.value.problems, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "toml", "place"),
+    [
+        (("a.created_at <", "a.made_at <"), ("", ""), "old_account.sql:5:41"),
+        (("accounts a", "accountz a"), ("", ""), "old_account.sql:4:6"),
+        (("$age", "now()"), ("", ""), "old_account.sql:5:65"),
+        (("", ""), ('stage = "governance"', 'stage = "later"'), "old_account.toml:5:1"),
+        (("", ""), ("can_sign_in = true", 'can_sign_in = "yes"'), "old_account.toml:20:53"),
+    ],
+)
+def test_a_problem_names_file_line_and_column(
+    tmp_path: Path, sql: tuple[str, str], toml: tuple[str, str], place: str
+) -> None:
+    write_rule(tmp_path, sql=SQL.replace(*sql, 1), toml=TOML.replace(*toml, 1))
+    with pytest.raises(RuleError) as raised:
+        load([tmp_path])
+    assert place in [Path(problem.at).name for problem in raised.value.problems]
 
 
 def test_a_sound_rule_loads_and_passes_its_cases(tmp_path: Path) -> None:
@@ -317,7 +340,7 @@ def test_half_a_pair_and_a_text_that_is_none_are_named(tmp_path: Path) -> None:
 def test_an_id_twice_is_an_error_across_folders(tmp_path: Path) -> None:
     write_rule(tmp_path / "a")
     write_rule(tmp_path / "b")
-    with pytest.raises(RuleError, match=r"b/own/old_account\.toml:1: id OWN-TEST-001 is taken by .*a/own"):
+    with pytest.raises(RuleError, match=r"b/own/old_account\.toml:1:1: id OWN-TEST-001 is taken by .*a/own"):
         load([tmp_path / "a", tmp_path / "b"])
 
 
