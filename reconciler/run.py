@@ -40,7 +40,13 @@ class Night:
 
 def load_rules(settings: Settings) -> list[engine.Rule]:
     """Load and lint the bundled rules and the organisation's own, with the configured parameters."""
-    return engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
+    try:
+        return engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
+    except ConfigurationError as error:
+        if not error.message.startswith("rules.params."):
+            raise
+        keys = error.message.partition(":")[0].split(".")
+        raise ConfigurationError(f"{settings.at(*keys)}: {error.message}", advice=error.advice) from error
 
 
 def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.Pull]:

@@ -10,7 +10,11 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
+    from reconciler.backtest import Backtest
     from reconciler.engine import Rule
+    from reconciler.settings import Settings
+
+_EXAMPLES = 5
 
 
 @click.group()
@@ -110,6 +114,50 @@ def explain(config: Path | None, rule_id: str) -> None:
 
 
 @command.command()
+@options.config
+@click.argument("snapshots", nargs=-1, metavar="[SNAPSHOT]...")
+@click.option("--last", type=click.IntRange(min=1), default=1, show_default=True, help="Newest snapshots to take.")
+@click.option(
+    "--folder",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of changed or new rules; one stands in for the rule of its id.",
+)
+@click.option("--param", "params", multiple=True, metavar="ID.NAME=VALUE", help="A parameter's other value.")
+@options.as_json
+def backtest(
+    settings: Settings,
+    snapshots: tuple[str, ...],
+    last: int,
+    folders: tuple[Path, ...],
+    params: tuple[str, ...],
+    *,
+    machine: bool,
+) -> None:
+    """Show what changed rules or parameters would open and close on stored snapshots; nothing is recorded.
+
+    \b
+    Example:
+      reconciler rules backtest --param IG-LVR-001.grace=PT4H
+      reconciler rules backtest --last 14 --folder ~/rules-of-tomorrow
+    """
+    from reconciler import backtest as tried
+    from reconciler.cli import output
+
+    changed = tried.changes(settings, folders, params)
+    results = []
+    for snapshot in tried.snapshots(settings, snapshots, last):
+        with output.working(f"judging {snapshot.snapshot_id}"):
+            results.append(tried.over(settings, snapshot, changed))
+    if machine:
+        output.emit(results)
+        return
+    for result in results:
+        _show_backtest(result)
+
+
+@command.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("family")
 @click.argument("name")
@@ -128,6 +176,22 @@ def lock(folder: Path) -> None:
     from reconciler import engine
 
     click.echo(engine.write_lock(folder, engine.load([folder], {}, locked=False)))
+
+
+def _show_backtest(result: Backtest) -> None:
+    from reconciler.log import redact
+
+    click.secho(f"Snapshot {result.snapshot}", bold=True)
+    for found in result.differences:
+        told = f"would open {len(found.opens)}, close {len(found.closes)}, change {len(found.changes)}"
+        click.echo(f"  {found.rule_id}: {told}")
+        for sign, verdicts in (("+", found.opens), ("-", found.closes), ("~", found.changes)):
+            for verdict in verdicts[:_EXAMPLES]:
+                click.echo(f"    {sign} {verdict.verdict.value}: {redact(verdict.reason)}")
+            if len(verdicts) > _EXAMPLES:
+                click.echo(f"    {sign} and {len(verdicts) - _EXAMPLES} more; --json lists all")
+        for source, reasons in found.blocked.items():
+            click.echo(f"    not evaluable in {source or 'the whole estate'}: {'; '.join(reasons)}")
 
 
 def _find(rule_id: str, rules: list[Rule]) -> Rule:
