@@ -91,6 +91,17 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
 
 
+class NewLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A link that an evaluation made from an account to a person, to be kept by the account's immutable id."""
+
+    source: str
+    account_id: str
+    person_id: str
+    method: str
+    confidence: float
+    since: datetime
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """All rules over one snapshot.
 
@@ -102,6 +113,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     results: tuple[RuleResult, ...]
     digest: str
+    links: tuple[NewLink, ...] = ()
+    """Links made here that the snapshot did not remember; nothing where a table that decides them was not whole."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -102,6 +103,15 @@ def last_evaluated(session: Session) -> dict[tuple[str, str | None], int]:
         .group_by(col(EvaluationRow.rule_id), col(EvaluationRow.source))
     )
     return {(rule_id, source): run for rule_id, source, run in rows}
+
+
+def rule_evaluations(session: Session) -> dict[str, datetime]:
+    """Return by rule the instant judged by the last run that could evaluate it somewhere."""
+    last: dict[str, int] = {}
+    for (rule_id, _), run in last_evaluated(session).items():
+        last[rule_id] = max(run, last.get(rule_id, 0))
+    as_of = dict(session.exec(select(RunRow.number, RunRow.as_of)).all())
+    return {rule_id: as_of[run] for rule_id, run in sorted(last.items())}
 
 
 def findings(session: Session, wanted: Filters) -> list[Finding]:

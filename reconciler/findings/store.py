@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Self
 
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import Change, Evaluation, Finding, Outcome, Run, Severity, State
 from reconciler.estate.tables import Coverage
-from reconciler.findings import drops, reading, recording, schema
+from reconciler.findings import drops, links, reading, recording, schema
 from reconciler.findings.database import Database
 from reconciler.findings.drops import AcceptedDrop
+from reconciler.findings.links import LinkDecision
+from reconciler.snapshot.memory import RememberedLink
 
 
 class FindingStore:
@@ -72,6 +74,7 @@ class FindingStore:
             recording.record(
                 session, evaluation, run_id=run_id, estate=estate, coverage=coverage, recorded_at=recorded_at
             )
+            links.keep(session, evaluation.links)
         return self.run(run_id)
 
     def findings(
@@ -163,3 +166,32 @@ class FindingStore:
         """Return acceptances, newest first; None asks nothing."""
         with self._database.reading() as session:
             return drops.accepted(session, source=source, table_name=table_name)
+
+    def remembered_links(self) -> Iterator[RememberedLink]:
+        """Yield every link that is kept, rejected ones too; the database is read as they are taken."""
+        with self._database.reading() as session:
+            yield from links.remembered(session)
+
+    def links_of(self, source: str, account_id: str) -> tuple[list[RememberedLink], list[LinkDecision]]:
+        """Return what is kept about an account, and what people decided about it, oldest first."""
+        with self._database.reading() as session:
+            return links.of_account(session, source, account_id), links.decisions(session, source, account_id)
+
+    def link(self, *, source: str, account_id: str, person_id: str, by: str, at: datetime, reason: str) -> None:
+        """Link an account to a person by hand; see ``links.link``."""
+        with self._database.writing() as session:
+            links.link(session, source=source, account_id=account_id, person_id=person_id, by=by, at=at, reason=reason)
+
+    def reject_link(
+        self, *, source: str, account_id: str, person_id: str | None, by: str, at: datetime, reason: str
+    ) -> str:
+        """Rule a person out for an account (None: the linked one) and return the person; see ``links.reject``."""
+        with self._database.writing() as session:
+            return links.reject(
+                session, source=source, account_id=account_id, person_id=person_id, by=by, at=at, reason=reason
+            )
+
+    def rule_evaluations(self) -> dict[str, datetime]:
+        """Return by rule the instant judged by the last run that could evaluate it somewhere."""
+        with self._database.reading() as session:
+            return reading.rule_evaluations(session)

@@ -82,8 +82,18 @@ class CoverageEntry(_Entry, frozen=True, kw_only=True):
     files: tuple[FileEntry, ...] = ()
 
 
+class MemoryEntry(_Entry, frozen=True, kw_only=True):
+    """The files that hold what was known before this snapshot: see ``memory``."""
+
+    links: FileEntry
+    notes: FileEntry
+
+
 class Manifest(_Entry, frozen=True, kw_only=True):
-    """The whole of a snapshot; ``digest`` is the SHA-256 of all the rest in canonical JSON."""
+    """The whole of a snapshot; ``digest`` is the SHA-256 of all the rest in canonical JSON.
+
+    ``memory`` is left out where nothing was remembered yet when the snapshot was sealed, as in the oldest ones.
+    """
 
     format: Literal[1] = FORMAT
     snapshot_id: str
@@ -94,7 +104,13 @@ class Manifest(_Entry, frozen=True, kw_only=True):
     product_version: str
     sources: tuple[SourceEntry, ...]
     coverage: tuple[CoverageEntry, ...]
+    memory: MemoryEntry | msgspec.UnsetType = msgspec.UNSET
     digest: str = ""
+
+    def files(self) -> list[FileEntry]:
+        """Return every file of the snapshot but for the manifest itself."""
+        remembered = [] if self.memory is msgspec.UNSET else [self.memory.links, self.memory.notes]
+        return [*remembered, *(file for entry in self.coverage for file in entry.files)]
 
 
 def digest_of(manifest: Manifest) -> str:
@@ -129,8 +145,7 @@ def read(folder: Path) -> Manifest:
         raise StoreError(f"{path} is damaged: {error}", advice=_ADVICE) from error
     if manifest.digest != digest_of(manifest):
         raise StoreError(f"{path} was altered after it was sealed: its digest does not match", advice=_ADVICE)
-    for entry in manifest.coverage:
-        for file in entry.files:
-            if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts:
-                raise StoreError(f"{path} names a file outside its folder: {file.path}", advice=_ADVICE)
+    for file in manifest.files():
+        if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts:
+            raise StoreError(f"{path} names a file outside its folder: {file.path}", advice=_ADVICE)
     return manifest

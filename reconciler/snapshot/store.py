@@ -9,12 +9,15 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+import msgspec
+
 from reconciler.errors import ConfigurationError, StoreError
-from reconciler.estate.tables import Coverage
+from reconciler.estate.tables import Coverage, Freshness, RuleEvaluation
 from reconciler.sdk.connector import Status
 from reconciler.snapshot import manifest
 from reconciler.snapshot.disk import Lock, storing
 from reconciler.snapshot.manifest import CoverageEntry, Manifest
+from reconciler.snapshot.memory import Notes, read_notes
 from reconciler.snapshot.writer import UNSEALED, SnapshotWriter
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
@@ -99,18 +102,49 @@ class Snapshot:
             for entry in self.manifest.coverage
         )
 
+    def remembered_links(self) -> Path | None:
+        """Return the Parquet file of the links known before this snapshot; None where none were sealed."""
+        memory = self.manifest.memory
+        return None if memory is msgspec.UNSET else self.folder / PurePosixPath(memory.links.path)
+
+    def complete_at(self) -> dict[str, dict[str, datetime]]:
+        """Return source -> table -> start of the last pull, this one among them, that read it whole."""
+        known = {source: dict(found) for source, found in self._notes().complete.items()}
+        for source, table in self._entries:
+            if self.status(source, table) is Status.COMPLETE:
+                known.setdefault(source, {})[table] = self.manifest.started_at
+        return known
+
+    def freshness(self) -> tuple[Freshness, ...]:
+        """Return a row for each table that each source of this snapshot reports: when it was last read whole."""
+        known = self.complete_at()
+        return tuple(
+            Freshness(source=source.name, table_name=table, complete_at=known.get(source.name, {}).get(table))
+            for source in self.manifest.sources
+            for table in source.reports
+        )
+
+    def rule_evaluations(self) -> tuple[RuleEvaluation, ...]:
+        """Return when each rule was last evaluated, as it was known before this snapshot."""
+        return tuple(
+            RuleEvaluation(rule_id=rule_id, evaluated_at=at) for rule_id, at in self._notes().evaluated.items()
+        )
+
+    def _notes(self) -> Notes:
+        memory = self.manifest.memory
+        return Notes() if memory is msgspec.UNSET else read_notes(self.folder / PurePosixPath(memory.notes.path))
+
     def verify(self) -> None:
         """Hash every file again; raise ``StoreError`` naming the first that is missing or was altered."""
-        for entry in self.manifest.coverage:
-            for file in entry.files:
-                path = self.folder / PurePosixPath(file.path)
-                with storing(path, "read"), path.open("rb") as stream:
-                    found = hashlib.file_digest(stream, "sha256").hexdigest()
-                if found != file.sha256:
-                    raise StoreError(
-                        f"{path} was altered after it was sealed",
-                        advice="Do not use this snapshot: restore its folder from a backup, or pull again.",
-                    )
+        for file in self.manifest.files():
+            path = self.folder / PurePosixPath(file.path)
+            with storing(path, "read"), path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != file.sha256:
+                raise StoreError(
+                    f"{path} was altered after it was sealed",
+                    advice="Do not use this snapshot: restore its folder from a backup, or pull again.",
+                )
 
 
 class SnapshotStore:

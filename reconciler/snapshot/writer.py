@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal, cast
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,10 +18,10 @@ from reconciler import __version__
 from reconciler.estate.tables import tables
 from reconciler.sdk.connector import Status
 from reconciler.sdk.records import Record
-from reconciler.snapshot import manifest
+from reconciler.snapshot import manifest, memory
 from reconciler.snapshot.columns import Strict
 from reconciler.snapshot.disk import HashedFile, Lock, storing, sync
-from reconciler.snapshot.manifest import CoverageEntry, FileEntry, Manifest, SourceEntry
+from reconciler.snapshot.manifest import CoverageEntry, FileEntry, Manifest, MemoryEntry, SourceEntry
 
 UNSEALED = ".unsealed"
 """Suffix of a snapshot's folder until it is sealed."""
@@ -129,6 +130,7 @@ class SnapshotWriter:
         self._as_of = as_of
         self._started_at = started_at
         self._count = 0
+        self._memory: MemoryEntry | msgspec.UnsetType = msgspec.UNSET
         with storing(self.folder):
             self.folder.mkdir(mode=0o700)
 
@@ -146,6 +148,10 @@ class SnapshotWriter:
             for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
                 yield tuple(tuple(batch.column(name).to_pylist()) for name in columns)
 
+    def remember(self, known: memory.Memory) -> None:
+        """Write what was known before this pull, once."""
+        self._memory = memory.write(self.folder, known)
+
     def seal(self, *, sources: Sequence[SourceEntry], coverage: Sequence[CoverageEntry], sealed_at: datetime) -> Path:
         """Make the snapshot whole and final, and return its folder.
 
@@ -155,9 +161,8 @@ class SnapshotWriter:
         if any(entry.files and entry.status is not Status.COMPLETE for entry in coverage):
             message = "only COMPLETE partitions have files"
             raise ValueError(message)
-        kept = {file.path for entry in coverage for file in entry.files}
         text = manifest.encode(
-            Manifest(
+            whole := Manifest(
                 snapshot_id=self.snapshot_id,
                 estate=self._estate,
                 as_of=self._as_of,
@@ -166,8 +171,10 @@ class SnapshotWriter:
                 product_version=__version__,
                 sources=tuple(sources),
                 coverage=tuple(coverage),
+                memory=self._memory,
             )
         )
+        kept = {file.path for file in whole.files()}
         final = self._root / self.snapshot_id
         with storing(self.folder):
             for path in sorted(self.folder.rglob("*.parquet")):
