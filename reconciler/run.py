@@ -23,6 +23,7 @@ from reconciler.findings import FindingStore
 from reconciler.sdk.connector import Gap, Source, Status
 from reconciler.settings import Settings
 from reconciler.snapshot import Snapshot, SnapshotStore
+from reconciler.snapshot.memory import Memory
 
 EXIT_FINDINGS = 1
 EXIT_SOURCE = 3
@@ -137,15 +138,23 @@ def pull(
         collect.Acceptance(d.source, d.table_name, d.rows_accepted, d.at, d.accepted_by, d.reason)
         for d in store.accepted_drops()
     ]
+    snapshots = SnapshotStore(settings.snapshots)
+    last = snapshots.latest_of(settings.config.estate.name)
+    memory = Memory(
+        links=store.remembered_links(),
+        complete=last.complete_at() if last else {},
+        evaluated=store.rule_evaluations(),
+    )
     return asyncio.run(
         collect.pull(
             open_sources(settings),
-            SnapshotStore(settings.snapshots),
+            snapshots,
             estate=settings.config.estate.name,
             as_of=as_of,
             limits=collect.Limits(**limits.model_dump()),
             accepted=accepted,
             report=progress,
+            memory=memory,
         )
     )
 

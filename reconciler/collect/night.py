@@ -15,6 +15,7 @@ from reconciler.collect.patience import Sleep
 from reconciler.collect.source import Pull, SourceReading
 from reconciler.collect.verdicts import judge_fan_out
 from reconciler.errors import ConfigurationError
+from reconciler.snapshot.memory import Memory
 from reconciler.snapshot.store import Snapshot, SnapshotStore
 from reconciler.snapshot.writer import SnapshotWriter
 
@@ -28,12 +29,14 @@ async def pull(
     limits: Limits,
     accepted: Sequence[Acceptance],
     report: Callable[[Progress], None],
+    memory: Memory | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> Snapshot:
     """Read every source whole, as far as it can be, and seal what was read.
 
     What could not be read stands in the snapshot's coverage with its gap; it never raises. ``report`` is
-    called after every page, and once a table with its final status. ``sleep`` waits between retries.
+    called after every page, and once a table with its final status. ``memory`` is what is known from earlier
+    nights and sealed with the rest; None: nothing is. ``sleep`` waits between retries.
 
     Raises ``ConfigurationError`` for settings that cannot be meant and ``StoreError`` where the folder cannot
     be read or written or another pull is under way in it; then every source is closed and nothing is sealed.
@@ -51,6 +54,8 @@ async def pull(
     writer = store.create(estate=estate, as_of=as_of, started_at=clock.now())
     readings = [SourceReading(one, writer, before=before[one.source.name], report=report, sleep=sleep) for one in pulls]
     try:
+        if memory is not None:
+            writer.remember(memory)
         async with asyncio.TaskGroup() as group:
             for reading in readings:
                 group.create_task(reading.read())

@@ -194,6 +194,11 @@ class SnapshotStore:
         newest = self._newest()
         return Snapshot(self.folder / newest) if newest else None
 
+    def latest_of(self, estate: str) -> Snapshot | None:
+        """Open the newest sealed snapshot of an estate; None where there is none."""
+        opened = (Snapshot(self.folder / snapshot_id) for snapshot_id in self.ids())
+        return next((snapshot for snapshot in opened if snapshot.manifest.estate == estate), None)
+
     def open(self, id_or_path: str) -> Snapshot:
         """Open a sealed snapshot by its id, or by the path of its folder.
 
