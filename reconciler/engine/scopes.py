@@ -64,13 +64,17 @@ class Scoping:
             if not sources:
                 return {None: (f"no source reports {population.name}",)}
         else:
-            sources = sorted(reporting | set(named)) if identity else []
+            sources = sorted(reporting | set(named))
         governance = tuple(dict.fromkeys(self._governance(rule)))
         found: dict[str | None, tuple[str, ...]] = {
             source: tuple(dict.fromkeys((*governance, *self._source(rule, source, identity)))) for source in sources
         }
         if population.group != "identity":
-            unread = [f"no source reports {table}" for table in identity if not self.coverage.sources_of(table)]
+            unread = [
+                f"no source reports {table}"
+                for table in identity
+                if table not in rule.optional and not self.coverage.sources_of(table)
+            ]
             others = [words for source in sources if source in reporting for words in found[source]]
             found[None] = tuple(dict.fromkeys((*governance, *unread, *others)))
         return found
@@ -98,7 +102,8 @@ class Scoping:
     def _source(self, rule: Rule, source: str, identity: Sequence[str]) -> Iterator[str]:
         for name in identity:
             if source not in self.coverage.sources_of(name):
-                yield f"{source} does not report {name}"
+                if name not in rule.optional:
+                    yield f"{source} does not report {name}"
                 continue
             yield from self._incomplete(source, name)
             yield from self._missing(rule, source, name)

@@ -206,6 +206,22 @@ def test_an_optional_register_may_be_absent(seal: Seal, rules: list[Rule]) -> No
     assert told(judge(seal(without), rules)["IG-ORP-001"]) == [("ldap g", "violation"), ("ldap k", "violation")]
 
 
+@pytest.mark.parametrize("optional", [True, False])
+def test_an_identity_table_that_is_optional_may_be_absent_in_a_source_but_not_read_in_part(
+    seal: Seal, tmp_path: Path, optional: bool
+) -> None:
+    sql = SQL.replace("from accounts a", "from accounts a left join events e on e.target_id = a.account_id")
+    toml = TOML.replace('reads = ["accounts"]', 'reads = ["accounts", "events"]')
+    toml = toml.replace("[params.age]", 'optional = ["events"]\n[params.age]') if optional else toml
+    write_rule(tmp_path, sql=sql, toml=toml)
+    own = load([tmp_path], locked=False)
+    absent = scope(judge(seal(estate()), own)["OWN-TEST-001"])
+    assert absent.blocked == (() if optional else ("ldap does not report events",))
+    cut = Read("ldap", "events", [], status=Status.PARTIAL)
+    partly = scope(judge(seal([*estate(), cut]), own)["OWN-TEST-001"])
+    assert [reason.split(":")[1] for reason in partly.blocked] == [" events is PARTIAL"]
+
+
 def test_a_column_that_a_source_cannot_fill_blocks_the_rules_that_need_it(seal: Seal, rules: list[Rule]) -> None:
     people = Read("hr", "people", PEOPLE, columns=("person_id", "employee_id", "emails", "logins"))
     found = judge(seal(estate(people=people)), rules)
