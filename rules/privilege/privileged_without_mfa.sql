@@ -1,0 +1,48 @@
+-- An account that reaches a privileged entitlement and has no second factor enrolled.
+with powerful as (
+  select source, entitlement_id, privileged
+  from entitlements
+  where coalesce(privileged, true)
+  union all
+  -- held, but not listed by its source: of unknown power
+  select g.source, g.entitlement_id, cast(null as boolean)
+  from (select distinct source, entitlement_id from grants) g
+  left join entitlements e on e.source = g.source and e.entitlement_id = g.entitlement_id
+  where e.entitlement_id is null
+),
+held as (
+  select x.source, x.account_id, bool_or(coalesce(p.privileged, false)) as privileged,
+         min(case when p.privileged then x.path end) as path, min(case when p.privileged is null then x.path end) as doubted
+  from effective_access x
+  join powerful p on p.source = x.source and p.entitlement_id = x.entitlement_id
+  group by x.source, x.account_id
+),
+judged as (
+  select a.source, a.account_id, coalesce(a.login, a.account_id) as name, a.mfa_enrolled, h.privileged, h.path, h.doubted,
+         coalesce(a.can_sign_in, case when a.status = 'enabled' then true
+                                      when a.status in ('disabled', 'deleted') then false end) as usable,
+         coalesce(s.kind, case when a.kind in ('service', 'agent') then a.kind end) as non_human
+  from accounts a
+  left join held h on h.source = a.source and h.account_id = a.account_id
+  left join specials s on s.source = a.source and s.account_id = a.account_id and s.kind in ('service', 'agent')
+)
+select source, account_id,
+       case
+         when privileged is null or not coalesce(usable, true) or non_human is not null then 'not_applicable'
+         when not privileged or mfa_enrolled is null or usable is null then 'not_evaluable'
+         else 'violation'
+       end as verdict,
+       case
+         when privileged is null then 'it holds nothing privileged'
+         when not coalesce(usable, true) then 'it cannot sign in'
+         when non_human is not null then concat('it is a ', non_human, ' account, which no second factor can prove')
+         else concat(
+           'account ', name, ' reaches ', coalesce(path, doubted),
+           case when not privileged then ', of which nobody knows whether it is privileged' else '' end,
+           case when mfa_enrolled is null then '; whether a second factor is enrolled is unknown'
+                else '; no second factor is enrolled' end,
+           case when usable is null then '; whether it can sign in is unknown' else '' end
+         )
+       end as reason
+from judged
+where privileged is null or not coalesce(usable, true) or non_human is not null or not coalesce(mfa_enrolled, false)
