@@ -192,7 +192,7 @@ class Settings:
         """The folder that relative paths start at."""
         return self.path.parent
 
-    def at(self, *keys: str) -> str:
+    def at(self, *keys: toml.Key) -> str:
         """Return ``file:line`` of a key, or of the nearest table around one that is left out."""
         return toml.read(self.path).at(*keys)
 

@@ -12,6 +12,7 @@ import duckdb
 
 from reconciler.engine.access import EFFECTIVE_ACCESS, close_groups
 from reconciler.engine.built import READS, SELECTS
+from reconciler.engine.idle import Idle, Key
 from reconciler.engine.rule import Rule
 from reconciler.engine.sandbox import Sandbox
 from reconciler.errors import StoreError
@@ -46,10 +47,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A locked sandbox that holds the tables; ``faults`` says which governance tables contradict themselves."""
+    """A locked sandbox that holds the tables; ``faults`` says which governance tables contradict themselves.
+
+    ``idle`` are the ways to the entries of the configuration that fit nothing.
+    """
 
     sandbox: Sandbox
     faults: dict[str, tuple[str, ...]]
+    idle: tuple[Key, ...] = ()
 
 
 @contextmanager
@@ -95,7 +100,7 @@ def _fill(sandbox: Sandbox, snapshot: Snapshot, rules: Sequence[Rule], options: 
     sandbox.zones(options.time_zone, _zones(sandbox, wanted))
     _build(sandbox, snapshot, wanted, options)
     sandbox.lock()
-    return Workspace(sandbox, faults)
+    return Workspace(sandbox, faults, tuple(Idle(sandbox.connection, snapshot, wanted).entries(options.declared)))
 
 
 def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str], options: Options) -> None:
