@@ -35,6 +35,14 @@ class State(StrEnum):
     PERSISTING = "persisting"
     RESOLVED = "resolved"
     REOPENED = "reopened"
+    SUPPRESSED = "suppressed"
+    """A violation that an exception in force covers."""
+    HELD = "held"
+    """One of more new violations than the rule's limit: it counts once a named person has accepted them."""
+
+
+OPEN = frozenset({State.NEW, State.PERSISTING, State.REOPENED})
+"""The states that count as open: neither resolved, nor suppressed by an exception, nor held for acceptance."""
 
 
 class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,13 +73,18 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     person_id: str | None = None
     reason: str
+    exception: str | None = None
+    """The exception in force that covers the subject, the one that lasts longest where several do."""
+    excepted_until: datetime | None = None
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule did in one source (None: the whole estate).
 
     ``blocked`` names what could not be read; where it is not empty nothing was evaluated here, the counts
-    are zero, and no finding of this rule and source is opened or resolved.
+    are zero, and no finding of this rule and source is opened or resolved. ``violations`` are those that no
+    exception covers, ``excepted`` those that one does. ``unmatched`` names what could not be read of that by
+    which exceptions are matched: a finding that stood suppressed stays so.
     """
 
     source: str | None
@@ -80,7 +93,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     passes: int = 0
     not_applicable: int = 0
     not_evaluable: int = 0
+    excepted: int = 0
     blocked: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,17 +117,42 @@ class NewLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since: datetime
 
 
+class ExceptionState(msgspec.Struct, frozen=True, kw_only=True):
+    """An exception of the register as one evaluation took it."""
+
+    exception_id: str
+    rule_id: str | None = None
+    control_id: str | None = None
+    source: str | None = None
+    account_id: str | None = None
+    person_id: str | None = None
+    entitlement_id: str | None = None
+    reason: str | None = None
+    owner: str | None = None
+    """Who reviews it, else who approved it."""
+    expires_at: datetime | None = None
+    no_effect: str = ""
+    """Why it suppresses nothing, whatever is found; empty where it is in force."""
+    suppresses: int = 0
+    """Violations that the evaluation left uncounted for it."""
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """All rules over one snapshot.
 
     ``digest`` is the SHA-256 of every verdict and scope in canonical order: the same snapshot, rules and
-    parameters give the same digest for ever.
+    parameters give the same digest for ever. ``exceptions_unread`` says why the register of exceptions could
+    not be read whole; where it is not empty no exception has an effect, and what stood suppressed stays so.
     """
 
     snapshot: str
     as_of: datetime
     results: tuple[RuleResult, ...]
     digest: str
+    idle: tuple[tuple[str | int, ...], ...] = ()
+    """The ways to entries of the configuration that fit nothing, though all that they could fit was read whole."""
+    exceptions: tuple[ExceptionState, ...] = ()
+    exceptions_unread: tuple[str, ...] = ()
     links: tuple[NewLink, ...] = ()
     """Links made here that the snapshot did not remember; nothing where a table that decides them was not whole."""
 
@@ -122,7 +162,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     run_id: str
-    change: Literal["opened", "resolved", "reopened", "changed"]
+    change: Literal["opened", "resolved", "reopened", "changed", "suppressed", "held", "accepted"]
     verdict: Outcome
     severity: Severity
     reason: str
@@ -150,6 +190,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     times_reopened: int = 0
     verified: bool = True
     """False where the last run could not evaluate the rule in this source: the state is the last known."""
+    exception: str | None = None
+    """The exception that suppresses it."""
+    excepted_until: datetime | None = None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,3 +214,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int = 0
     unverified: int = 0
     """Open findings that this run could not check; new, persisting, reopened and these are all that is open."""
+    suppressed: int = 0
+    """Violations that stand under an exception."""
+    held: int = 0
+    """Violations that wait for acceptance."""
+    exceptions: tuple[ExceptionState, ...] = ()
+    exceptions_unread: tuple[str, ...] = ()

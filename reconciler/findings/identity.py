@@ -8,7 +8,7 @@ from hashlib import blake2b, sha256
 import msgspec
 
 from reconciler.errors import ConfigurationError
-from reconciler.estate.results import RuleInfo, Verdict
+from reconciler.estate.results import Outcome, RuleInfo, Verdict
 
 DIGITS = 20
 """Hexadecimal digits of a finding id: 80 bits, so that among ten million findings two share an id with a
@@ -37,6 +37,7 @@ def finding_id(rule_id: str, subject: Mapping[str, str | None]) -> str:
 
 def content(rule: RuleInfo, verdict: Verdict) -> str:
     """Return a fingerprint of what a verdict says, without its subject: equal means that nothing changed."""
+    covered = verdict.exception is not None and verdict.verdict is Outcome.VIOLATION
     said = (
         verdict.verdict,
         verdict.source,
@@ -45,5 +46,6 @@ def content(rule: RuleInfo, verdict: Verdict) -> str:
         rule.name,
         rule.version,
         rule.severity,
+        *((verdict.exception, verdict.excepted_until) if covered else ()),
     )
     return blake2b(msgspec.json.encode(said), digest_size=8).hexdigest()

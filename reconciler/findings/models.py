@@ -59,7 +59,7 @@ class Model(SQLModel, registry=registry(metadata=METADATA)):
 
 
 class RunRow(Model, table=True):
-    """A recorded run. ``number`` orders runs; ``rules`` and ``coverage`` are JSON."""
+    """A recorded run. ``number`` orders runs; ``rules``, ``coverage`` and what is told of exceptions are JSON."""
 
     __tablename__: ClassVar[str] = "runs"
 
@@ -77,12 +77,17 @@ class RunRow(Model, table=True):
     resolved: int = 0
     reopened: int = 0
     unverified: int = 0
+    suppressed: int = 0
+    held: int = 0
+    exceptions: str = Field(default="[]", sa_type=Text)
+    exceptions_unread: str = Field(default="[]", sa_type=Text)
 
 
 class EvaluationRow(Model, table=True):
     """What one run's rule did in one source (null: the whole estate), in the evaluation's order.
 
-    ``evaluated`` is false where ``blocked``, a JSON list of what could not be read, is not empty.
+    ``evaluated`` is false where ``blocked``, a JSON list of what could not be read, is not empty; ``unmatched`` is
+    such a list of that by which exceptions are matched.
     """
 
     __tablename__: ClassVar[str] = "evaluations"
@@ -99,6 +104,8 @@ class EvaluationRow(Model, table=True):
     not_evaluable: int = Field(sa_type=BigInteger)
     evaluated: bool
     blocked: str = Field(sa_type=Text)
+    excepted: int = Field(default=0, sa_type=BigInteger)
+    unmatched: str = Field(default="[]", sa_type=Text)
 
 
 class FindingRow(Model, table=True):
@@ -106,7 +113,8 @@ class FindingRow(Model, table=True):
 
     ``since_run`` is the run that opened or last reopened it. ``last_seen_run`` is null while every run that
     evaluates its rule and source sees it; it is set to the last that did when the finding is resolved or can
-    no longer be verified. ``content`` is the fingerprint of the last verdict applied.
+    no longer be verified. ``content`` is the fingerprint of the last verdict applied. An open finding that has an
+    ``exception`` is suppressed, one that is ``waiting`` is held until somebody accepts it; never both.
     """
 
     __tablename__: ClassVar[str] = "findings"
@@ -130,6 +138,9 @@ class FindingRow(Model, table=True):
     resolved_run: int | None = Field(foreign_key="runs.number")
     resolved_at: datetime | None = Field(sa_type=Instant)
     times_reopened: int
+    exception: str | None = None
+    excepted_until: datetime | None = Field(default=None, sa_type=Instant)
+    waiting: bool = False
 
 
 class ChangeRow(Model, table=True):
@@ -158,6 +169,21 @@ class DropRow(Model, table=True):
     snapshot: str
     rows_before: int = Field(sa_type=BigInteger)
     rows_accepted: int = Field(sa_type=BigInteger)
+    accepted_by: str
+    reason: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+
+
+class AcceptanceRow(Model, table=True):
+    """New findings of a rule (in one source; null: in all) that were held and that a named person accepted."""
+
+    __tablename__: ClassVar[str] = "accepted_findings"
+
+    number: int | None = Field(default=None, primary_key=True)
+    rule_id: str
+    source: str | None
+    run: int = Field(foreign_key="runs.number")
+    findings: int = Field(sa_type=BigInteger)
     accepted_by: str
     reason: str = Field(sa_type=Text)
     at: datetime = Field(sa_type=Instant)

@@ -14,8 +14,10 @@ from sqlmodel import Session, col, select
 
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import (
+    OPEN,
     SEVERITIES,
     Change,
+    ExceptionState,
     Finding,
     Outcome,
     RuleInfo,
@@ -81,7 +83,12 @@ class _Nights:
             verdict=Outcome(row.verdict),
             severity=row.severity,
             state=stand(
-                is_open=row.is_open, times_reopened=row.times_reopened, since=row.since_run, last_seen=last_seen
+                is_open=row.is_open,
+                times_reopened=row.times_reopened,
+                since=row.since_run,
+                last_seen=last_seen,
+                exception=row.exception,
+                waiting=row.waiting,
             ),
             source=row.source,
             subject=msgspec.json.decode(row.subject),
@@ -92,6 +99,8 @@ class _Nights:
             resolved_at=row.resolved_at,
             times_reopened=row.times_reopened,
             verified=latest == self.last and (row.last_seen_run is None or not row.is_open),
+            exception=row.exception,
+            excepted_until=row.excepted_until,
         )
 
 
@@ -138,8 +147,12 @@ def _query(wanted: Filters) -> Select[Any]:
     ):
         if value is not None:
             query = query.where(col(column) == str(value))
-    if wanted.open_only or wanted.state in {State.NEW, State.PERSISTING, State.REOPENED}:
-        query = query.where(col(row.is_open))
+    if wanted.open_only or wanted.state in OPEN:
+        query = query.where(col(row.is_open), col(row.exception).is_(None), ~col(row.waiting))
+    if wanted.state is State.SUPPRESSED:
+        query = query.where(col(row.exception).is_not(None))
+    if wanted.state is State.HELD:
+        query = query.where(col(row.waiting))
     if wanted.state is State.RESOLVED:
         query = query.where(~col(row.is_open))
     return query
@@ -255,7 +268,9 @@ def _run(session: Session, row: RunRow) -> Run:
                 passes=found.passes,
                 not_applicable=found.not_applicable,
                 not_evaluable=found.not_evaluable,
+                excepted=found.excepted,
                 blocked=msgspec.json.decode(found.blocked, type=tuple[str, ...]),
+                unmatched=msgspec.json.decode(found.unmatched, type=tuple[str, ...]),
             ),
         )
     return Run(
@@ -273,4 +288,8 @@ def _run(session: Session, row: RunRow) -> Run:
         resolved=row.resolved,
         reopened=row.reopened,
         unverified=row.unverified,
+        suppressed=row.suppressed,
+        held=row.held,
+        exceptions=msgspec.json.decode(row.exceptions, type=tuple[ExceptionState, ...]),
+        exceptions_unread=msgspec.json.decode(row.exceptions_unread, type=tuple[str, ...]),
     )

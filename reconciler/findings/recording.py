@@ -3,52 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, String, bindparam, func, insert, null, update
+from sqlalchemy import Connection, String, Update, bindparam, func, insert, inspect, update
 from sqlmodel import Session, col, select
 
 from reconciler.errors import StoreError
-from reconciler.estate.results import Evaluation, Outcome, RuleInfo, RuleResult, Verdict
+from reconciler.estate.results import Evaluation, Outcome, RuleInfo, RuleResult, Scope, Verdict
 from reconciler.estate.tables import Coverage
-from reconciler.findings.lifecycle import Move, Standing, Step, moves
-from reconciler.findings.models import ChangeRow, EvaluationRow, FindingRow, Instant, RunRow
+from reconciler.findings.lifecycle import Exceptions, Move, Standing, Step, moves
+from reconciler.findings.models import ChangeRow, EvaluationRow, FindingRow, RunRow
 from reconciler.findings.reading import last_evaluated, last_run
 
 CHUNK = 2_000
 """Rows written by one statement."""
 
 _KEY = bindparam("key", type_=String())
-_RESOLVE = (
-    update(FindingRow)
-    .where(col(FindingRow.finding_id) == _KEY)
-    .values(
-        is_open=False,
-        resolved_run=bindparam("run"),
-        resolved_at=bindparam("at", type_=Instant()),
-        last_seen_run=func.coalesce(FindingRow.last_seen_run, bindparam("seen")),
-    )
-)
-_DOUBT = (
-    update(FindingRow)
-    .where(col(FindingRow.finding_id) == _KEY)
-    .values(content=bindparam("said"), last_seen_run=func.coalesce(FindingRow.last_seen_run, bindparam("seen")))
-)
-_SAID: dict[str, Any] = {
-    name: bindparam(f"new_{name}")
-    for name in ("rule", "rule_version", "verdict", "severity", "source", "person_id", "reason", "content")
-}
-_CHANGE = update(FindingRow).where(col(FindingRow.finding_id) == _KEY).values(**_SAID, last_seen_run=null())
-_REOPEN = _CHANGE.values(
-    is_open=True,
-    since_run=bindparam("run"),
-    resolved_run=null(),
-    resolved_at=null(),
-    times_reopened=col(FindingRow.times_reopened) + 1,
-)
+_STANDS: dict[str, Any] = {"exception": None, "excepted_until": None, "waiting": False}
+_GONE: dict[str, Any] = {"resolved_run": None, "resolved_at": None}
+
+
+@cache
+def _update(columns: tuple[str, ...], *, again: bool) -> Update:
+    """Return the statement that sets these columns of one finding; ``again``: it was reopened once more."""
+    types = inspect(FindingRow).columns
+    values: dict[str, Any] = {name: bindparam(f"new_{name}", type_=types[name].type) for name in columns}
+    if again:
+        values["times_reopened"] = col(FindingRow.times_reopened) + 1
+    return update(FindingRow).where(col(FindingRow.finding_id) == _KEY).values(**values)
 
 
 def record(
@@ -59,8 +45,13 @@ def record(
     estate: str,
     coverage: Sequence[Coverage],
     recorded_at: datetime,
+    limit: Callable[[str, Scope], int] | None = None,
 ) -> None:
-    """Write the run in the session's transaction; raise ``StoreError`` where it may not follow the last one."""
+    """Write the run in the session's transaction; raise ``StoreError`` where it may not follow the last one.
+
+    ``limit`` says how many new violations a rule may open in a scope, None: any number. The first run that could
+    judge anything holds nothing: there all are new.
+    """
     _refuse_out_of_turn(session, evaluation, run_id=run_id, estate=estate)
     before = last_evaluated(session)
     run = RunRow(
@@ -72,6 +63,8 @@ def record(
         digest=evaluation.digest,
         rules=_json([result.rule for result in evaluation.results]),
         coverage=_json(list(coverage)),
+        exceptions=_json(evaluation.exceptions),
+        exceptions_unread=_json(evaluation.exceptions_unread),
     )
     session.add(run)
     session.flush()
@@ -80,13 +73,18 @@ def record(
     connection = session.connection()
     _write_scopes(connection, run.number, evaluation.results)
     counts: Counter[Step] = Counter()
+    exceptions = Exceptions(evaluation)
     for result in evaluation.results:
-        _Ledger(connection, run.number, evaluation, result.rule, before).write(
-            moves(_standings(connection, result.rule.rule_id), result), counts
-        )
+        rule_id = result.rule.rule_id
+        allowed = partial(limit, rule_id) if limit and before else None
+        steps = moves(_standings(connection, rule_id), result, exceptions=exceptions, limit=allowed)
+        _Ledger(connection, run.number, evaluation, result.rule, before).write(steps, counts)
     run.opened, run.persisting = counts[Step.OPENED], counts[Step.PERSISTED]
     run.resolved, run.reopened = counts[Step.RESOLVED], counts[Step.REOPENED]
-    still_open = session.exec(select(func.count()).where(col(FindingRow.is_open))).one()
+    standing = select(func.count()).where(col(FindingRow.is_open))
+    run.held = session.exec(standing.where(col(FindingRow.waiting))).one()
+    run.suppressed = session.exec(standing.where(col(FindingRow.exception).is_not(None))).one()
+    still_open = session.exec(standing).one() - run.held - run.suppressed
     run.unverified = still_open - run.opened - run.persisting - run.reopened
     session.flush()
 
@@ -122,8 +120,10 @@ def _write_scopes(connection: Connection, run: int, results: Sequence[RuleResult
             "passes": scope.passes,
             "not_applicable": scope.not_applicable,
             "not_evaluable": scope.not_evaluable,
+            "excepted": scope.excepted,
             "evaluated": not scope.blocked,
             "blocked": _json(scope.blocked),
+            "unmatched": _json(scope.unmatched),
         }
         for result in results
         for scope in result.scopes
@@ -137,12 +137,13 @@ def _standings(connection: Connection, rule_id: str) -> dict[str, Standing]:
     row = FindingRow
     found = connection.execute(
         select(row.finding_id, row.source, row.is_open, row.verdict)
-        .add_columns(col(row.last_seen_run), col(row.content))
+        .add_columns(col(row.last_seen_run), col(row.content), col(row.exception))
+        .add_columns(col(row.excepted_until), col(row.waiting))
         .where(col(row.rule_id) == rule_id)
     )
     return {
-        identity: Standing(source, is_open, Outcome(held), last_seen is None, content)
-        for identity, source, is_open, held, last_seen, content in found
+        identity: Standing(source, is_open, Outcome(held), last_seen is None, *rest)
+        for identity, source, is_open, held, last_seen, *rest in found
     }
 
 
@@ -160,14 +161,14 @@ class _Ledger:
         self._connection, self._run, self._rule, self._before = connection, run, rule, before
         self._as_of, self._snapshot = evaluation.as_of, evaluation.snapshot
         self._opened: list[dict[str, Any]] = []
-        self._altered: dict[Any, list[dict[str, Any]]] = {_RESOLVE: [], _DOUBT: [], _CHANGE: [], _REOPEN: []}
+        self._altered: dict[tuple[tuple[str, ...], bool], list[dict[str, Any]]] = {}
         self._history: list[dict[str, Any]] = []
 
     def write(self, steps: Iterable[Move], counts: Counter[Step]) -> None:
-        """Write every move but those that change nothing; count those that stand verified, and the resolved."""
+        """Write every move but those that change nothing; count those that stand open, verified, and the resolved."""
         for move in steps:
             step = Step.PERSISTED if move.step is Step.CHANGED else move.step
-            counts[step] += move.verified
+            counts[step] += move.verified and (move.counts or step is Step.RESOLVED)
             if move.step is not Step.PERSISTED:
                 self._add(move)
             if len(self._history) >= CHUNK:
@@ -175,24 +176,36 @@ class _Ledger:
         self._flush()
 
     def _add(self, move: Move) -> None:
-        seen = self._before.get((self._rule.rule_id, move.source))
-        verdict = move.verdict
-        if verdict is None:
-            self._altered[_RESOLVE].append({"key": move.finding_id, "run": self._run, "at": self._as_of, "seen": seen})
-            self._remember(move, Outcome.PASS, f"evaluated in snapshot {self._snapshot} and no longer found")
-            return
-        said = self._said(move, verdict)
-        if move.step is Step.OPENED:
-            self._opened.append(self._first(move, verdict) | said)
-        elif not move.verified:
-            self._altered[_DOUBT].append({"key": move.finding_id, "said": move.content, "seen": seen})
+        before, verdict = move.before, move.verdict
+        if before is None:
+            if verdict is None:
+                raise AssertionError(move.finding_id)
+            self._opened.append(self._first(move, verdict) | self._said(move, verdict) | _stands(move))
         else:
-            changed = {"key": move.finding_id} | {f"new_{name}": value for name, value in said.items()}
-            if move.step is Step.REOPENED:
-                self._altered[_REOPEN].append(changed | {"run": self._run})
-            else:
-                self._altered[_CHANGE].append(changed)
-        self._remember(move, verdict.verdict, verdict.reason)
+            altered = self._altered_to(move, before)
+            again = move.step in {Step.REOPENED, Step.HELD} and move.comes_back
+            rows = self._altered.setdefault((tuple(altered), again), [])
+            rows.append({"key": move.finding_id} | {f"new_{name}": value for name, value in altered.items()})
+        if verdict is None:
+            self._remember(move, Outcome.PASS, f"evaluated in snapshot {self._snapshot} and no longer found")
+        else:
+            said = f"{move.why}; {verdict.reason}" if move.why else verdict.reason
+            self._remember(move, verdict.verdict, said)
+
+    def _altered_to(self, move: Move, before: Standing) -> dict[str, Any]:
+        """Return the columns of a known finding that the move alters."""
+        seen: dict[str, Any] = {}
+        if before.verified:
+            seen["last_seen_run"] = self._before.get((self._rule.rule_id, move.source))
+        if move.verdict is None:
+            return {"is_open": False, "resolved_run": self._run, "resolved_at": self._as_of} | _STANDS | seen
+        if move.verified:
+            altered = self._said(move, move.verdict) | {"last_seen_run": None}
+        else:
+            altered = {"content": move.content} | seen
+        if not before.is_open or move.step in {Step.REOPENED, Step.HELD}:
+            altered |= {"is_open": True, "since_run": self._run} | _GONE
+        return altered | _stands(move)
 
     def _said(self, move: Move, verdict: Verdict) -> dict[str, Any]:
         return {
@@ -232,11 +245,15 @@ class _Ledger:
         )
 
     def _flush(self) -> None:
-        batches = [(insert(FindingRow), self._opened), *self._altered.items(), (insert(ChangeRow), self._history)]
-        for statement, rows in batches:
+        altered = [(_update(columns, again=again), rows) for (columns, again), rows in self._altered.items()]
+        for statement, rows in ((insert(FindingRow), self._opened), *altered, (insert(ChangeRow), self._history)):
             if rows:
                 self._connection.execute(statement, rows)
                 rows.clear()
+
+
+def _stands(move: Move) -> dict[str, Any]:
+    return {"exception": move.exception, "excepted_until": move.until, "waiting": move.waiting}
 
 
 def _storable(words: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Self
 
 from reconciler.errors import ConfigurationError
-from reconciler.estate.results import Change, Evaluation, Finding, Outcome, Run, Severity, State
+from reconciler.estate.results import Change, Evaluation, Finding, Outcome, Run, Scope, Severity, State
 from reconciler.estate.tables import Coverage
-from reconciler.findings import drops, links, reading, recording, schema
+from reconciler.findings import acceptances, drops, links, reading, recording, schema
+from reconciler.findings.acceptances import Acceptance
 from reconciler.findings.database import Database
 from reconciler.findings.drops import AcceptedDrop
 from reconciler.findings.links import LinkDecision
@@ -63,8 +64,12 @@ class FindingStore:
         estate: str,
         coverage: Sequence[Coverage],
         recorded_at: datetime,
+        limit: Callable[[str, Scope], int] | None = None,
     ) -> Run:
         """Write an evaluation as one run, whole or not at all, and return the run with its counts.
+
+        ``limit`` says how many new violations a rule, by its id, may open in a scope; where there are more they
+        are held until somebody accepts them. None: any number may; so may they in the first run.
 
         Raises ``StoreError`` where the run id is taken, where ``as_of`` is before the last run's, or where the
         database belongs to another estate; ``ConfigurationError`` where a rule's verdicts contradict its
@@ -72,7 +77,13 @@ class FindingStore:
         """
         with self._database.writing() as session:
             recording.record(
-                session, evaluation, run_id=run_id, estate=estate, coverage=coverage, recorded_at=recorded_at
+                session,
+                evaluation,
+                run_id=run_id,
+                estate=estate,
+                coverage=coverage,
+                recorded_at=recorded_at,
+                limit=limit,
             )
             links.keep(session, evaluation.links)
         return self.run(run_id)
@@ -166,6 +177,16 @@ class FindingStore:
         """Return acceptances, newest first; None asks nothing."""
         with self._database.reading() as session:
             return drops.accepted(session, source=source, table_name=table_name)
+
+    def accept_findings(self, *, rule: str, source: str | None, by: str, reason: str, at: datetime) -> Acceptance:
+        """Release the held findings of a rule (in one source; None: in all); see ``acceptances.accept``."""
+        with self._database.writing() as session:
+            return acceptances.accept(session, rule=rule, source=source, by=by, reason=reason, at=at)
+
+    def accepted_findings(self) -> list[Acceptance]:
+        """Return every acceptance of held findings, newest first."""
+        with self._database.reading() as session:
+            return acceptances.accepted(session)
 
     def remembered_links(self) -> Iterator[RememberedLink]:
         """Yield every link that is kept, rejected ones too; the database is read as they are taken."""
