@@ -1,0 +1,175 @@
+"""A made-up estate whose every violation is known: clean people by the hundred, and what each family plants.
+
+Everybody is right at first: engaged, trained, with approved access in two systems, reviewed and in use. A plant
+takes fresh people or things, makes one of them wrong and others nearly so (the day before, the other zone, the
+covered grant, the registered service account), and says what must be found. What is not said must not be found.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from reconciler.estate.tables import tables
+from reconciler.sdk.connector import Status
+from reconciler.sdk.records import RECORDS, Account, Entitlement, Grant, Person, Record
+from reconciler.snapshot import Snapshot, SnapshotStore
+from reconciler.snapshot.manifest import CoverageEntry, SourceEntry
+
+AS_OF = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+TODAY = date(2026, 11, 20)
+DAY = timedelta(days=1)
+DIRECTORY, CLOUD, QMS = "directory", "cloud", "qms"
+"""Two systems and the governance source."""
+
+R = TypeVar("R", bound=Record)
+Subject = tuple[str | None, ...]
+
+
+class World:
+    """Rows by table, and the subjects that each rule must find, in the order of the rule's identity."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.random = random.Random(seed)
+        self.rows: dict[str, list[Record]] = defaultdict(list)
+        self.declared: dict[str, list[Record]] = defaultdict(list)
+        self.links: dict[tuple[str, str], str] = {}
+        self.violations: dict[str, set[Subject]] = defaultdict(set)
+        self.not_evaluable: dict[str, set[Subject]] = defaultdict(set)
+        self._numbers: dict[str, int] = defaultdict(int)
+
+    def number(self, kind: str) -> str:
+        """Return a new id: ``P-000017``."""
+        self._numbers[kind] += 1
+        return f"{kind}-{self._numbers[kind]:06}"
+
+    def add(self, table: str, row: R) -> R:
+        """Add a row to a table of the estate."""
+        self.rows[table].append(row)
+        return row
+
+    def declare(self, table: str, row: R) -> R:
+        """Add a row that the configuration declares."""
+        self.declared[table].append(row)
+        return row
+
+    def change(self, table: str, row: R, **values: Any) -> R:
+        """Put another row in the place of ``row``; None takes a value away."""
+        new = msgspec.structs.replace(row, **values)
+        place = next(i for i in range(len(self.rows[table]) - 1, -1, -1) if self.rows[table][i] is row)
+        self.rows[table][place] = new
+        return new
+
+    def remove(self, table: str, row: Record) -> None:
+        """Take a row away."""
+        self.rows[table] = [other for other in self.rows[table] if other is not row]
+
+    def violates(self, rule_id: str, *subject: str | None) -> None:
+        """Say that a rule must find this subject."""
+        self.violations[rule_id].add(subject)
+
+    def unknown(self, rule_id: str, *subject: str | None) -> None:
+        """Say that a rule must call this subject not evaluable."""
+        self.not_evaluable[rule_id].add(subject)
+
+    def seal(self, folder: Path, *, without: Iterable[str] = (), order: int | None = None) -> Snapshot:
+        """Write the world as a sealed snapshot; ``order`` seeds a shuffle of rows, ``without`` leaves tables out."""
+        writer = SnapshotStore(folder).create(estate="truth", as_of=AS_OF, started_at=AS_OF)
+        coverage: list[CoverageEntry] = []
+        reports: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+        for table in RECORDS:
+            if table in without:
+                continue
+            rows = list(self.rows[table])
+            if order is not None:
+                random.Random(order).shuffle(rows)
+            identity = tables()[table].group == "identity"
+            by_source: dict[str, list[Record]] = {DIRECTORY: [], CLOUD: []} if identity else {QMS: []}
+            for row in rows:
+                by_source[getattr(row, "source", None) or QMS if identity else QMS].append(row)
+            for source, own in by_source.items():
+                part = writer.partition(source, table)
+                part.write(own)
+                file = part.finish()
+                reports[source][table] = tuple(column.name for column in tables()[table].columns)
+                files = (file,) if file else ()
+                coverage.append(
+                    CoverageEntry(
+                        source=source,
+                        table=table,
+                        partition="",
+                        status=Status.COMPLETE,
+                        rows=len(own),
+                        gaps=(),
+                        files=files,
+                    )
+                )
+        sources = [
+            SourceEntry(name=name, connector="test", version="1", endpoint="test://", reports=tables_of)
+            for name, tables_of in reports.items()
+        ]
+        return Snapshot(writer.seal(sources=sources, coverage=coverage, sealed_at=AS_OF))
+
+
+def when(days: float) -> datetime:
+    """Return the instant that many days before the judged one."""
+    return AS_OF - days * DAY
+
+
+def account_of(world: World, person: Person, source: str, **values: Any) -> Account:
+    """Add an account of a person: in use, with a second factor, linked by the personnel number."""
+    account_id = world.number(f"acc-{source}")
+    login = f"{(person.full_name or '').lower().replace(' ', '.')}.{account_id}"
+    made: dict[str, Any] = {
+        "source": source,
+        "account_id": account_id,
+        "login": login,
+        "display_name": person.full_name,
+        "email": person.emails[0] if person.emails else None,
+        "employee_id": person.employee_id,
+        "kind": "human",
+        "raw_status": "ACTIVE",
+        "status": "enabled",
+        "can_sign_in": True,
+        "created_at": when(400),
+        "last_sign_in_at": when(2),
+        "last_sign_in_basis": "sign-in log",
+        "password_changed_at": when(30),
+        "department": person.department,
+        "mfa_enrolled": True,
+        "attributes": "{}",
+    }
+    return world.add("accounts", Account(**(made | values)))
+
+
+def entitlement(world: World, source: str, name: str, **values: Any) -> Entitlement:
+    """Add an entitlement that is not privileged."""
+    made: dict[str, Any] = {
+        "kind": "group",
+        "name": name,
+        "privileged": False,
+        "environment": "production",
+        "membership": "assigned",
+    }
+    return world.add("entitlements", Entitlement(source=source, entitlement_id=world.number("ent"), **(made | values)))
+
+
+def grant(world: World, account: Account, held: Entitlement, **values: Any) -> Grant:
+    """Add a direct grant, made long ago."""
+    made: dict[str, Any] = {"assignment": "direct", "granted_at": when(350)}
+    return world.add(
+        "grants",
+        Grant(
+            source=account.source,
+            principal_kind="account",
+            principal_id=account.account_id,
+            entitlement_id=held.entitlement_id,
+            **(made | values),
+        ),
+    )
