@@ -82,7 +82,12 @@ class Correlation(Section):
     """``[correlation]``: how accounts are linked to people, strongest matcher first."""
 
     matchers: Annotated[
-        list[Literal["employee_id", "email", "login"]], Field(min_length=1, description="Matchers in order of trust.")
+        list[Annotated[str, Field(pattern=r"^(employee_id|email|login|attribute:[A-Za-z0-9_.-]+)$")]],
+        Field(
+            min_length=1,
+            description="Matchers in order of trust: employee_id, email, login, or attribute:NAME, an attribute of "
+            "the account that holds the personnel number and never changes.",
+        ),
     ] = ["employee_id", "email", "login"]
     plus_addressing: Annotated[
         bool,

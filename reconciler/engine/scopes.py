@@ -11,7 +11,7 @@ from typing import Protocol
 
 from reconciler.engine.built import made_of
 from reconciler.engine.rule import Rule
-from reconciler.estate.correlate import MATCHERS
+from reconciler.estate.correlate import matcher
 from reconciler.estate.tables import tables
 from reconciler.sdk.connector import Status
 
@@ -134,7 +134,6 @@ class Scoping:
         columns = set(self.coverage.columns_of(source, "accounts"))
         # A personnel number needs no column of its own: person_id is always there.
         return any(
-            MATCHERS[name].account_column in columns
-            and (name == "employee_id" or MATCHERS[name].person_column in people)
-            for name in self.matchers
+            found.account_column in columns and (found.number or found.person_column in people)
+            for found in map(matcher, self.matchers)
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from reconciler.engine import linking
 from reconciler.engine.access import EFFECTIVE_ACCESS, close_groups
 from reconciler.engine.built import READS, SELECTS
 from reconciler.engine.idle import Idle, Key
@@ -17,13 +18,13 @@ from reconciler.engine.rule import Rule
 from reconciler.engine.sandbox import Sandbox
 from reconciler.errors import StoreError
 from reconciler.estate import correlate
+from reconciler.estate.results import NewLink
 from reconciler.estate.tables import Coverage, tables
 from reconciler.sdk.records import Record
 from reconciler.snapshot import Snapshot
 
 _DAMAGED = "Run `reconciler evaluate` on another snapshot, or pull again; verify() names an altered file."
 ROOM = "Free disk space in the temporary folder (TMPDIR), or raise engine.memory_mb."
-_ODD_BATCH = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,13 @@ class Options:
 class Workspace:
     """A locked sandbox that holds the tables; ``faults`` says which governance tables contradict themselves.
 
-    ``idle`` are the ways to the entries of the configuration that fit nothing.
+    ``idle`` are the ways to the entries of the configuration that fit nothing; ``made`` the links made just now.
     """
 
     sandbox: Sandbox
     faults: dict[str, tuple[str, ...]]
     idle: tuple[Key, ...] = ()
+    made: tuple[NewLink, ...] = ()
 
 
 @contextmanager
@@ -63,12 +65,31 @@ def open_workspace(snapshot: Snapshot, rules: Sequence[Rule], options: Options) 
 
     Raises ``StoreError`` where the rows cannot be read, or memory or disk do not suffice.
     """
+    with _open(options) as sandbox:
+        yield _fill(sandbox, snapshot, _columns(rules), options)
+
+
+@contextmanager
+def open_links(snapshot: Snapshot, options: Options) -> Iterator[Sandbox]:
+    """Load accounts and people and link them, without any rule; what stands beside ``links`` is kept.
+
+    Raises ``StoreError`` as ``open_workspace`` does.
+    """
+    with _open(options) as sandbox:
+        _load_all(sandbox, snapshot, {name: set(columns) for name, columns in correlate.READS.items()}, options)
+        linking.link(sandbox, snapshot, options.matchers, plus_addressing=options.plus_addressing)
+        sandbox.lock()
+        yield sandbox
+
+
+@contextmanager
+def _open(options: Options) -> Iterator[Sandbox]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="reconciler-", dir=options.folder)
     except OSError as error:
         raise StoreError(f"no temporary folder can be made: {error.strerror}", advice=ROOM) from error
     with folder as name, _storing(Path(name), options) as sandbox:
-        yield _fill(sandbox, snapshot, rules, options)
+        yield sandbox
 
 
 @contextmanager
@@ -83,8 +104,24 @@ def _storing(folder: Path, options: Options) -> Iterator[Sandbox]:
         raise StoreError(f"the rows could not be worked on: {error}", advice=ROOM) from error
 
 
-def _fill(sandbox: Sandbox, snapshot: Snapshot, rules: Sequence[Rule], options: Options) -> Workspace:
-    wanted = _columns(rules)
+def _fill(sandbox: Sandbox, snapshot: Snapshot, wanted: Mapping[str, set[str]], options: Options) -> Workspace:
+    faults = _load_all(sandbox, snapshot, wanted, options)
+    sandbox.zones(options.time_zone, _zones(sandbox, wanted))
+    made: tuple[NewLink, ...] = ()
+    if "links" in wanted:
+        linking.link(sandbox, snapshot, options.matchers, plus_addressing=options.plus_addressing)
+        made = linking.made(sandbox, snapshot, people_are_clear="people" not in faults)
+        linking.forget(sandbox)
+    _build(sandbox, snapshot, wanted)
+    sandbox.lock()
+    idle = tuple(Idle(sandbox.connection, snapshot, wanted).entries(options.declared))
+    return Workspace(sandbox, faults, idle, made)
+
+
+def _load_all(
+    sandbox: Sandbox, snapshot: Snapshot, wanted: Mapping[str, set[str]], options: Options
+) -> dict[str, tuple[str, ...]]:
+    """Load what is reported and declared of the tables in ``wanted``; return which contradict themselves, and how."""
     faults: dict[str, tuple[str, ...]] = {}
     for name, columns in wanted.items():
         table = tables()[name]
@@ -97,16 +134,11 @@ def _fill(sandbox: Sandbox, snapshot: Snapshot, rules: Sequence[Rule], options: 
         _insert(sandbox, name, options.declared.get(name, ()), chosen)
         if table.group == "governance" and (repeated := _repeated(sandbox, snapshot, name)):
             faults[name] = repeated
-    sandbox.zones(options.time_zone, _zones(sandbox, wanted))
-    _build(sandbox, snapshot, wanted, options)
-    sandbox.lock()
-    return Workspace(sandbox, faults, tuple(Idle(sandbox.connection, snapshot, wanted).entries(options.declared)))
+    return faults
 
 
-def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str], options: Options) -> None:
+def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str]) -> None:
     """Make those of the tables in ``wanted`` that are made of others, or of what is sealed beside the rows."""
-    if "links" in wanted:
-        _link(sandbox, options)
     for name, select in SELECTS.items():
         if name in wanted:
             sandbox.create(tables()[name])
@@ -116,13 +148,15 @@ def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str], option
         sandbox.connection.execute(f"CREATE VIEW effective_access AS {EFFECTIVE_ACCESS}")
     if "coverage" in wanted:
         _cover(sandbox, snapshot.coverage())
-    for name in ("freshness", "rule_evaluations"):
+    for name, rows in (("freshness", snapshot.freshness), ("rule_evaluations", snapshot.rule_evaluations)):
         if name in wanted:
-            sandbox.create(tables()[name])
+            table = tables()[name]
+            sandbox.create(table)
+            _insert(sandbox, name, rows(), [column.name for column in table.columns])
 
 
 def _insert(sandbox: Sandbox, name: str, rows: Sequence[Record], columns: Sequence[str]) -> None:
-    """Add rows that the configuration declares."""
+    """Add rows that the configuration declares, or that are few."""
     marks = ", ".join("?" for _ in columns)
     for row in rows:
         values = [getattr(row, column) for column in columns]
@@ -182,26 +216,12 @@ def _repeated(sandbox: Sandbox, snapshot: Snapshot, name: str) -> tuple[str, ...
     return tuple(told)
 
 
-def _zones(sandbox: Sandbox, wanted: dict[str, set[str]]) -> list[str]:
+def _zones(sandbox: Sandbox, wanted: Mapping[str, set[str]]) -> list[str]:
     parts = [f'SELECT time_zone FROM "{name}"' for name, columns in wanted.items() if "time_zone" in columns]  # noqa: S608  # names of the estate
     if not parts:
         return []
     rows = sandbox.connection.execute(f"SELECT DISTINCT time_zone FROM ({' UNION ALL '.join(parts)})").fetchall()  # noqa: S608  # built above
     return [zone for (zone,) in rows if zone is not None]
-
-
-def _link(sandbox: Sandbox, options: Options) -> None:
-    connection = sandbox.connection
-    connection.execute(correlate.ODD_DDL)
-    found = connection.cursor().execute(correlate.odd_values_sql(plus_addressing=options.plus_addressing))
-    while rows := found.fetchmany(_ODD_BATCH):
-        raw = [value for (value,) in rows]
-        emails = [correlate.normal_email(value, plus_addressing=options.plus_addressing) for value in raw]
-        logins = [correlate.normal_login(value) for value in raw]
-        connection.execute("INSERT INTO odd SELECT unnest($1), unnest($2), unnest($3)", [raw, emails, logins])
-    sandbox.create(tables()["links"])
-    connection.execute(f"INSERT INTO links {correlate.links_sql(options.matchers)}")
-    connection.execute("DROP TABLE odd")
 
 
 def _cover(sandbox: Sandbox, coverage: Sequence[Coverage]) -> None:

@@ -28,6 +28,7 @@ def link(
     *,
     matchers: Sequence[str] = correlate.DEFAULT,
     plus_addressing: bool = False,
+    remembered: Sequence[Row] = (),
 ) -> dict[str, Row]:
     """Return account_id -> its link, as the engine would make it."""
     for name, rows in (("accounts", accounts), ("people", people)):
@@ -37,7 +38,14 @@ def link(
             marks = ", ".join("?" for _ in full)
             connection.execute(f"INSERT INTO {name} ({', '.join(full)}) VALUES ({marks})", list(full.values()))  # noqa: S608  # a test's own names
     connection.execute(correlate.ODD_DDL)
-    for (raw,) in connection.execute(correlate.odd_values_sql(plus_addressing=plus_addressing)).fetchall():
+    connection.execute(correlate.REMEMBERED_DDL)
+    for row in remembered:
+        full = {"source": "s", "state": "linked", "method": "email", "confidence": 0.9} | row
+        connection.execute(
+            f"INSERT INTO remembered ({', '.join(full)}) VALUES ({', '.join('?' for _ in full)})",  # noqa: S608  # a test's own names
+            list(full.values()),
+        )
+    for (raw,) in connection.execute(correlate.odd_values_sql(matchers, plus_addressing=plus_addressing)).fetchall():
         email = correlate.normal_email(raw, plus_addressing=plus_addressing)
         connection.execute("INSERT INTO odd VALUES (?, ?, ?)", [raw, email, correlate.normal_login(raw)])
     connection.execute(tables()["links"].ddl())
@@ -229,21 +237,23 @@ def test_an_account_that_nothing_matches_has_no_link(connection: duckdb.DuckDBPy
     assert link(connection, [{"account_id": "a", "login": "x"}], [{"person_id": "p1", "logins": ["y"]}]) == {}
 
 
-@pytest.mark.parametrize("matchers", [(), ("name",)])
-def test_unknown_matchers_are_refused(matchers: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="unknown matchers"):
+@pytest.mark.parametrize(("matchers", "said"), [((), "no matcher"), (("name",), "unknown matcher 'name'")])
+def test_unknown_matchers_are_refused(matchers: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         correlate.links_sql(matchers)
 
 
 @given(st.text(alphabet=string.printable, max_size=20))
 def test_sql_and_python_normalise_alike(text: str) -> None:
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE accounts (email VARCHAR, login VARCHAR)")
-        connection.execute("CREATE TABLE people (emails VARCHAR[], logins VARCHAR[])")
-        connection.execute("INSERT INTO accounts VALUES (?, NULL)", [text])
+        connection.execute(tables()["accounts"].ddl(strict=False))
+        connection.execute(tables()["people"].ddl(strict=False))
+        connection.execute("INSERT INTO accounts (email) VALUES (?)", [text])
         odd = connection.execute(correlate.odd_values_sql()).fetchall()
-        (lowered,) = connection.execute("SELECT lower(email) FROM accounts").fetchone() or (None,)
+        value = correlate.matcher("email").account_value
+        (lowered,) = connection.execute(f"SELECT lower({value}) FROM accounts a").fetchone() or (None,)  # noqa: S608  # our own text
     assert odd or (lowered or None) == correlate.normal_login(text)
+    assert odd or "@" not in text or lowered == (correlate.normal_email(text) or lowered)
 
 
 @given(st.emails())
