@@ -99,8 +99,8 @@ results as (
            when a.wanted is null and u.unsure then 'whether the person''s account can sign in is unknown'
            when c.approval_id is not null then 'an account that may be the person''s is linked to nobody'
          end as doubt,
-         concat(coalesce(a.owner, 'nobody named'), ': ', a.shown, coalesce(concat(' in ', a.system), ''),
-                coalesce(concat(' was approved on ', strftime(a.since, '%Y-%m-%d')), ' was approved')) as told,
+         concat(coalesce(a.owner, 'nobody named'), ': ', a.shown, coalesce(' in ' || a.system, ''),
+                coalesce(' was approved on ' || strftime(a.since, '%Y-%m-%d'), ' was approved')) as told,
          case when a.wanted is null then 'no account of that person can sign in there' else 'no account of that person holds it' end
            as missing
   from asked a

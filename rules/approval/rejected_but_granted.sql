@@ -1,0 +1,84 @@
+-- A person holds what the latest decision on it refused.
+with held as (
+  select g.source, g.principal_kind, g.principal_id, g.entitlement_id, g.assignment, l.person_id,
+         coalesce(e.name, g.entitlement_id) as shown, coalesce(p.full_name, l.person_id) as owner,
+         coalesce(a.login, g.principal_id) as account,
+         case
+           when g.principal_kind <> 'account' then 'it nests one entitlement in another'
+           when g.assignment in ('dynamic', 'inherited') or e.membership = 'dynamic' then 'it follows from a rule'
+           when e.membership = 'primary' then 'it is the account''s primary group'
+           when s.account_id is not null then 'its account is registered as special'
+           when l.person_id is null then 'its account is linked to nobody'
+         end as outside
+  from grants g
+  left join entitlements e on e.source = g.source and e.entitlement_id = g.entitlement_id
+  left join links l on g.principal_kind = 'account' and l.source = g.source and l.account_id = g.principal_id
+  left join specials s on g.principal_kind = 'account' and s.source = g.source and s.account_id = g.principal_id
+  left join people p on p.person_id = l.person_id
+  left join accounts a on g.principal_kind = 'account' and a.source = g.source and a.account_id = g.principal_id
+),
+decided as (
+  select c.source, c.account_id, c.entitlement_id, a.approval_id, a.decided_at,
+         c.fit = 'sure' and a.kind is not null as sure,
+         list_contains($rejected_words, lower(trim(a.decision))) as refused,
+         a.decision is null or list_contains($approved_words, lower(trim(a.decision))) as allowed
+  from covering c
+  join approvals a on a.approval_id = c.approval_id
+  where (a.kind is null or a.kind <> 'termination')
+    and (a.decided_at is null or a.decided_at <= $as_of)
+    and (a.decision is null or list_contains($rejected_words, lower(trim(a.decision)))
+         or list_contains($approved_words, lower(trim(a.decision))))
+),
+refusals as (
+  select source, account_id, entitlement_id, bool_or(sure) as sure, max(case when sure then decided_at end) as sure_at,
+         max(decided_at) as perhaps_at, bool_or(decided_at is null) as undated,
+         max(case when sure then concat(coalesce(strftime(decided_at, '%Y-%m-%dT%H:%M:%S.%f'),
+                                                 '0000-00-00T00:00:00.000000'), approval_id) end) as last
+  from decided
+  where refused
+  group by source, account_id, entitlement_id
+),
+allowances as (
+  select source, account_id, entitlement_id, decided_at, sure and refused is not null as sure from decided where allowed
+),
+compared as (
+  select r.source, r.account_id, r.entitlement_id, r.sure, r.sure_at, r.last,
+         -- a yes that is surely later than every no; and one that may be later than the last sure no
+         coalesce(bool_or(d.sure and d.decided_at > r.perhaps_at and not r.undated), false) as lifted,
+         coalesce(bool_or(d.source is not null
+                          and (r.sure_at is null or d.decided_at is null or d.decided_at = r.sure_at
+                               or (d.decided_at > r.sure_at and not d.sure))), false) as perhaps,
+         coalesce(bool_or(d.sure and d.decided_at > r.sure_at), false) as lifted_sure
+  from refusals r
+  left join allowances d
+    on d.source = r.source and d.account_id = r.account_id and d.entitlement_id = r.entitlement_id
+  group by r.source, r.account_id, r.entitlement_id, r.sure, r.sure_at, r.last
+)
+select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.person_id,
+       case
+         when h.outside is not null or c.source is null then 'not_applicable'
+         when not c.sure or c.perhaps or c.lifted_sure then 'not_evaluable'
+         else 'violation'
+       end as verdict,
+       case
+         when h.outside is not null then h.outside
+         when c.source is null then 'nobody refused it'
+         else concat(
+           h.owner, ' holds ', h.shown, ' by account ', h.account, ' (', h.assignment, ')',
+           case
+             when not c.sure then '; whether a refusal means it is unknown'
+             else concat('; ', substr(c.last, 27), ' refused it',
+                         coalesce(' on ' || strftime(c.sure_at, '%Y-%m-%d'), ''))
+           end,
+           case
+             when not c.sure then ''
+             when c.perhaps then ', and whether a later decision allowed it is unknown'
+             when c.lifted_sure then ', and whether a later refusal means it, too, is unknown'
+             else ' and no later decision allows it'
+           end
+         )
+       end as reason
+from held h
+left join compared c on h.outside is null and c.source = h.source and c.account_id = h.principal_id
+  and c.entitlement_id = h.entitlement_id
+where h.outside is not null or not coalesce(c.lifted, false)
