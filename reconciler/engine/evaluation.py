@@ -44,6 +44,7 @@ def evaluate(
         as_of=as_of.astimezone(UTC),
         results=results,
         digest=_digest(judged, results, as_of),
+        links=workspace.made,
     )
 
 
