@@ -64,8 +64,29 @@ FROM fitting
 WHERE fits OR nameless
 """
 
-SELECTS = {"specials": SPECIALS, "covering": COVERING}
+GOVERNANCE_ROLES = """
+WITH named AS (
+  SELECT owner_role AS role, concat('supplier ', coalesce(name, supplier_id)) AS named_by FROM suppliers
+  UNION ALL
+  SELECT owner_role, concat('document ', coalesce(title, document_id)) FROM documents
+  UNION ALL
+  SELECT owner_role, concat('special account ', account_id, ' of ', source) FROM special_accounts
+  UNION ALL
+  SELECT owner_role, concat('control ', control_id) FROM controls
+  UNION ALL
+  SELECT role, CAST(NULL AS VARCHAR) FROM role_holders
+)
+SELECT lower(trim(role)) AS role, min(trim(role)) AS name, min(named_by) AS named_by
+FROM named
+WHERE trim(role) <> ''
+GROUP BY lower(trim(role))
+"""
+
+SELECTS = {"specials": SPECIALS, "covering": COVERING, "governance_roles": GOVERNANCE_ROLES}
 """Built table -> the SELECT that makes it of the tables that ``READS`` names."""
+
+COUNTED = frozenset({"freshness", "governance_roles"})
+"""Built tables that may be a population: what they list is listed nowhere else."""
 
 READS: dict[str, dict[str, tuple[str, ...]]] = {
     "links": correlate.READS,
@@ -91,6 +112,13 @@ READS: dict[str, dict[str, tuple[str, ...]]] = {
     "effective_access": {
         "grants": ("source", "principal_kind", "principal_id", "entitlement_id", "assignment"),
         "entitlements": ("source", "entitlement_id", "name"),
+    },
+    "governance_roles": {
+        "suppliers": ("supplier_id", "name", "owner_role"),
+        "documents": ("document_id", "title", "owner_role"),
+        "special_accounts": ("source", "account_id", "owner_role"),
+        "controls": ("control_id", "owner_role"),
+        "role_holders": ("role", "person_id", "since"),
     },
     "coverage": {},
     "freshness": {},

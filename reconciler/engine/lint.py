@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from reconciler.engine.built import COUNTED
 from reconciler.engine.parse_tree import Query, read_query
 from reconciler.engine.rule import AS_OF, Notes, Problem, Rule
 from reconciler.engine.sandbox import RuleFailed, Sandbox
@@ -142,8 +143,8 @@ class Lint:
     def _output(self, output: tuple[tuple[str, str], ...]) -> None:
         info, types = self.rule.info, dict(output)
         population = tables()[info.population]
-        if population.group == "built":
-            advice = "Count a table that sources report."
+        if population.group == "built" and population.name not in COUNTED:
+            advice = f"Count a table that sources report or that is declared, or one of: {', '.join(sorted(COUNTED))}."
             self.notes.fault(f"{population.name} cannot be a population", advice, "population")
         if population.group == "identity" and "source" not in info.identity:
             self.notes.fault("identity lacks source", "Subjects of two systems are two subjects.", "identity")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from reconciler.engine.built import made_of
 from reconciler.engine.case_metadata import CaseReader
 from reconciler.engine.rule import AS_OF, PARAM_TYPES, Notes, Param, Rule, parse_value
 from reconciler.estate.results import RuleInfo, Severity
@@ -89,7 +90,7 @@ class MetadataReader:
         if texts["id"] and not _ID.fullmatch(texts["id"]):
             self.notes.fault(f"{texts['id']!r} is no id", "Write it like IG-LVR-001; it never changes.", "id")
         for number, table in enumerate(optional):
-            if table not in reads:
+            if table not in reads and not any(table in made_of(name) for name in reads):
                 advice = "Take it out, or add it to reads."
                 self.notes.fault(f"optional table {table!r} is not read", advice, "optional", number)
         population = texts["population"]

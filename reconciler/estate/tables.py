@@ -129,6 +129,14 @@ class RuleEvaluation(Record, frozen=True, kw_only=True, gc=False):
     evaluated_at: Annotated[datetime | None, doc("The instant judged by the last run that could evaluate it.")] = None
 
 
+class GovernanceRole(Record, frozen=True, kw_only=True, gc=False):
+    """Every governance role that suppliers, documents, special accounts, controls or role holders name."""
+
+    role: Annotated[str, key("Name of the role, in lower case.")]
+    name: Annotated[str | None, doc("Its name as it is written.")] = None
+    named_by: Annotated[str | None, doc("What needs it; null: it is only held.")] = None
+
+
 BUILT: dict[str, type[Record]] = {
     "links": Link,
     "effective_access": EffectiveAccess,
@@ -137,6 +145,7 @@ BUILT: dict[str, type[Record]] = {
     "covering": Covering,
     "freshness": Freshness,
     "rule_evaluations": RuleEvaluation,
+    "governance_roles": GovernanceRole,
 }
 """Tables that the product builds from a snapshot and what is sealed with it."""
 

@@ -37,6 +37,7 @@ EXPECTED_KEYS = {
     "covering": ("source", "account_id", "entitlement_id", "approval_id"),
     "freshness": ("source", "table_name"),
     "rule_evaluations": ("rule_id",),
+    "governance_roles": ("role",),
     "conflicts": ("conflict", "side", "number"),
     "approval_scope": ("number",),
     "role_maps": ("number",),
