@@ -1,0 +1,94 @@
+"""Rules whose population is built by the product or declared by the organisation, judged over real snapshots."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.engine import load
+from reconciler.engine.evaluation import evaluate
+from reconciler.engine.rule import Rule
+from reconciler.engine.workspace import Options
+from reconciler.estate.results import Scope
+from reconciler.estate.tables import Control
+from reconciler.sdk.connector import Status
+from reconciler.sdk.records import Account, Document, Person, RoleHolder, SpecialAccount
+from tests.engine.conftest import NIGHT, Read, Seal
+
+GOVERNANCE = Path(__file__).parents[2] / "rules" / "governance"
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> dict[str, list[Rule]]:
+    """Load the governance rules alone, each by its name."""
+    folder = tmp_path / "rules" / "governance"
+    folder.mkdir(parents=True)
+    for path in GOVERNANCE.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return {rule.name: [rule] for rule in load([folder.parent], locked=False)}
+
+
+def test_a_table_that_was_not_read_whole_is_stale_and_every_other_one_counts(
+    seal: Seal, rule: dict[str, list[Rule]]
+) -> None:
+    snapshot = seal(
+        [
+            Read("ldap", "accounts", [Account(source="ldap", account_id="u1")]),
+            Read("ldap", "grants", status=Status.PARTIAL),
+            Read("hr", "people", [Person(person_id="p1")]),
+        ]
+    )
+    (result,) = evaluate(snapshot, rule["source_stale"], as_of=NIGHT).results
+    assert [(v.subject, v.source) for v in result.verdicts] == [
+        ({"source": "ldap", "table_name": "grants"}, "ldap"),
+    ]
+    judged = {scope.source: (scope.population, scope.passes, scope.violations) for scope in result.scopes}
+    assert judged == {"hr": (1, 1, 0), "ldap": (2, 1, 1), None: (0, 0, 0)}
+
+
+def test_a_replay_long_before_the_pull_cannot_tell_how_fresh_a_table_was(
+    seal: Seal, rule: dict[str, list[Rule]]
+) -> None:
+    snapshot = seal([Read("hr", "people", [Person(person_id="p1")])])
+    (result,) = evaluate(snapshot, rule["source_stale"], as_of=NIGHT - timedelta(days=30)).results
+    assert [v.verdict for v in result.verdicts] == ["not_evaluable"]
+
+
+def test_roles_are_gathered_from_whatever_names_them(seal: Seal, rule: dict[str, list[Rule]]) -> None:
+    snapshot = seal(
+        [
+            Read("qms", "documents", [Document(document_id="D-1", owner_role="Quality")]),
+            Read("qms", "role_holders", [RoleHolder(role="Fire warden", person_id="p1", since=NIGHT.date())]),
+            Read("hr", "people", [Person(person_id="p1")]),
+        ]
+    )
+    declared = {
+        "controls": [Control(control_id="C-1", owner_role="CISO")],
+        "special_accounts": [SpecialAccount(source="ldap", account_id="rescue", kind="break_glass", owner_role="Ops")],
+    }
+    (result,) = evaluate(snapshot, rule["role_vacant"], as_of=NIGHT, options=Options(declared=declared)).results
+    assert [v.subject["role"] for v in result.verdicts] == ["ciso", "ops", "quality"]
+    assert result.scopes == (Scope(source=None, population=4, violations=3, not_applicable=1),)
+
+
+def test_a_register_that_was_not_read_whole_blocks_the_roles_that_it_may_name(
+    seal: Seal, rule: dict[str, list[Rule]]
+) -> None:
+    snapshot = seal(
+        [
+            Read("qms", "documents", status=Status.PARTIAL),
+            Read("qms", "role_holders"),
+            Read("hr", "people", [Person(person_id="p1")]),
+        ]
+    )
+    (result,) = evaluate(snapshot, rule["role_vacant"], as_of=NIGHT).results
+    assert result.scopes == (Scope(source=None, blocked=("qms: documents is PARTIAL: the connection broke",)),)
+
+
+def test_without_a_register_of_holders_no_role_is_called_vacant(seal: Seal, rule: dict[str, list[Rule]]) -> None:
+    snapshot = seal([Read("hr", "people", [Person(person_id="p1")])])
+    (result,) = evaluate(snapshot, rule["role_vacant"], as_of=NIGHT).results
+    assert result.scopes == (Scope(source=None, blocked=("no source reports role_holders",)),)
+    assert result.verdicts == ()
