@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from reconciler.engine.exceptions import Exceptions, instant, reads
 from reconciler.engine.lint import TOO_MUCH, required_identity, wrapped
 from reconciler.engine.rule import Problem, Rule, RuleError
 from reconciler.engine.sandbox import RuleFailed, Sandbox
@@ -36,14 +37,26 @@ def evaluate(
     """
     options = options or Options()
     judged = [rule for rule in rules if rule.info.status != "retired"]
-    with open_workspace(snapshot, judged, options) as workspace:
-        scoping = Scoping(_Read(snapshot), options.matchers, workspace.faults)
-        results = tuple(_Judge(rule, workspace.sandbox, as_of, options).result(scoping) for rule in judged)
+    with open_workspace(snapshot, judged, options, also=reads(snapshot, judged)) as workspace:
+        read = _Read(snapshot)
+        scoping = Scoping(read, options.matchers, workspace.faults)
+        excepting = Exceptions(
+            workspace.sandbox.connection,
+            read,
+            workspace.faults,
+            judged,
+            control_rules=options.declared.get("control_rules", ()),
+            as_of=as_of,
+        )
+        results = tuple(_Judge(rule, workspace.sandbox, as_of, options, excepting).result(scoping) for rule in judged)
     return Evaluation(
         snapshot=snapshot.snapshot_id,
         as_of=as_of.astimezone(UTC),
         results=results,
-        digest=_digest(judged, results, as_of),
+        digest=_digest(judged, results, as_of, excepting.unread),
+        exceptions=excepting.states(),
+        exceptions_unread=excepting.unread,
+        idle=workspace.idle,
         links=workspace.made,
     )
 
@@ -68,8 +81,9 @@ class _Read:
 class _Judge:
     """Runs one rule and counts what it said."""
 
-    def __init__(self, rule: Rule, sandbox: Sandbox, as_of: datetime, options: Options) -> None:
+    def __init__(self, rule: Rule, sandbox: Sandbox, as_of: datetime, options: Options, excepting: Exceptions) -> None:
         self.rule = rule
+        self.excepting = excepting
         self.sandbox = sandbox
         self.as_of = as_of
         self.seconds = options.rule_seconds
@@ -86,10 +100,11 @@ class _Judge:
             self._hold_to_contract(blocked)
             open_scopes = [source for source, reasons in blocked.items() if not reasons]
             self._query("DELETE FROM judged WHERE NOT list_contains($1, coalesce(source, ''))", [_texts(open_scopes)])
+            self.excepting.match(self.rule, self.population)
             counts = self._counts()
             sizes = self._sizes(open_scopes)
             scopes = tuple(
-                Scope(source=source, blocked=reasons) if reasons else _scope(source, sizes[source], counts)
+                Scope(source=source, blocked=reasons) if reasons else self._scope(source, sizes[source], counts)
                 for source, reasons in blocked.items()
             )
             return RuleResult(rule=self.rule.info, scopes=scopes, verdicts=tuple(self._verdicts()))
@@ -98,7 +113,7 @@ class _Judge:
 
     def _named(self) -> list[str]:
         """Return the sources that a governance population's rows name."""
-        if self.population.group == "identity" or not self.population.column("source"):
+        if self.population.group == "identity" or not self.population.column("source") or not self.sourced:
             return []
         if "source" not in self.rule.columns.get(self.population.name, ()):
             return []
@@ -159,11 +174,19 @@ class _Judge:
         return RuleError([Problem(at, f"{self.rule.info.rule_id}: {message}", advice)])
 
     def _counts(self) -> dict[str | None, dict[str, int]]:
-        """Return scope -> verdict -> rows, with the members of the population that have a row under "members"."""
+        """Return scope -> verdict -> rows, with the members of the population that have a row under "members".
+
+        The violations that an exception covers are counted again under "excepted".
+        """
         found: dict[str | None, dict[str, int]] = {}
-        rows = self._query("SELECT source, verdict, count(*) FROM judged GROUP BY ALL")
-        for source, verdict, count in rows:
+        rows = self._query(
+            "SELECT j.source, j.verdict, count(*), count(x.n) "
+            "FROM judged j LEFT JOIN excepted x ON x.n = j.rowid GROUP BY ALL"
+        )
+        for source, verdict, count, excepted in rows:
             found.setdefault(source, {})[verdict] = count
+            if verdict == Outcome.VIOLATION:
+                found[source]["excepted"] = excepted
         key = ", ".join(f'"k_{name}"' for name in self.population.key)
         inner = f"SELECT DISTINCT source, {key} FROM judged WHERE verdict <> 'pass'"  # noqa: S608  # names of the estate
         if set(self.population.key) == set(self.rule.info.identity):
@@ -192,23 +215,43 @@ class _Judge:
     def _verdicts(self) -> Iterator[Verdict]:
         """Yield what is no pass, ordered by subject."""
         info = self.rule.info
-        listed = ", ".join(f'"i_{name}"' for name in info.identity)
+        listed = ", ".join(f'j."i_{name}"' for name in info.identity)
         outcomes = {outcome.value: outcome for outcome in (Outcome.VIOLATION, Outcome.NOT_EVALUABLE)}
         found = self.sandbox.connection.execute(
-            f"SELECT verdict, source, person_id, reason, {listed} FROM judged "  # noqa: S608  # checked names
-            f"WHERE verdict IN ('violation', 'not_evaluable') ORDER BY {listed}"
+            f"SELECT j.verdict, j.source, j.person_id, j.reason, x.exception, x.until, {listed} "  # noqa: S608  # checked names
+            "FROM judged j LEFT JOIN excepted x ON x.n = j.rowid "
+            f"WHERE j.verdict IN ('violation', 'not_evaluable') ORDER BY {listed}"
         )
         # Names that recur in every row are kept once: a large estate has a million verdicts.
         while rows := found.fetchmany(_BATCH):
-            for verdict, source, person_id, reason, *subject in rows:
-                yield Verdict(
+            for verdict, source, person_id, reason, exception, until, *subject in rows:
+                found_so = Verdict(
                     rule_id=info.rule_id,
                     verdict=outcomes[verdict],
                     subject=dict(zip(info.identity, subject, strict=True)),
                     source=sys.intern(source) if source is not None else None,
                     person_id=person_id,
                     reason=reason if reason is not None else info.title,
+                    exception=sys.intern(exception) if exception is not None else None,
+                    excepted_until=instant(until),
                 )
+                if found_so.verdict is Outcome.VIOLATION:
+                    self.excepting.count(found_so)
+                yield found_so
+
+    def _scope(self, source: str | None, size: int, counts: Mapping[str | None, Mapping[str, int]]) -> Scope:
+        found = counts.get(source, {})
+        excepted = found.get("excepted", 0)
+        return Scope(
+            source=source,
+            population=size,
+            violations=found.get(Outcome.VIOLATION, 0) - excepted,
+            passes=max(size - found.get("members", 0), 0),
+            not_applicable=found.get(Outcome.NOT_APPLICABLE, 0),
+            not_evaluable=found.get(Outcome.NOT_EVALUABLE, 0),
+            excepted=excepted,
+            unmatched=self.excepting.unmatched(self.rule, source),
+        )
 
     def _query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         try:
@@ -231,19 +274,9 @@ def _texts(scopes: Sequence[str | None]) -> list[str]:
     return [source if source is not None else "" for source in scopes]
 
 
-def _scope(source: str | None, size: int, counts: Mapping[str | None, Mapping[str, int]]) -> Scope:
-    found = counts.get(source, {})
-    return Scope(
-        source=source,
-        population=size,
-        violations=found.get(Outcome.VIOLATION, 0),
-        passes=max(size - found.get("members", 0), 0),
-        not_applicable=found.get(Outcome.NOT_APPLICABLE, 0),
-        not_evaluable=found.get(Outcome.NOT_EVALUABLE, 0),
-    )
-
-
-def _digest(rules: Sequence[Rule], results: Sequence[RuleResult], as_of: datetime) -> str:
+def _digest(
+    rules: Sequence[Rule], results: Sequence[RuleResult], as_of: datetime, exceptions_unread: Sequence[str]
+) -> str:
     """Return the SHA-256 of rules, parameters, scopes and verdicts in canonical JSON, one line each."""
     digest = hashlib.sha256()
 
@@ -251,6 +284,7 @@ def _digest(rules: Sequence[Rule], results: Sequence[RuleResult], as_of: datetim
         digest.update(msgspec.json.encode(value, order="sorted") + b"\n")
 
     add(as_of.astimezone(UTC))
+    add(exceptions_unread)
     for rule, result in zip(rules, results, strict=True):
         add([rule.info.rule_id, rule.info.version, {name: param.value for name, param in rule.params.items()}])
         for scope in result.scopes:

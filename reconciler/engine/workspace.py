@@ -60,13 +60,15 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace(snapshot: Snapshot, rules: Sequence[Rule], options: Options) -> Iterator[Workspace]:
-    """Load the columns that the rules read; the folder is removed at the end, whatever happens.
+def open_workspace(
+    snapshot: Snapshot, rules: Sequence[Rule], options: Options, *, also: Mapping[str, Collection[str]] | None = None
+) -> Iterator[Workspace]:
+    """Load the columns that the rules read, and those of ``also``; the folder is removed at the end, whatever happens.
 
     Raises ``StoreError`` where the rows cannot be read, or memory or disk do not suffice.
     """
     with _open(options) as sandbox:
-        yield _fill(sandbox, snapshot, _columns(rules), options)
+        yield _fill(sandbox, snapshot, _columns(rules, also or {}), options)
 
 
 @contextmanager
@@ -163,9 +165,9 @@ def _insert(sandbox: Sandbox, name: str, rows: Sequence[Record], columns: Sequen
         sandbox.connection.execute(f'INSERT INTO "{name}" VALUES ({marks})', values)  # noqa: S608  # a name of the estate
 
 
-def _columns(rules: Sequence[Rule]) -> dict[str, set[str]]:
+def _columns(rules: Sequence[Rule], also: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
     """Return table -> columns to load, in estate order, with those that built tables are made of."""
-    wanted: dict[str, set[str]] = {}
+    wanted = {name: set(columns) for name, columns in also.items()}
     for rule in rules:
         for name, columns in rule.columns.items():
             wanted.setdefault(name, set()).update(columns)
