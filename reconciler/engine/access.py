@@ -25,6 +25,9 @@ GROUP BY source, account_id, entitlement_id
 """
 """The view, over ``grants``, ``entitlements`` and ``group_closure``."""
 
+CLOSURE = (("source", "VARCHAR"), ("below", "VARCHAR"), ("above", "VARCHAR"), ("depth", "INTEGER"), ("path", "VARCHAR"))
+"""Columns of ``group_closure``, with DuckDB's type."""
+
 
 def close_groups(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the table ``group_closure`` (source, below, above, depth, path) of ``grants`` and ``entitlements``.
