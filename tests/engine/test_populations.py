@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from reconciler.engine.workspace import Options
 from reconciler.estate.results import Scope
 from reconciler.estate.tables import Control
 from reconciler.sdk.connector import Status
-from reconciler.sdk.records import Account, Document, Person, RoleHolder, SpecialAccount
+from reconciler.sdk.records import Account, Document, Person, Record, RoleHolder, SpecialAccount
 from tests.engine.conftest import NIGHT, Read, Seal
 
 GOVERNANCE = Path(__file__).parents[2] / "rules" / "governance"
@@ -64,7 +65,7 @@ def test_roles_are_gathered_from_whatever_names_them(seal: Seal, rule: dict[str,
             Read("hr", "people", [Person(person_id="p1")]),
         ]
     )
-    declared = {
+    declared: dict[str, Sequence[Record]] = {
         "controls": [Control(control_id="C-1", owner_role="CISO")],
         "special_accounts": [SpecialAccount(source="ldap", account_id="rescue", kind="break_glass", owner_role="Ops")],
     }
