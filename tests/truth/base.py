@@ -32,6 +32,7 @@ class Company:
     """What plants build on: a boss who approves, a reviewer, an executor, entitlements, a supplier in order."""
 
     boss: Person
+    deputy: Person
     reviewer: Person
     executor: Person
     office: Entitlement
@@ -42,8 +43,9 @@ class Company:
 
 
 def company(world: World) -> Company:
-    """Found the company: three people who answer for things, entitlements of two systems, one supplier."""
+    """Found the company: four people who answer for things, entitlements of two systems, one supplier."""
     boss = person(world, manager=None)
+    deputy = person(world, manager=boss)
     reviewer, executor = person(world, manager=boss), person(world, manager=boss)
     office = entitlement(world, DIRECTORY, "Office")
     ledger = entitlement(world, CLOUD, "Ledger")
@@ -74,7 +76,8 @@ def company(world: World) -> Company:
         ),
     )
     for role in (APPROVER_ROLE, "supplier manager", "access governance owner"):
-        world.add("role_holders", RoleHolder(role=role, person_id=boss.person_id, since=TODAY - 900 * DAY))
+        for holder in (boss, deputy):
+            world.add("role_holders", RoleHolder(role=role, person_id=holder.person_id, since=TODAY - 900 * DAY))
     world.add(
         "documents",
         Document(
@@ -87,8 +90,8 @@ def company(world: World) -> Company:
             next_review_on=TODAY + 200 * DAY,
         ),
     )
-    found = Company(boss, reviewer, executor, office, ledger, admins, supplier, contract)
-    for each in (boss, reviewer, executor):
+    found = Company(boss, deputy, reviewer, executor, office, ledger, admins, supplier, contract)
+    for each in (boss, deputy, reviewer, executor):
         equip(world, found, each)
     return found
 
@@ -140,9 +143,9 @@ def equip(world: World, firm: Company, who: Person) -> Staff:
     onboard(world, firm, account)
     onboard(world, firm, cloud)
     approval = approve(world, firm, who, firm.office)
-    approve(world, firm, who, firm.ledger)
-    office = hold(world, account, firm.office, approval)
-    return Staff(who, account, cloud, office, hold(world, cloud, firm.ledger, None), approval)
+    office = hold(world, firm, account, firm.office, approval)
+    ledger = hold(world, firm, cloud, firm.ledger, approve(world, firm, who, firm.ledger))
+    return Staff(who, account, cloud, office, ledger, approval)
 
 
 def staff(world: World, firm: Company, **values: Any) -> Staff:
@@ -168,9 +171,7 @@ def onboard(world: World, firm: Company, account: Account) -> None:
             kind="onboarding",
             person_id=person_id,
             system=account.source,
-            requested_by=firm_reviewer(firm),
-            approved_by=firm.boss.person_id,
-            executed_by=firm.executor.person_id,
+            **decided_by(firm, person_id),
             justification="starts work",
             decision="approved",
             decided_at=when(402),
@@ -187,9 +188,7 @@ def approve(world: World, firm: Company, who: Person, held: Entitlement, **value
         "person_id": who.person_id,
         "system": held.source,
         "entitlement": held.entitlement_id,
-        "requested_by": firm_reviewer(firm),
-        "approved_by": firm.boss.person_id if who is not firm.boss else firm.reviewer.person_id,
-        "executed_by": firm.executor.person_id if who is not firm.executor else None,
+        **decided_by(firm, who.person_id),
         "justification": "needs it for the work",
         "decision": "approved",
         "decided_at": when(351),
@@ -199,7 +198,7 @@ def approve(world: World, firm: Company, who: Person, held: Entitlement, **value
     return world.add("approvals", Approval(approval_id=world.number("A"), **(made | values)))
 
 
-def hold(world: World, account: Account, held: Entitlement, approval: Approval | None, **values: Any) -> Grant:
+def hold(world: World, firm: Company, account: Account, held: Entitlement, approval: Approval, **values: Any) -> Grant:
     """Grant an entitlement, with the event that did it and a review that kept it."""
     made = grant(world, account, held, **values)
     if made.granted_at is not None:
@@ -216,7 +215,7 @@ def hold(world: World, account: Account, held: Entitlement, approval: Approval |
                 target_id=account.account_id,
                 target_kind="account",
                 entitlement_id=held.entitlement_id,
-                approval_ref=approval.approval_id if approval else _approval_of(world, account, held),
+                approval_ref=approval.approval_id,
                 outcome="SUCCESS",
             ),
         )
@@ -228,7 +227,7 @@ def hold(world: World, account: Account, held: Entitlement, approval: Approval |
             account_id=account.account_id,
             entitlement_id=held.entitlement_id,
             campaign="2026 H2",
-            reviewer_id="P-000002",
+            reviewer_id=(firm.boss if approval.person_id == firm.reviewer.person_id else firm.reviewer).person_id,
             decision="keep",
             decided_at=when(20) + timedelta(minutes=7 * len(world.rows["reviews"])),
             due_at=when(10),
@@ -267,13 +266,8 @@ def tested(world: World, control_id: str) -> None:
     )
 
 
-def firm_reviewer(firm: Company) -> str:
-    """Return who asks for access: neither approves nor executes."""
-    return firm.reviewer.person_id
-
-
-def _approval_of(world: World, account: Account, held: Entitlement) -> str | None:
-    for row in reversed(world.rows["approvals"]):
-        if isinstance(row, Approval) and row.entitlement == held.entitlement_id and row.system == account.source:
-            return row.approval_id
-    return None
+def decided_by(firm: Company, person_id: str) -> dict[str, Any]:
+    """Return who approves and who executes for a person: neither is that person."""
+    approver = firm.deputy if person_id == firm.boss.person_id else firm.boss
+    executor = firm.reviewer if person_id == firm.executor.person_id else firm.executor
+    return {"requested_by": person_id, "approved_by": approver.person_id, "executed_by": executor.person_id}

@@ -10,7 +10,7 @@ from typing import Any
 from reconciler.bundled import root
 from reconciler.engine import Options, Rule, evaluate, load
 from reconciler.estate.results import Evaluation, Outcome
-from tests.truth.world import AS_OF, Subject, World
+from tests.truth.world import AS_OF, Sealing, Subject, World
 
 
 @cache
@@ -20,9 +20,9 @@ def rules() -> Sequence[Rule]:
 
 
 def judge(world: World, folder: Path, **how: Any) -> Evaluation:
-    """Seal the world in ``folder`` and evaluate it; ``how`` goes to ``World.seal``."""
+    """Seal the world in ``folder`` and evaluate it; ``how`` is a ``Sealing``."""
     options = Options(time_zone="Europe/Berlin", threads=2, declared=world.declared)
-    return evaluate(world.seal(folder, **how), rules(), as_of=AS_OF, options=options)
+    return evaluate(world.seal(folder, Sealing(**how)), rules(), as_of=AS_OF, options=options)
 
 
 def found(evaluation: Evaluation, outcome: Outcome) -> dict[str, set[Subject]]:

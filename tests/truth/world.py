@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from reconciler.estate.tables import tables
 from reconciler.sdk.connector import Status
 from reconciler.sdk.records import RECORDS, Account, Entitlement, Grant, Person, Record
 from reconciler.snapshot import Snapshot, SnapshotStore
-from reconciler.snapshot.manifest import CoverageEntry, SourceEntry
+from reconciler.snapshot.manifest import CoverageEntry, GapEntry, SourceEntry
 
 AS_OF = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
@@ -32,12 +32,23 @@ R = TypeVar("R", bound=Record)
 Subject = tuple[str | None, ...]
 
 
+@dataclass(frozen=True)
+class Sealing:
+    """How a world is written: ``order`` seeds a shuffle of rows, ``parts`` splits each table, ``beside`` is the
+    name of one more system, which is empty, and ``failed`` of one that could not be read."""
+
+    order: int | None = None
+    parts: int = 1
+    beside: str | None = None
+    failed: str | None = None
+
+
 class World:
     """Rows by table, and the subjects that each rule must find, in the order of the rule's identity."""
 
     def __init__(self, seed: int = 1) -> None:
         self.random = random.Random(seed)
-        self.rows: dict[str, list[Record]] = defaultdict(list)
+        self.rows: defaultdict[str, list[Record]] = defaultdict(list)
         self.declared: dict[str, list[Record]] = defaultdict(list)
         self.links: dict[tuple[str, str], str] = {}
         self.violations: dict[str, set[Subject]] = defaultdict(set)
@@ -78,43 +89,49 @@ class World:
         """Say that a rule must call this subject not evaluable."""
         self.not_evaluable[rule_id].add(subject)
 
-    def seal(self, folder: Path, *, without: Iterable[str] = (), order: int | None = None) -> Snapshot:
-        """Write the world as a sealed snapshot; ``order`` seeds a shuffle of rows, ``without`` leaves tables out."""
+    def seal(self, folder: Path, how: Sealing | None = None) -> Snapshot:
+        """Write the world as a sealed snapshot."""
+        how = how or Sealing()
         writer = SnapshotStore(folder).create(estate="truth", as_of=AS_OF, started_at=AS_OF)
         coverage: list[CoverageEntry] = []
         reports: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
         for table in RECORDS:
-            if table in without:
-                continue
-            rows = list(self.rows[table])
-            if order is not None:
-                random.Random(order).shuffle(rows)
-            identity = tables()[table].group == "identity"
-            by_source: dict[str, list[Record]] = {DIRECTORY: [], CLOUD: []} if identity else {QMS: []}
-            for row in rows:
-                by_source[getattr(row, "source", None) or QMS if identity else QMS].append(row)
-            for source, own in by_source.items():
-                part = writer.partition(source, table)
-                part.write(own)
-                file = part.finish()
+            for source, rows in self._by_source(table, how).items():
                 reports[source][table] = tuple(column.name for column in tables()[table].columns)
-                files = (file,) if file else ()
-                coverage.append(
-                    CoverageEntry(
-                        source=source,
-                        table=table,
-                        partition="",
-                        status=Status.COMPLETE,
-                        rows=len(own),
-                        gaps=(),
-                        files=files,
+                for number in range(how.parts):
+                    name = f"part {number}"
+                    part = writer.partition(source, table)
+                    part.write(rows[number :: how.parts])
+                    file = part.finish()
+                    failed = source == how.failed
+                    gap = GapEntry(table=table, subject="", reason="the connection broke", missing_permission="")
+                    coverage.append(
+                        CoverageEntry(
+                            source=source,
+                            table=table,
+                            partition=name,
+                            status=Status.FAILED if failed else Status.COMPLETE,
+                            rows=0 if failed else len(rows[number :: how.parts]),
+                            gaps=(gap,) if failed else (),
+                            files=(file,) if file and not failed else (),
+                        )
                     )
-                )
         sources = [
             SourceEntry(name=name, connector="test", version="1", endpoint="test://", reports=tables_of)
             for name, tables_of in reports.items()
         ]
         return Snapshot(writer.seal(sources=sources, coverage=coverage, sealed_at=AS_OF))
+
+    def _by_source(self, table: str, how: Sealing) -> dict[str, list[Record]]:
+        rows = list(self.rows[table])
+        if how.order is not None:
+            random.Random(how.order).shuffle(rows)
+        if tables()[table].group != "identity":
+            return {QMS: rows}
+        found: dict[str, list[Record]] = {name: [] for name in (DIRECTORY, CLOUD, how.beside) if name}
+        for row in rows:
+            found[getattr(row, "source", "")].append(row)
+        return found
 
 
 def when(days: float) -> datetime:

@@ -1,0 +1,95 @@
+"""Every rule finds exactly what was planted for it and nothing that was nearly so, however the rows come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.estate.results import Evaluation, Outcome
+from reconciler.sdk.records import Account, Record
+from tests.truth import judged, planted
+from tests.truth.world import CLOUD, DIRECTORY, Subject, World
+
+MANY = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return planted.world()
+
+
+@pytest.fixture(scope="module")
+def evaluation(world: World, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    return judged.judge(world, tmp_path_factory.mktemp("truth"))
+
+
+def test_precision_and_recall_are_one(world: World, evaluation: Evaluation) -> None:
+    assert judged.differences(world, evaluation) == []
+
+
+def test_something_is_planted_for_every_rule(world: World) -> None:
+    assert {rule.info.rule_id for rule in judged.rules()} - set(world.violations) == set()
+
+
+@MANY
+@given(order=st.integers(0, 2**32))
+def test_the_order_of_rows_changes_nothing(world: World, evaluation: Evaluation, order: int, tmp_path: Path) -> None:
+    again = judged.judge(world, tmp_path / str(order), order=order)
+    assert again.results == evaluation.results
+
+
+@MANY
+@given(seed=st.integers(1, 2**32))
+def test_the_place_of_people_among_others_changes_nothing(seed: int, tmp_path: Path) -> None:
+    other = planted.world(seed)
+    assert judged.differences(other, judged.judge(other, tmp_path / str(seed))) == []
+
+
+def test_renamed_logins_change_no_verdict(world: World, evaluation: Evaluation, tmp_path: Path) -> None:
+    renamed = World()
+    renamed.rows.update({table: [_renamed(row) for row in rows] for table, rows in world.rows.items()})
+    renamed.declared = world.declared
+    assert _subjects(judged.judge(renamed, tmp_path)) == _subjects(evaluation)
+
+
+def test_rows_split_over_many_parts_change_nothing(world: World, evaluation: Evaluation, tmp_path: Path) -> None:
+    assert judged.judge(world, tmp_path, parts=7).results == evaluation.results
+
+
+def test_an_unrelated_source_changes_nothing_of_the_others(
+    world: World, evaluation: Evaluation, tmp_path: Path
+) -> None:
+    again = judged.judge(world, tmp_path, beside="wiki")
+    for before, after in zip(evaluation.results, again.results, strict=True):
+        assert [v for v in after.verdicts if v.source != "wiki"] == list(before.verdicts)
+
+
+@pytest.mark.parametrize("source", [DIRECTORY, CLOUD])
+def test_what_a_lost_source_showed_is_neither_passed_nor_found(
+    world: World, evaluation: Evaluation, tmp_path: Path, source: str
+) -> None:
+    again = judged.judge(world, tmp_path, failed=source)
+    before = judged.found(evaluation, Outcome.VIOLATION)
+    for result in again.results:
+        for scope in result.scopes:
+            if scope.source == source:
+                assert scope.blocked
+                assert (scope.passes, scope.violations, scope.population) == (0, 0, 0)
+        found = {tuple(v.subject.values()) for v in result.verdicts if v.verdict is Outcome.VIOLATION}
+        assert found <= before[result.rule.rule_id], result.rule.rule_id
+
+
+def _renamed(row: Record) -> Record:
+    """Give an account another login that tells no more than the old one: nobody is matched by it here."""
+    if not isinstance(row, Account) or row.login is None or "." not in row.login:
+        return row
+    return msgspec.structs.replace(row, login=f"renamed.{row.login}")
+
+
+def _subjects(evaluation: Evaluation) -> dict[Any, dict[str, set[Subject]]]:
+    return {outcome: judged.found(evaluation, outcome) for outcome in (Outcome.VIOLATION, Outcome.NOT_EVALUABLE)}
