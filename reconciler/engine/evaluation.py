@@ -12,11 +12,11 @@ import duckdb
 import msgspec
 
 from reconciler.engine.exceptions import Exceptions, instant, reads
-from reconciler.engine.lint import TOO_MUCH, required_identity, wrapped
+from reconciler.engine.lint import TOO_MUCH, required_identity
 from reconciler.engine.rule import Problem, Rule, RuleError
-from reconciler.engine.sandbox import RuleFailed, Sandbox
+from reconciler.engine.sandbox import RuleFailed
 from reconciler.engine.scopes import Scoping
-from reconciler.engine.workspace import ROOM, Options, open_workspace
+from reconciler.engine.workspace import ROOM, Options, Workspace, open_workspace
 from reconciler.errors import StoreError
 from reconciler.estate.results import Evaluation, Outcome, RuleResult, Scope, Verdict
 from reconciler.estate.tables import tables
@@ -48,7 +48,7 @@ def evaluate(
             control_rules=options.declared.get("control_rules", ()),
             as_of=as_of,
         )
-        results = tuple(_Judge(rule, workspace.sandbox, as_of, options, excepting).result(scoping) for rule in judged)
+        results = tuple(_Judge(rule, workspace, as_of, options, excepting).result(scoping) for rule in judged)
     return Evaluation(
         snapshot=snapshot.snapshot_id,
         as_of=as_of.astimezone(UTC),
@@ -81,10 +81,13 @@ class _Read:
 class _Judge:
     """Runs one rule and counts what it said."""
 
-    def __init__(self, rule: Rule, sandbox: Sandbox, as_of: datetime, options: Options, excepting: Exceptions) -> None:
+    def __init__(
+        self, rule: Rule, workspace: Workspace, as_of: datetime, options: Options, excepting: Exceptions
+    ) -> None:
         self.rule = rule
         self.excepting = excepting
-        self.sandbox = sandbox
+        self.sandbox = workspace.sandbox
+        self.runner = workspace.runner
         self.as_of = as_of
         self.seconds = options.rule_seconds
         self.population = tables()[rule.info.population]
@@ -128,9 +131,10 @@ class _Judge:
         columns += [f'{_text(name, types[name])} AS "k_{name}"' for name in self.population.key]
         columns += ["verdict", "reason", "source" if self.sourced else "CAST(NULL AS VARCHAR) AS source"]
         columns += ["person_id" if "person_id" in self.rule.output else "CAST(NULL AS VARCHAR) AS person_id"]
-        sql = f"CREATE TEMP TABLE judged AS SELECT {', '.join(columns)} FROM {wrapped(self.rule.sql)}"  # noqa: S608  # a rule that passed every check
         try:
-            self.sandbox.run(sql, self.rule.values(self.as_of), self.seconds, before=1)
+            relation, values = self.runner.rows(self.rule, self.rule.values(self.as_of), self.seconds)
+            sql = f"CREATE TEMP TABLE judged AS SELECT {', '.join(columns)} FROM {relation}"  # noqa: S608  # a rule that passed every check
+            self.sandbox.run(sql, values, self.seconds, before=1)
         except RuleFailed as error:
             if error.starved:
                 raise StoreError(f"{info.rule_id} ran out of room: {error.message}", advice=ROOM) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -15,6 +15,7 @@ from reconciler.engine.access import EFFECTIVE_ACCESS, close_groups
 from reconciler.engine.built import READS, SELECTS
 from reconciler.engine.idle import Idle, Key
 from reconciler.engine.rule import Rule
+from reconciler.engine.runner import Here, Runner
 from reconciler.engine.sandbox import Sandbox
 from reconciler.errors import StoreError
 from reconciler.estate import correlate
@@ -32,7 +33,8 @@ class Options:
     """How to evaluate.
 
     ``time_zone`` is the estate's IANA zone, for dates that name none; ``matchers`` link accounts to people in
-    order of trust; ``folder`` takes the temporary files (None: the system's folder for these).
+    order of trust; ``folder`` takes the temporary files (None: the system's folder for these). ``engine`` is
+    ``duckdb``, or the URL of the Spark Connect server that runs the rules' SELECTs over the same files.
     """
 
     time_zone: str = "UTC"
@@ -44,6 +46,7 @@ class Options:
     declared: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     """Rows that the configuration declares, by table: declared tables, and special accounts beside the reported."""
     folder: Path | None = None
+    engine: str = field(default="duckdb", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Workspace:
     faults: dict[str, tuple[str, ...]]
     idle: tuple[Key, ...] = ()
     made: tuple[NewLink, ...] = ()
+    runner: Runner = field(default_factory=Here)
+    """Where the rules' SELECTs run."""
 
 
 @contextmanager
@@ -67,8 +72,25 @@ def open_workspace(
 
     Raises ``StoreError`` where the rows cannot be read, or memory or disk do not suffice.
     """
+    wanted = _columns(rules, also or {})
     with _open(options) as sandbox:
-        yield _fill(sandbox, snapshot, _columns(rules, also or {}), options)
+        workspace = _fill(sandbox, snapshot, wanted, options)
+        if options.engine == "duckdb":
+            yield workspace
+            return
+        from reconciler.engine import spark  # noqa: PLC0415  # its client is an extra, and slow to import
+
+        zones = _zones(sandbox, wanted)
+        with spark.running(
+            options.engine,
+            snapshot,
+            sandbox,
+            wanted,
+            estate_zone=options.time_zone,
+            zones=zones,
+            declared=[name for name, rows in options.declared.items() if rows],
+        ) as there:
+            yield replace(workspace, runner=there)
 
 
 @contextmanager
