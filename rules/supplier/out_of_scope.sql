@@ -22,7 +22,7 @@ terms as (
 sized as (
   select contract_id, count(*) as entries from terms group by contract_id
 ),
-held as (
+held as not materialized (
   select g.source, g.principal_kind, g.principal_id, g.entitlement_id, g.assignment, l.person_id, e.owner, e.external,
          e.named_contract, e.contract_id, e.scoped, t.name,
          case
