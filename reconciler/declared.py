@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from reconciler.estate.tables import ApprovalScope, Conflict, RoleMap
+from reconciler import controls
+from reconciler.bundled import root
+from reconciler.estate.tables import ApprovalScope, Conflict, Control, ControlRule, RoleMap
 from reconciler.sdk.records import Record, SpecialAccount
-from reconciler.settings import Config
+from reconciler.settings import Config, Settings
 
 
-def rows(config: Config) -> Mapping[str, Sequence[Record]]:
-    """Return the declared rows by table."""
+def rows(settings: Settings) -> Mapping[str, Sequence[Record]]:
+    """Return the declared rows by table; raises ``ConfigurationError`` for a file of controls with a fault."""
+    config = settings.config
+    declared = catalogue(settings).controls
     return {
         "conflicts": list(_conflicts(config)),
         "approval_scope": [
@@ -21,8 +25,26 @@ def rows(config: Config) -> Mapping[str, Sequence[Record]]:
             RoleMap(number=n, department=_plain(e.department), source=e.source, entitlement=_plain(e.entitlement))
             for n, e in enumerate(config.rules.role_maps, start=1)
         ],
+        "controls": [
+            Control(
+                control_id=each.control_id,
+                title=each.title,
+                owner_role=each.owner_role,
+                evidence_days=each.evidence_days,
+                test_days=each.test_days,
+            )
+            for each in declared
+        ],
+        "control_rules": [
+            ControlRule(control_id=each.control_id, rule_id=rule) for each in declared for rule in each.rules
+        ],
         "special_accounts": [SpecialAccount(**entry.model_dump()) for entry in config.special_accounts],
     }
+
+
+def catalogue(settings: Settings, rules: Collection[str] | None = None) -> controls.Catalogue:
+    """Return the bundled controls and the organisation's own; ``rules`` are the ids that own ones may name."""
+    return controls.load(root("rules") / "controls.toml", settings.controls, rules)
 
 
 def _conflicts(config: Config) -> Iterator[Conflict]:

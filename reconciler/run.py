@@ -42,12 +42,14 @@ class Night:
 def load_rules(settings: Settings) -> list[engine.Rule]:
     """Load and lint the bundled rules and the organisation's own, with the configured parameters."""
     try:
-        return engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
+        rules = engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
     except ConfigurationError as error:
         if not error.message.startswith("rules.params."):
             raise
         keys = error.message.partition(":")[0].split(".")
         raise ConfigurationError(f"{settings.at(*keys)}: {error.message}", advice=error.advice) from error
+    declared.catalogue(settings, [rule.info.rule_id for rule in rules])  # own controls may name no other rule
+    return rules
 
 
 def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.Pull]:
@@ -168,7 +170,7 @@ def evaluate(settings: Settings, snapshot: Snapshot, rules: Sequence[engine.Rule
         plus_addressing=settings.config.correlation.plus_addressing,
         threads=settings.config.engine.threads,
         memory_limit_mb=settings.config.engine.memory_mb,
-        declared=declared.rows(settings.config),
+        declared=declared.rows(settings),
     )
     return engine.evaluate(snapshot, rules, as_of=as_of, options=options)
 

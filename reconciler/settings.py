@@ -144,6 +144,9 @@ class Rules(Section):
     role_maps: Annotated[list[RoleMapEntry], Field(description="What departments hold without one.")] = []
 
     folders: Annotated[list[str], Field(description="Folders of own rules, beside the bundled ones.")] = []
+    controls: Annotated[
+        str | None, Field(min_length=1, description="File of own controls, beside the bundled ones.")
+    ] = None
     params: Annotated[
         dict[str, dict[str, Any]], Field(description="Rule id -> parameter -> value, in place of the rule's default.")
     ] = {}
@@ -227,6 +230,11 @@ class Settings:
     def rule_folders(self) -> list[Path]:
         """The organisation's own rule folders."""
         return [(self.base / folder).resolve() for folder in self.config.rules.folders]
+
+    @property
+    def controls(self) -> Path | None:
+        """The organisation's own file of controls, None where it has none."""
+        return (self.base / self.config.rules.controls).resolve() if self.config.rules.controls else None
 
 
 def _problem(file: toml.Document, prefix: tuple[str, ...], model: type[BaseModel], error: Mapping[str, Any]) -> str:
