@@ -7,6 +7,7 @@ hour of reading; nothing is recorded before a snapshot is sealed.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from reconciler import clock, collect, connectors, declared, engine, report
 from reconciler.bundled import root
 from reconciler.errors import ConfigurationError, ReconcilerError, StoreError
-from reconciler.estate.results import SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
+from reconciler.estate.results import OPEN, SEVERITIES, Evaluation, Finding, Outcome, Run, Scope
 from reconciler.estate.tables import Coverage
 from reconciler.findings import FindingStore
 from reconciler.sdk.connector import Gap, Source, Status
@@ -40,7 +41,10 @@ class Night:
 
 
 def load_rules(settings: Settings) -> list[engine.Rule]:
-    """Load and lint the bundled rules and the organisation's own, with the configured parameters."""
+    """Load and lint the bundled rules and the organisation's own, with the configured parameters.
+
+    Raises ``ConfigurationError``, with file and line, for a parameter or a limit of a rule that is none.
+    """
     try:
         rules = engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
     except ConfigurationError as error:
@@ -48,6 +52,14 @@ def load_rules(settings: Settings) -> list[engine.Rule]:
             raise
         keys = error.message.partition(":")[0].split(".")
         raise ConfigurationError(f"{settings.at(*keys)}: {error.message}", advice=error.advice) from error
+    judged = sorted(rule.info.rule_id for rule in rules if rule.info.status != "retired")
+    for rule_id in settings.config.limits.rules:
+        if rule_id not in judged:
+            close = difflib.get_close_matches(rule_id.upper(), judged, n=1)
+            raise ConfigurationError(
+                f"{settings.at('limits', 'rules', rule_id)}: limits.rules.{rule_id}: no rule {rule_id} is evaluated",
+                advice=f"Did you mean {close[0]}?" if close else "`reconciler rules list` names them.",
+            )
     declared.catalogue(settings, [rule.info.rule_id for rule in rules])  # own controls may name no other rule
     return rules
 
@@ -153,7 +165,7 @@ def pull(
             snapshots,
             estate=settings.config.estate.name,
             as_of=as_of,
-            limits=collect.Limits(**limits.model_dump()),
+            limits=collect.Limits(limits.drop_count, limits.drop_percent, limits.small_population),
             accepted=accepted,
             report=progress,
             memory=memory,
@@ -184,6 +196,7 @@ def record(settings: Settings, store: FindingStore, snapshot: Snapshot, evaluati
         estate=settings.config.estate.name,
         coverage=snapshot.coverage(),
         recorded_at=recorded_at,
+        limit=lambda rule_id, scope: settings.config.limits.allowed(rule_id, scope.population),
     )
 
 
@@ -259,14 +272,17 @@ def accept_drops(
     return accepted
 
 
-def exit_code(coverage: Sequence[Coverage], scopes: Iterable[Scope], violations: Iterable[str], fail_on: str) -> int:
-    """Return 3 where a source was not read whole or nothing could be judged, else 1 or 0 by the violations.
+def exit_code(
+    coverage: Sequence[Coverage], scopes: Iterable[Scope], violations: Iterable[str], fail_on: str, *, held: int = 0
+) -> int:
+    """Return 3 where the answer is not whole, else 1 or 0 by the violations.
 
-    ``violations`` are the severities of those that stand; 1 where one is at or above ``fail_on``. What could
-    not be read comes first: what was found is then not all there is.
+    It is not whole where a source was not read whole, nothing could be judged, or findings are ``held`` for
+    acceptance. ``violations`` are the severities of those that stand; 1 where one is at or above ``fail_on``.
+    What is missing comes first: what was found is then not all there is.
     """
     judged = list(scopes)
-    if any(part.status != Status.COMPLETE for part in coverage) or (judged and all(s.blocked for s in judged)):
+    if held or any(part.status != Status.COMPLETE for part in coverage) or (judged and all(s.blocked for s in judged)):
         return EXIT_SOURCE
     counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on in SEVERITIES else ()
     return EXIT_FINDINGS if any(severity in counted for severity in violations) else 0
@@ -279,15 +295,15 @@ def scopes(run: Run | Evaluation) -> list[Scope]:
 
 
 def open_violations(findings: Sequence[Finding]) -> list[str]:
-    """Return the severity of every violation that still stands."""
-    return [f.severity for f in findings if f.verdict == Outcome.VIOLATION and f.state != State.RESOLVED]
+    """Return the severity of every violation that stands open: neither suppressed nor held."""
+    return [f.severity for f in findings if f.verdict == Outcome.VIOLATION and f.state in OPEN]
 
 
 def violations(evaluation: Evaluation) -> list[str]:
-    """Return the severity of every violation of one evaluation."""
+    """Return the severity of every violation of one evaluation that no exception covers."""
     return [
         result.rule.severity
         for result in evaluation.results
         for verdict in result.verdicts
-        if verdict.verdict == Outcome.VIOLATION
+        if verdict.verdict == Outcome.VIOLATION and verdict.exception is None
     ]

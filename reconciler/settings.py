@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,8 +67,23 @@ class Store(Section):
     snapshots: Annotated[str, Field(min_length=1, description="Folder of the sealed snapshots.")] = "snapshots"
 
 
+class RuleLimit(Section):
+    """``[limits.rules.ID]``: another limit for the new violations of one rule."""
+
+    new_findings: Annotated[
+        int | None, Field(ge=0, description="New violations a night in one source; alone it counts whatever the size.")
+    ] = None
+    new_findings_percent: Annotated[
+        float | None, Field(ge=0, le=100, description="Percent of the rule's population in the source.")
+    ] = None
+
+
 class Limits(Section):
-    """``[limits]``: a table that shrank by more than this is held until a named person accepts the drop."""
+    """``[limits]``: what changes by more than this is held until a named person accepts it.
+
+    A table that shrank by more is held, and so are the new violations of a rule that finds more in a source than the
+    lesser of a count and a share of its population there; the first night holds none.
+    """
 
     drop_count: Annotated[int, Field(ge=0, description="Rows that a table may lose, whatever its size.")] = 50
     drop_percent: Annotated[
@@ -76,6 +92,27 @@ class Limits(Section):
     small_population: Annotated[
         int, Field(ge=0, description="Tables below this many rows are held when they lose more than half instead.")
     ] = 100
+    new_findings: Annotated[
+        int, Field(ge=0, description="New violations of a rule in one source that open in one night, at most.")
+    ] = 500
+    new_findings_percent: Annotated[
+        float, Field(ge=0, le=100, description="Percent of the rule's population there that may, if that is less.")
+    ] = 10.0
+    new_findings_small: Annotated[
+        int, Field(ge=0, description="New violations that the percentage always allows, however small the population.")
+    ] = 20
+    rules: Annotated[dict[str, RuleLimit], Field(description="Rule id -> its own limits on new violations.")] = {}
+
+    def allowed(self, rule_id: str, population: int) -> int:
+        """Return how many violations of a rule may be new in one source of that population in one night."""
+        own = self.rules.get(rule_id, RuleLimit())
+        count = self.new_findings if own.new_findings is None else own.new_findings
+        percent = own.new_findings_percent
+        if percent is None:
+            percent = self.new_findings_percent if own.new_findings is None else None
+        if percent is None:
+            return count
+        return min(count, max(self.new_findings_small, math.floor(population * percent / 100)))
 
 
 class Correlation(Section):

@@ -45,7 +45,7 @@ def reconciler() -> None:
 
     \b
     Exit codes: 0 nothing at or above --fail-on · 1 findings at or above it · 2 configuration or rule error
-    3 a source could not be read whole · 4 store · 5 filing
+    3 a source could not be read whole, or new findings wait for acceptance · 4 store · 5 filing
     """
 
 

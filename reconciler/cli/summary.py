@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from reconciler.cli import output
-from reconciler.estate.results import SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
+from reconciler.estate.results import OPEN, SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
 from reconciler.estate.tables import Coverage
 from reconciler.snapshot import Snapshot
 
@@ -35,7 +35,7 @@ def recorded(
     if not machine:
         _show_run(run, findings, reports, unsealed)
         return code
-    standing = [f for f in findings if f.state != State.RESOLVED]
+    standing = [f for f in findings if f.state in OPEN]
     output.emit(
         {
             "run_id": run.run_id,
@@ -48,6 +48,10 @@ def recorded(
             "resolved": run.resolved,
             "reopened": run.reopened,
             "unverified": run.unverified,
+            "suppressed": run.suppressed,
+            "held": run.held,
+            "waiting_for_acceptance": _held(findings),
+            "exceptions_unread": run.exceptions_unread,
             "open": dict(Counter(f.severity for f in standing if f.verdict == Outcome.VIOLATION)),
             "not_evaluable": sum(f.verdict == Outcome.NOT_EVALUABLE for f in standing),
             "coverage": run.coverage,
@@ -107,14 +111,15 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
     _show_unsealed(unsealed)
     _show_coverage(run.coverage)
     _show_blocked(run.scopes)
+    _show_held(findings)
     click.echo()
-    columns = ("new", "persisting", "reopened", UNVERIFIED, "resolved")
+    columns = ("new", "persisting", "reopened", UNVERIFIED, "resolved", State.SUPPRESSED.value, State.HELD.value)
     rows = []
     for severity in SEVERITIES:
         found = Counter(_standing(f) for f in findings if f.severity == severity and f.verdict == Outcome.VIOLATION)
         rows.append((severity, *(str(found[column]) for column in columns)))
     output.table(("violations", *columns), rows, right=columns)
-    unknown = sum(f.verdict == Outcome.NOT_EVALUABLE and f.verified and f.state != State.RESOLVED for f in findings)
+    unknown = sum(f.verdict == Outcome.NOT_EVALUABLE and f.verified and f.state in OPEN for f in findings)
     if unknown:
         click.echo(f"\n{unknown} subjects could not be judged: `reconciler findings list --verdict not_evaluable`.")
     click.echo(
@@ -123,8 +128,48 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
     )
     if run.unverified:
         click.echo("Unverified findings stand as they were last seen: what they are about was not read whole tonight.")
+    _show_exceptions(run)
     for path in reports:
         click.echo(f"Report: {path}")
+
+
+def _held(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Return how many findings of which rule wait for acceptance in which source."""
+    waiting = Counter((f.rule_id, f.source) for f in findings if f.state == State.HELD)
+    return [{"rule_id": rule, "source": source, "findings": count} for (rule, source), count in waiting.items()]
+
+
+def _show_held(findings: Sequence[Finding]) -> None:
+    """Print what waits for acceptance, and the command that accepts it."""
+    for entry in _held(findings):
+        rule, source = entry["rule_id"], entry["source"]
+        where = f" --source {source}" if source else ""
+        click.secho(
+            f"HELD: {entry['findings']:,} new findings of {rule} in {source or WHOLE} wait for acceptance: "
+            "more at once than its limit. They do not count before "
+            f"`reconciler findings accept {rule}{where} --by NAME --reason TEXT`; "
+            f"`reconciler findings list --state held --rule {rule}` lists them.",
+            fg="red",
+            bold=True,
+        )
+
+
+def _show_exceptions(run: Run) -> None:
+    """Print what exceptions suppress, and how many have no effect."""
+    if run.suppressed:
+        click.echo(
+            f"Suppressed by exceptions, not counted as open: {run.suppressed}. "
+            "`reconciler exceptions list` says by which."
+        )
+    if run.suppressed and run.exceptions_unread:
+        click.secho(
+            f"Exceptions were not read whole ({'; '.join(run.exceptions_unread)}): "
+            "what stood suppressed stays so, unverified.",
+            fg="yellow",
+        )
+    idle = sum(bool(state.no_effect) for state in run.exceptions)
+    if idle:
+        click.echo(f"Exceptions without effect: {idle}. `reconciler exceptions list` says why.")
 
 
 def _show_pull(snapshot: Snapshot, unsealed: Sequence[Path]) -> None:
@@ -167,12 +212,15 @@ def _show_replay(evaluation: Evaluation, recorded: Run | None) -> None:
                 rule.severity,
                 rule.title,
                 str(sum(scope.population for scope in result.scopes)),
-                str(found[Outcome.VIOLATION]),
+                str(sum(scope.violations for scope in result.scopes)),
+                str(sum(scope.excepted for scope in result.scopes)),
                 str(found[Outcome.NOT_EVALUABLE]),
                 blocked,
             )
         )
-    output.table(("rule", "severity", "title", "population", "violations", "not evaluable", "not evaluated in"), rows)
+    output.table(
+        ("rule", "severity", "title", "population", "violations", "excepted", "not evaluable", "not evaluated in"), rows
+    )
     click.echo(
         f"\nSnapshot {evaluation.snapshot}, as of {evaluation.as_of:%Y-%m-%d %H:%M} UTC, digest {evaluation.digest}"
     )
@@ -269,7 +317,7 @@ def _show_blocked(scopes: Mapping[str, Sequence[Scope]]) -> None:
 
 def _standing(finding: Finding) -> str:
     """Say how a finding stands after this run: an open one that the run could not see is unverified."""
-    return finding.state.value if finding.verified or finding.state == State.RESOLVED else UNVERIFIED
+    return UNVERIFIED if finding.state in OPEN and not finding.verified else finding.state.value
 
 
 def _show_unsealed(unsealed: Sequence[Path]) -> None:

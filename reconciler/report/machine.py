@@ -40,6 +40,8 @@ def _document(model: ReportModel) -> dict[str, Any]:
             "resolved": run.resolved,
             "reopened": run.reopened,
             "unverified": run.unverified,
+            "suppressed": run.suppressed,
+            "held": run.held,
         },
         "headline": model.headline,
         "violations": {
@@ -49,6 +51,8 @@ def _document(model: ReportModel) -> dict[str, Any]:
                 "reopened": tally.reopened,
                 "persisting": tally.persisting,
                 "unverified": tally.unverified,
+                "held": tally.held,
+                "suppressed": tally.suppressed,
                 "resolved": tally.resolved,
             }
             for tally in model.tallies
@@ -58,6 +62,10 @@ def _document(model: ReportModel) -> dict[str, Any]:
             "reads": [_read(read) for read in model.coverage.reads],
             "not_judged": [_blocked(blocked) for blocked in model.coverage.blocked],
         },
+        "exceptions_unread": list(run.exceptions_unread),
+        "exceptions": [
+            {**msgspec.to_builtins(state), "expires_at": _or_null(state.expires_at)} for state in run.exceptions
+        ],
         "rules": [_rule(rule.rule_id, model) for rule in run.rules],
         "findings": [_finding(finding) for finding in model.findings],
     }
@@ -109,6 +117,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "last_seen": stamp(finding.last_seen),
         "resolved_at": _or_null(finding.resolved_at),
         "times_reopened": finding.times_reopened,
+        "exception": finding.exception,
+        "excepted_until": _or_null(finding.excepted_until),
     }
 
 

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from reconciler.errors import ConfigurationError
-from reconciler.estate.results import SEVERITIES, Finding, Outcome, RuleInfo, Run, Scope, Severity, State
+from reconciler.estate.results import OPEN, SEVERITIES, Finding, Outcome, RuleInfo, Run, Scope, Severity, State
 from reconciler.report.seen import CoverageView, view
 from reconciler.report.wording import sentences
 
-Standing = Literal["new", "reopened", "persisting", "unverified", "resolved"]
+Standing = Literal["new", "reopened", "persisting", "unverified", "held", "suppressed", "resolved"]
 """What a reader is told of a finding: its state, or that the last run could not verify the state."""
 
-STANDINGS: tuple[Standing, ...] = ("new", "reopened", "persisting", "unverified", "resolved")
+STANDINGS: tuple[Standing, ...] = ("new", "reopened", "persisting", "unverified", "held", "suppressed", "resolved")
 """In the order in which a reader wants them."""
 
 _SEEN: dict[State, Standing] = {
@@ -26,11 +26,16 @@ _SEEN: dict[State, Standing] = {
     State.REOPENED: "reopened",
     State.PERSISTING: "persisting",
     State.RESOLVED: "resolved",
+    State.SUPPRESSED: "suppressed",
+    State.HELD: "held",
 }
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """Violations of one severity by standing; ``resolved`` counts only those that this run resolved."""
+    """Violations of one severity by standing; ``resolved`` counts only those that this run resolved.
+
+    Those that are ``held`` for acceptance or ``suppressed`` by an exception stand apart from the open ones.
+    """
 
     severity: Severity
     new: int
@@ -38,10 +43,12 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     persisting: int
     unverified: int
     resolved: int
+    held: int = 0
+    suppressed: int = 0
 
     @property
     def open(self) -> int:
-        """Violations that stand, verified or not."""
+        """Violations that stand open, verified or not."""
         return self.verified + self.unverified
 
     @property
@@ -97,12 +104,16 @@ class ReportModel(msgspec.Struct, frozen=True, kw_only=True):
     tallies: tuple[Tally, ...]
     """One a severity, worst first."""
     violations: tuple[Group, ...]
+    held: tuple[Group, ...]
+    """Groups of violations that wait for acceptance: more at once than their rule's limit."""
+    suppressed: tuple[Group, ...]
+    """Groups of violations that an exception covers."""
     not_evaluable: tuple[Group, ...]
     resolved: tuple[Group, ...]
     """Groups of findings that this or an earlier run resolved."""
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
-    """All findings: violations, then not evaluable, then resolved, each worst first."""
+    """All findings: violations, held, suppressed, not evaluable, then resolved ones, each worst first."""
 
     @property
     def headline(self) -> str:
@@ -120,14 +131,17 @@ class ReportModel(msgspec.Struct, frozen=True, kw_only=True):
 
 def standing(finding: Finding) -> Standing:
     """Return what a reader is told of the finding."""
-    if finding.state is not State.RESOLVED and not finding.verified:
+    if finding.state in OPEN and not finding.verified:
         return "unverified"
     return _SEEN[finding.state]
 
 
 def pass_rate(scope: Scope) -> float | None:
-    """Return passes as a share of what was evaluated, 0 to 1; None where nothing was."""
-    evaluated = scope.passes + scope.violations
+    """Return passes as a share of what was evaluated, 0 to 1; None where nothing was.
+
+    A violation that an exception covers is no pass.
+    """
+    evaluated = scope.passes + scope.violations + scope.excepted
     return scope.passes / evaluated if evaluated else None
 
 
@@ -150,11 +164,14 @@ def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportMod
         ) from problem
     seen = view(run)
     gone = [finding for finding in findings if finding.state is State.RESOLVED]
-    standing_ones = [finding for finding in findings if finding.state is not State.RESOLVED]
+    held = [finding for finding in findings if finding.state is State.HELD]
+    suppressed = [finding for finding in findings if finding.state is State.SUPPRESSED]
+    standing_ones = [finding for finding in findings if finding.state in OPEN]
     violations = [finding for finding in standing_ones if finding.verdict is Outcome.VIOLATION]
     unknown = [finding for finding in standing_ones if finding.verdict is not Outcome.VIOLATION]
-    sections = [_groups(part, run) for part in (violations, unknown, gone)]
-    tallies = _tallies(violations, (f for f in gone if f.verdict is Outcome.VIOLATION and _resolved_by(f, run)))
+    sections = [_groups(part, run) for part in (violations, held, suppressed, unknown, gone)]
+    counted = [*violations, *held, *suppressed]
+    tallies = _tallies(counted, (f for f in gone if f.verdict is Outcome.VIOLATION and _resolved_by(f, run)))
     return ReportModel(
         run=run,
         time_zone=time_zone,
@@ -162,8 +179,10 @@ def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportMod
         coverage=seen,
         tallies=tallies,
         violations=sections[0],
-        not_evaluable=sections[1],
-        resolved=sections[2],
+        held=sections[1],
+        suppressed=sections[2],
+        not_evaluable=sections[3],
+        resolved=sections[4],
         checks=tuple(Check(rule=rule, scope=scope) for rule in _ranked(run.rules) for scope in _scopes(rule, run)),
         findings=tuple(finding for section in sections for group in section for finding in group.findings),
     )

@@ -115,13 +115,14 @@ def _day(model: ReportModel, at: datetime) -> str:
 
 
 def _evaluated(scope: Scope) -> int:
-    return scope.passes + scope.violations
+    return scope.passes + scope.violations + scope.excepted
 
 
 def _slices(scope: Scope) -> list[tuple[str, float, float]]:
     """Return (class, start, width) of each part of the population bar, 0 to 100."""
     parts = [
         ("violation", scope.violations),
+        ("excepted", scope.excepted),
         ("unknown", scope.not_evaluable),
         ("pass", scope.passes),
         ("other", scope.not_applicable),

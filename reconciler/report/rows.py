@@ -43,6 +43,8 @@ def finding_columns(model: ReportModel) -> list[str]:
         "last_seen",
         "resolved_at",
         "times_reopened",
+        "exception",
+        "excepted_until",
         "finding_id",
     ]
 
@@ -64,6 +66,8 @@ def finding_row(finding: Finding) -> Row:
         "last_seen": stamp(finding.last_seen),
         "resolved_at": stamp(finding.resolved_at),
         "times_reopened": str(finding.times_reopened),
+        "exception": finding.exception or "",
+        "excepted_until": stamp(finding.excepted_until),
         "finding_id": finding.finding_id,
     }
 
@@ -92,6 +96,7 @@ def check_row(check: Check) -> Row:
         "population_of": rule.population,
         "population": str(scope.population),
         "violations": str(scope.violations),
+        "excepted": str(scope.excepted),
         "passes": str(scope.passes),
         "not_applicable": str(scope.not_applicable),
         "not_evaluable": str(scope.not_evaluable),

@@ -26,7 +26,17 @@ def percent(share: float | None) -> str:
 
 def sentences(counts: Mapping[str, int], seen: CoverageView) -> tuple[str, ...]:
     """Say in a few sentences how the estate stands, the weightiest first, never more than was seen."""
-    return tuple(part for part in (_standing(counts, seen), _movement(counts), *_unseen(counts, seen)) if part)
+    return tuple(
+        part
+        for part in (
+            _held(counts),
+            _standing(counts, seen),
+            _movement(counts),
+            *_unseen(counts, seen),
+            _suppressed(counts),
+        )
+        if part
+    )
 
 
 def _standing(counts: Mapping[str, int], seen: CoverageView) -> str:
@@ -40,6 +50,17 @@ def _standing(counts: Mapping[str, int], seen: CoverageView) -> str:
         where = "" if seen.complete else ", in the part that could be seen"
         return f"No violations were found{where}; {known:,} {_last_known(known)}."
     return "No violations stand." if seen.complete else "No violations are known, in the part that could be seen."
+
+
+def _held(counts: Mapping[str, int]) -> str:
+    number = counts["held"]
+    verb = "waits" if number == 1 else "wait"
+    return f"{count(number, 'new violation')} {verb} for acceptance: more at once than the limit." if number else ""
+
+
+def _suppressed(counts: Mapping[str, int]) -> str:
+    number = counts["suppressed"]
+    return f"{count(number, 'violation')} {'is' if number == 1 else 'are'} suppressed by exceptions." if number else ""
 
 
 def _last_known(number: int) -> str:

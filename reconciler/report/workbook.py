@@ -40,15 +40,33 @@ _COVERAGE = (
     "gaps",
     "canaries",
 )
-_TALLY = ("severity", "open", "new", "reopened", "persisting", "unverified", "resolved by this run")
+_TALLY = (
+    "severity",
+    "open",
+    "new",
+    "reopened",
+    "persisting",
+    "unverified",
+    "held",
+    "suppressed",
+    "resolved by this run",
+)
 _NUMBERS = frozenset(
     {
         *("version", "rows", "provider_count", "partitions", "times_reopened"),
-        *("population", "violations", "passes", "not_applicable", "not_evaluable", *_TALLY[1:]),
+        *("population", "violations", "excepted", "passes", "not_applicable", "not_evaluable", *_TALLY[1:]),
     }
 )
 _WIDE = {"reason": 90, "gaps": 80, "why": 60, "remedy": 60, "known_gaps": 60, "not_judged_because": 60, "title": 40}
-_MIDDLE = {"finding_id": 28, "first_seen": 22, "last_seen": 22, "resolved_at": 22, "rule": 26, "canaries": 30}
+_MIDDLE = {
+    "finding_id": 28,
+    "first_seen": 22,
+    "last_seen": 22,
+    "resolved_at": 22,
+    "excepted_until": 22,
+    "rule": 26,
+    "canaries": 30,
+}
 
 
 def to_xlsx(model: ReportModel, *, row_limit: int = ROW_LIMIT) -> bytes:
@@ -124,7 +142,7 @@ def _summary(sheets: _Sheets, model: ReportModel) -> None:
     sheet = sheets.sheet("Summary")
     sheet.set_column(0, 0, 22)
     sheet.set_column(1, 1, 60)
-    sheet.set_column(2, 7, 14)
+    sheet.set_column(2, 9, 14)
     lines: list[tuple[Format, list[str]]] = [
         (sheets.title, [f"Reconciliation of {model.run.estate}"]),
         (sheets.plain if model.coverage.complete else sheets.alarm, ["verdict", model.headline]),
@@ -140,7 +158,8 @@ def _summary(sheets: _Sheets, model: ReportModel) -> None:
     start = len(lines)
     sheets.heading(sheet, start, _TALLY)
     for row, tally in enumerate(model.tallies, start=start + 1):
-        figures = (tally.open, tally.new, tally.reopened, tally.persisting, tally.unverified, tally.resolved)
+        seen = (tally.open, tally.new, tally.reopened, tally.persisting, tally.unverified)
+        figures = (*seen, tally.held, tally.suppressed, tally.resolved)
         sheets.cell(sheet, row, 0, tally.severity)
         for column, figure in enumerate(figures, start=1):
             sheets.cell(sheet, row, column, str(figure), number=True)

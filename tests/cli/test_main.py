@@ -52,7 +52,19 @@ def test_every_command_and_subcommand_explains_itself() -> None:
 
     context = click.Context(reconciler)
     names = reconciler.list_commands(context)
-    assert names == ["config", "db", "evaluate", "findings", "init", "pull", "report", "rules", "run", "sources"]
+    assert names == [
+        "config",
+        "db",
+        "evaluate",
+        "exceptions",
+        "findings",
+        "init",
+        "pull",
+        "report",
+        "rules",
+        "run",
+        "sources",
+    ]
     pending = [(name, reconciler.get_command(context, name)) for name in names]
     while pending:
         name, command = pending.pop()

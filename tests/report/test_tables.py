@@ -198,6 +198,8 @@ def test_json_has_its_documented_shape_and_keeps_unknown_as_null() -> None:
         "reopened": 0,
         "persisting": 0,
         "unverified": 1,
+        "held": 0,
+        "suppressed": 0,
         "resolved": 0,
     }
 

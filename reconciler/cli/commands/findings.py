@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from reconciler.estate.results import Outcome, Severity, State
     from reconciler.settings import Settings
 
-STATES = ("new", "persisting", "resolved", "reopened")
+STATES = ("new", "persisting", "resolved", "reopened", "suppressed", "held")
 SEVERITIES = ("critical", "high", "medium", "low")
 VERDICTS = ("violation", "not_evaluable")
 
 
 @click.group()
 def command() -> None:
-    """List findings and show one with its history."""
+    """List findings, show one with its history, accept those that are held."""
 
 
 @command.command(name="list")
 @options.config
 @click.option("--state", type=click.Choice(STATES), help="Only this state.")
-@click.option("--open", "open_only", is_flag=True, help="Leave out what is resolved.")
+@click.option("--open", "open_only", is_flag=True, help="Only what stands open: not resolved, suppressed or held.")
 @click.option("--rule", metavar="ID", help="Only this rule, by id or name.")
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only this severity.")
 @click.option("--source", help="Only this source.")
@@ -44,10 +44,10 @@ def list_findings(
     open_only: bool,
     machine: bool,
 ) -> None:
-    """List findings, worst first; resolved ones too unless --open is given.
+    """List findings, worst first; resolved, suppressed and held ones too unless --open is given.
 
     With --json: one array; each item has finding_id, rule_id, rule, verdict, severity, state, source, subject
-    (the identity columns), reason, person_id, first_seen and last_seen.
+    (the identity columns), reason, person_id, first_seen, last_seen, exception and excepted_until.
     """
     from reconciler.cli import output
     from reconciler.findings import FindingStore
@@ -76,10 +76,11 @@ def list_findings(
             f.rule_id,
             f.source or "",
             f.reason,
+            f"{f.exception} until {f.excepted_until:%Y-%m-%d}" if f.exception and f.excepted_until else "",
         )
         for f in found
     ]
-    output.table(("finding", "severity", "state", "verdict", "rule", "source", "reason"), rows)
+    output.table(("finding", "severity", "state", "verdict", "rule", "source", "reason", "exception"), rows)
     click.echo(f"{len(found)} findings. `reconciler findings show ID` tells one's history.")
 
 
@@ -105,6 +106,11 @@ def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
         *((name, value or "") for name, value in finding.subject.items() if name != "source"),
         ("person", finding.person_id or ""),
         ("reason", finding.reason),
+        *(
+            [("exception", f"{finding.exception} until {finding.excepted_until:%Y-%m-%d}")]
+            if finding.excepted_until
+            else []
+        ),
         ("first seen", finding.first_seen.isoformat()),
         ("last seen", finding.last_seen.isoformat()),
     ]
@@ -112,3 +118,30 @@ def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
     click.echo()
     changes = [(c.at.isoformat(), c.run_id, c.change, c.verdict.value, c.reason) for c in history]
     output.table(("at", "run", "change", "verdict", "reason"), changes)
+
+
+@command.command()
+@options.config
+@click.argument("rule")
+@click.option("--source", help="Only those of this source.")
+@click.option("--by", required=True, metavar="NAME", help="Who reviewed them.")
+@click.option("--reason", required=True, help="Why they are right.")
+@options.as_json
+def accept(settings: Settings, rule: str, *, source: str | None, by: str, reason: str, machine: bool) -> None:
+    """Accept the findings of RULE that are held because they were too many at once; from then on they count.
+
+    Who accepted them and why is kept with each of them.
+    """
+    from reconciler import clock
+    from reconciler.cli import output
+    from reconciler.findings import FindingStore
+
+    store = FindingStore.open(settings.database_url)
+    accepted = store.accept_findings(rule=rule, source=source, by=by, reason=reason, at=clock.now())
+    if machine:
+        output.emit(accepted)
+        return
+    where = f" in {accepted.source}" if accepted.source else ""
+    click.echo(
+        f"{accepted.findings} findings of {accepted.rule_id}{where} are open now, accepted by {accepted.accepted_by}."
+    )

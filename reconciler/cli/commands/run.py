@@ -38,7 +38,8 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
 
     with output.pulling() as progress:
         night = run.night(settings, as_of=as_of, progress=progress)
-    code = run.exit_code(night.run.coverage, run.scopes(night.run), run.open_violations(night.findings), fail_on)
+    standing = run.open_violations(night.findings)
+    code = run.exit_code(night.run.coverage, run.scopes(night.run), standing, fail_on, held=night.run.held)
     return summary.recorded(night.run, night.findings, night.reports, night.unsealed, code, machine=machine)
 
 

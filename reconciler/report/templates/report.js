@@ -76,7 +76,7 @@
     if (source) source.value = kept.get("source") ?? "";
   }
 
-  const ranks = ["new", "reopened", "persisting", "unverified", "resolved"];
+  const ranks = ["new", "reopened", "persisting", "unverified", "held", "suppressed", "resolved"];
   function sort(table, column, heading) {
     const downwards = heading.getAttribute("aria-sort") === "ascending";
     for (const other of all("th", table)) other.removeAttribute("aria-sort");
