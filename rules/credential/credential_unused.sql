@@ -27,7 +27,8 @@ select source, credential_id,
            case
              when last_used_at is not null then concat(' was last used on ', strftime(last_used_at, '%Y-%m-%d'), ' (UTC)')
              when made_at is null then ': neither its use nor its creation is known'
-             when basis is null then concat(' was created on ', strftime(made_at, '%Y-%m-%d'), ' (UTC); whether it was used is unknown')
+             when basis is null
+               then concat(' was created on ', strftime(made_at, '%Y-%m-%d'), ' (UTC); whether it was used is unknown')
              else concat(' was created on ', strftime(made_at, '%Y-%m-%d'), ' (UTC), and no use of it is known')
            end,
            case

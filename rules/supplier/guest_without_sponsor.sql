@@ -108,7 +108,8 @@ select source, account_id, person_id,
              when lost_contract is not null
                then concat(' is under contract ', lost_contract, ', which is not among the contracts, nor is its owner known')
              when left_one is not null then concat(' is answered for by nobody active: ', left_one, ' has left')
-             when missing_one is not null then concat(' is answered for by nobody active: ', missing_one, ' is not among the people')
+             when missing_one is not null
+               then concat(' is answered for by nobody active: ', missing_one, ' is not among the people')
              when ref is not null then concat(' is answered for by nobody active: ', ref, ' is no employee')
              else ' is answered for by nobody'
            end,

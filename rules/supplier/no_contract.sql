@@ -44,8 +44,9 @@ mailing as (
 undomained as (
   select min(s.supplier_id) as supplier_id
   from suppliers s
-  join backed b on b.supplier_id = s.supplier_id and (b.sure or b.perhaps is not null)
-  where s.domains is null
+  left join backed b on b.supplier_id = s.supplier_id
+  cross join nameless n
+  where s.domains is null and (b.sure or b.perhaps is not null or n.contract_id is not null)
 ),
 engaged as (
   select p.person_id, coalesce(p.full_name, p.person_id) as owner, p.supplier_id, p.contract_id,
@@ -70,7 +71,7 @@ judged as (
                when e.known_contract is not null or e.sure then 'fine'
                when e.perhaps is not null then 'perhaps'
                when n.contract_id is not null and e.supplier_id is not null then 'nameless'
-               when e.external is null and a.kind is distinct from 'guest' then 'stranger'
+               when e.external is null then 'stranger'
                else 'none'
              end
            when s.account_id is not null then 'special'
