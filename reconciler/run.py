@@ -176,7 +176,12 @@ def pull(
 def evaluate(settings: Settings, snapshot: Snapshot, rules: Sequence[engine.Rule], *, as_of: datetime) -> Evaluation:
     """Judge a sealed snapshot; the same snapshot, rules and instant give the same verdicts for ever."""
     snapshot.verify()
-    options = engine.Options(
+    return engine.evaluate(snapshot, rules, as_of=as_of, options=options(settings))
+
+
+def options(settings: Settings) -> engine.Options:
+    """Return how the configuration has a snapshot judged, with the rows that it declares."""
+    return engine.Options(
         time_zone=settings.config.estate.time_zone,
         matchers=tuple(settings.config.correlation.matchers),
         plus_addressing=settings.config.correlation.plus_addressing,
@@ -184,7 +189,6 @@ def evaluate(settings: Settings, snapshot: Snapshot, rules: Sequence[engine.Rule
         memory_limit_mb=settings.config.engine.memory_mb,
         declared=declared.rows(settings),
     )
-    return engine.evaluate(snapshot, rules, as_of=as_of, options=options)
 
 
 def record(settings: Settings, store: FindingStore, snapshot: Snapshot, evaluation: Evaluation) -> Run:
