@@ -2,11 +2,17 @@
 
 Only the graph of groups is closed (group -> every group above it); it is small. The accounts are joined to it
 where a rule asks, for all of them at once would be tens of millions of rows.
+
+The view's grouping stands between a rule's filter and the grants: DuckDB makes the whole of it first. A rule that asks
+about a few entitlements reads ``nesting`` (``reconciler.engine.built``) and joins the grants to it by itself.
 """
 
 from __future__ import annotations
 
 import duckdb
+
+CLOSED = frozenset({"nesting", "effective_access"})
+"""Tables that are made of ``group_closure``."""
 
 EFFECTIVE_ACCESS = """
 WITH held AS (

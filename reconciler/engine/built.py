@@ -82,7 +82,28 @@ WHERE trim(role) <> ''
 GROUP BY lower(trim(role))
 """
 
-SELECTS = {"specials": SPECIALS, "covering": COVERING, "governance_roles": GOVERNANCE_ROLES}
+NESTING = """
+WITH known AS (
+  SELECT source, entitlement_id, coalesce(name, entitlement_id) AS name FROM entitlements
+  UNION ALL
+  -- held, but not listed by its source
+  SELECT g.source, g.entitlement_id, g.entitlement_id
+  FROM (
+    SELECT DISTINCT source, entitlement_id FROM grants
+    UNION
+    SELECT DISTINCT source, principal_id FROM grants WHERE principal_kind = 'entitlement'
+  ) g
+  LEFT JOIN entitlements e ON e.source = g.source AND e.entitlement_id = g.entitlement_id
+  WHERE e.entitlement_id IS NULL
+)
+SELECT source, entitlement_id AS held_id, entitlement_id, 1 AS depth, name AS path FROM known
+UNION ALL
+SELECT k.source, k.entitlement_id, c.above, c.depth + 1, k.name || ' > ' || c.path
+FROM known k JOIN group_closure c ON c.source = k.source AND c.below = k.entitlement_id
+"""
+"""Over ``group_closure``, which ``access.close_groups`` makes."""
+
+SELECTS = {"nesting": NESTING, "specials": SPECIALS, "covering": COVERING, "governance_roles": GOVERNANCE_ROLES}
 """Built table -> the SELECT that makes it of the tables that ``READS`` names."""
 
 COUNTED = frozenset({"freshness", "governance_roles"})
@@ -108,6 +129,10 @@ READS: dict[str, dict[str, tuple[str, ...]]] = {
         "entitlements": ("source", "entitlement_id", "name", "environment"),
         "approvals": ("approval_id", "person_id", "system", "entitlement", "environment"),
         "links": ("source", "account_id", "person_id"),
+    },
+    "nesting": {
+        "grants": ("source", "principal_kind", "principal_id", "entitlement_id", "assignment"),
+        "entitlements": ("source", "entitlement_id", "name"),
     },
     "effective_access": {
         "grants": ("source", "principal_kind", "principal_id", "entitlement_id", "assignment"),

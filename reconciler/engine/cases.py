@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -10,15 +10,19 @@ from typing import Any
 
 import duckdb
 
-from reconciler.engine.access import EFFECTIVE_ACCESS, close_groups
+from reconciler.engine.access import CLOSED, EFFECTIVE_ACCESS, close_groups
 from reconciler.engine.built import SELECTS, needed
 from reconciler.engine.lint import LINT_SECONDS, wrapped
-from reconciler.engine.rule import Case, Rule
+from reconciler.engine.rule import Case, Rule, RuleError
+from reconciler.engine.runner import Relation
 from reconciler.engine.sandbox import RuleFailed, Sandbox
 from reconciler.estate.tables import tables
 
 MADE = SELECTS | {"effective_access": EFFECTIVE_ACCESS}
 """Built tables that are made of what a case gives, unless the case gives them."""
+
+Place = Callable[[Sandbox, Rule, Case, Mapping[str, object], int], Relation]
+"""Where a case's SELECT runs: gives the rows as a relation of the sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +37,33 @@ class CaseResult:
     detail: str
 
 
-def run_cases(rules: Iterable[Rule]) -> list[CaseResult]:
-    """Run every case of every rule, each over tables of its own, with the parameters' defaults or the case's."""
+def run_cases(rules: Iterable[Rule], *, engine: str = "duckdb") -> list[CaseResult]:
+    """Run every case of every rule, each over tables of its own, with the parameters' defaults or the case's.
+
+    ``engine`` is ``duckdb``, or the URL of a Spark Connect server, over which the rules' SELECTs then run.
+    """
     with closing(Sandbox()) as sandbox:
         sandbox.create_all()
         sandbox.lock()
-        return [_run(sandbox, rule, case) for rule in rules for case in rule.cases]
+        if engine == "duckdb":
+            return [_run(sandbox, _duckdb, rule, case) for rule in rules for case in rule.cases]
+        from reconciler.engine.spark_cases import CasesThere  # noqa: PLC0415  # its client is an extra, slow to import
+
+        with closing(CasesThere(engine)) as there:
+            return [_run(sandbox, there.relation, rule, case) for rule in rules for case in rule.cases]
 
 
-def _run(sandbox: Sandbox, rule: Rule, case: Case) -> CaseResult:
+def _duckdb(sandbox: Sandbox, rule: Rule, case: Case, values: Mapping[str, object], step: int) -> Relation:
+    """Return the rule's rows over the tables that the sandbox was filled with."""
+    del sandbox, case, step
+    return wrapped(rule.sql), values
+
+
+def _run(sandbox: Sandbox, place: Place, rule: Rule, case: Case) -> CaseResult:
     try:
-        rows = _rows(sandbox, rule, case, 1)
-        turned = _rows(sandbox, rule, case, -1)
-    except (RuleFailed, duckdb.Error) as error:
+        rows = _rows(sandbox, place, rule, case, 1)
+        turned = _rows(sandbox, place, rule, case, -1)
+    except (RuleFailed, RuleError, duckdb.Error) as error:
         differences = [f"it failed: {error}"]
     else:
         differences = list(_compare(rule, rows, case.expect))
@@ -60,7 +78,7 @@ def _first_other(turned: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]
     return ", ".join(f"{name}={value}" for name, value in other[0].items()) if other else "rows more than once"
 
 
-def _rows(sandbox: Sandbox, rule: Rule, case: Case, step: int) -> list[dict[str, Any]]:
+def _rows(sandbox: Sandbox, place: Place, rule: Rule, case: Case, step: int) -> list[dict[str, Any]]:
     """Run the rule over the case's rows, given in their order (``step`` 1) or in reverse (-1)."""
     made = [name for name in rule.reads if name not in case.given and name in MADE]
     for name in dict.fromkeys([*rule.reads, *(base for built in made for base in needed(built))]):
@@ -69,16 +87,17 @@ def _rows(sandbox: Sandbox, rule: Rule, case: Case, step: int) -> list[dict[str,
             columns = ", ".join(f'"{column}"' for column in row)
             marks = ", ".join("?" for _ in row)
             sandbox.connection.execute(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', list(row.values()))  # noqa: S608  # names were checked against the estate
-    if "effective_access" in made:
+    if CLOSED.intersection(made):
         close_groups(sandbox.connection)
     for name in made:
         sandbox.connection.execute(f'INSERT INTO "{name}" {MADE[name]}')  # all of it is our text
-    sandbox.zones(case.time_zone, _zones(case))
+    sandbox.zones(case.time_zone, named_zones(case))
     params = {name: replace(p, value=case.params.get(name, p.default)) for name, p in rule.params.items()}
     values = replace(rule, params=params).values(case.as_of)
     columns = ", ".join(_text(name) for name in rule.output)
-    sql = f"SELECT {columns} FROM {wrapped(rule.sql)} ORDER BY ALL"  # noqa: S608  # a rule that passed every check
-    sandbox.run(sql, values, LINT_SECONDS, before=1)
+    relation, given = place(sandbox, rule, case, values, step)
+    sql = f"SELECT {columns} FROM {relation} ORDER BY ALL"  # noqa: S608  # a rule that passed every check
+    sandbox.run(sql, given, LINT_SECONDS, before=1)
     return [dict(zip(rule.output, row, strict=True)) for row in sandbox.connection.fetchall()]
 
 
@@ -86,7 +105,7 @@ def _text(name: str) -> str:
     return f'CAST("{name}" AS VARCHAR) AS "{name}"'
 
 
-def _zones(case: Case) -> set[str]:
+def named_zones(case: Case) -> set[str]:
     """Return the zones that the case's rows name."""
     rows = (row for name, given in case.given.items() if tables()[name].column("time_zone") for row in given)
     return {row["time_zone"] for row in rows if "time_zone" in row}

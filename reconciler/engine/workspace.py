@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from reconciler.engine import linking
-from reconciler.engine.access import EFFECTIVE_ACCESS, close_groups
+from reconciler.engine.access import CLOSED, EFFECTIVE_ACCESS, close_groups
 from reconciler.engine.built import READS, SELECTS
 from reconciler.engine.idle import Idle, Key
 from reconciler.engine.rule import Rule
@@ -163,12 +163,13 @@ def _load_all(
 
 def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str]) -> None:
     """Make those of the tables in ``wanted`` that are made of others, or of what is sealed beside the rows."""
+    if CLOSED.intersection(wanted):
+        close_groups(sandbox.connection)
     for name, select in SELECTS.items():
         if name in wanted:
             sandbox.create(tables()[name])
             sandbox.connection.execute(f'INSERT INTO "{name}" {select}')
     if "effective_access" in wanted:
-        close_groups(sandbox.connection)
         sandbox.connection.execute(f"CREATE VIEW effective_access AS {EFFECTIVE_ACCESS}")
     if "coverage" in wanted:
         _cover(sandbox, snapshot.coverage())

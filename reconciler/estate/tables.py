@@ -70,6 +70,16 @@ class EffectiveAccess(Record, frozen=True, kw_only=True, gc=False):
     path: Annotated[str | None, doc("Entitlement names from the one held to the one reached: A > B > C.")] = None
 
 
+class Nesting(Record, frozen=True, kw_only=True, gc=False):
+    """Entitlement to every entitlement that holding it gives, itself among them; for rules that ask about a few."""
+
+    source: Annotated[str, key("Source.")]
+    held_id: Annotated[str, key("The entitlement held.")]
+    entitlement_id: Annotated[str, key("The entitlement that it gives.")]
+    depth: Annotated[int | None, doc("1: itself.")] = None
+    path: Annotated[str | None, doc("Entitlement names from the one held to the one given: A > B > C.")] = None
+
+
 class Coverage(Record, frozen=True, kw_only=True, gc=False):
     """What was read and what was not, per source, table and partition of this snapshot."""
 
@@ -139,6 +149,7 @@ class GovernanceRole(Record, frozen=True, kw_only=True, gc=False):
 
 BUILT: dict[str, type[Record]] = {
     "links": Link,
+    "nesting": Nesting,
     "effective_access": EffectiveAccess,
     "coverage": Coverage,
     "specials": Special,

@@ -11,10 +11,13 @@ with powerful as (
   where e.entitlement_id is null
 ),
 deep as (
-  select x.source, x.account_id, x.entitlement_id, x.path, p.privileged
+  select g.source, g.principal_id as account_id, p.entitlement_id, p.privileged,
+         arg_min(n.path, row(n.depth, n.path)) as path
   from powerful p
-  join effective_access x on x.source = p.source and x.entitlement_id = p.entitlement_id
-  where x.depth > $max_depth
+  join nesting n on n.source = p.source and n.entitlement_id = p.entitlement_id
+  join grants g on g.source = n.source and g.entitlement_id = n.held_id and g.principal_kind = 'account'
+  group by g.source, g.principal_id, p.entitlement_id, p.privileged
+  having min(n.depth) > $max_depth
 )
 select a.source, a.account_id, d.entitlement_id,
        case

@@ -11,11 +11,13 @@ with powerful as (
   where e.entitlement_id is null
 ),
 held as (
-  select x.source, x.account_id, bool_or(coalesce(p.privileged, false)) as privileged,
-         min(case when p.privileged then x.path end) as path, min(case when p.privileged is null then x.path end) as doubted
-  from effective_access x
-  join powerful p on p.source = x.source and p.entitlement_id = x.entitlement_id
-  group by x.source, x.account_id
+  select g.source, g.principal_id as account_id, bool_or(coalesce(p.privileged, false)) as privileged,
+         min(case when p.privileged then n.path end) as path,
+         min(case when p.privileged is null then n.path end) as doubted
+  from powerful p
+  join nesting n on n.source = p.source and n.entitlement_id = p.entitlement_id
+  join grants g on g.source = n.source and g.entitlement_id = n.held_id and g.principal_kind = 'account'
+  group by g.source, g.principal_id
 ),
 judged as (
   select a.source, a.account_id, coalesce(a.login, a.account_id) as name, a.mfa_enrolled, h.privileged, h.path, h.doubted,

@@ -30,6 +30,13 @@ wanted as (
   where fits or name_key is null
   group by source, entitlement_id, conflict, side
 ),
+reached as (
+  select g.source, g.principal_id as account_id, n.entitlement_id, arg_min(n.path, row(n.depth, n.path)) as path
+  from (select distinct source, entitlement_id from wanted) w
+  join nesting n on n.source = w.source and n.entitlement_id = w.entitlement_id
+  join grants g on g.source = n.source and g.entitlement_id = n.held_id and g.principal_kind = 'account'
+  group by g.source, g.principal_id, n.entitlement_id
+),
 held as (
   select w.conflict, w.side, w.why, x.source, x.entitlement_id, l.person_id,
          case when l.person_id is null then x.account_id end as alone,
@@ -39,7 +46,7 @@ held as (
                 case when a.can_sign_in is null and a.status is distinct from 'enabled'
                      then ' (whether it can sign in is unknown)' else '' end) as told
   from wanted w
-  join effective_access x on x.source = w.source and x.entitlement_id = w.entitlement_id
+  join reached x on x.source = w.source and x.entitlement_id = w.entitlement_id
   left join accounts a on a.source = x.source and a.account_id = x.account_id
   left join links l on l.source = x.source and l.account_id = x.account_id
   left join specials s on s.source = x.source and s.account_id = x.account_id and s.kind = 'break_glass'

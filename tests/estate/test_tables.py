@@ -32,6 +32,7 @@ EXPECTED_KEYS = {
     "role_holders": ("role", "person_id", "since"),
     "special_accounts": ("source", "account_id"),
     "links": ("source", "account_id"),
+    "nesting": ("source", "held_id", "entitlement_id"),
     "effective_access": ("source", "account_id", "entitlement_id"),
     "specials": ("source", "account_id"),
     "covering": ("source", "account_id", "entitlement_id", "approval_id"),
