@@ -91,7 +91,7 @@ select source, account_id, person_id,
            case cause
              when 'late' then
                concat(case when disabled_late = closed_late then ' was disabled at ' else ' was deleted at ' end,
-                      strftime(closed_late, '%Y-%m-%d %H:%M'), ', ', date_diff('minute', due, closed_late), ' minutes late')
+                      strftime(closed_late, '%Y-%m-%d %H:%M'), ', ', cast(date_diff('minute', due, closed_late) as varchar), ' minutes late')
              when 'undated' then ' was closed by an event that does not say when'
              when 'unsaid' then concat(' was closed at ', strftime(closed_late, '%Y-%m-%d %H:%M'),
                                        ', and whether an earlier event had closed it already is unknown')

@@ -55,7 +55,7 @@ select c.source, c.account_id, c.person_id,
                 else case when c.owner is null then '' else concat(' (', c.owner, ')') end
               end,
               '; it still reaches ', coalesce(h.path, h.doubtful),
-              case when h.known > 1 then concat(' and ', h.known - 1, ' more that are privileged')
+              case when h.known > 1 then concat(' and ', cast(h.known - 1 as varchar), ' more that are privileged')
                    when h.known = 0 then ', and whether that is privileged is unknown' else '' end) as reason
 from held h
 join shut c on c.source = h.source and c.account_id = h.account_id
