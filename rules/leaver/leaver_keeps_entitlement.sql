@@ -31,13 +31,18 @@ shut as (
 powers as (
   select source, entitlement_id, privileged from entitlements where coalesce(privileged, true)
 ),
+giving as (
+  select n.source, n.held_id, n.entitlement_id, n.path, w.privileged
+  from powers w
+  join nesting n on n.source = w.source and n.entitlement_id = w.entitlement_id
+),
 held as (
   select c.source, c.account_id,
-         count(case when w.privileged then 1 end) as known,
-         min(case when w.privileged then e.path end) as path, min(e.path) as doubtful
-  from powers w
-  join effective_access e on e.source = w.source and e.entitlement_id = w.entitlement_id
-  join shut c on c.source = e.source and c.account_id = e.account_id and c.cause <> 'open'
+         count(distinct case when v.privileged then v.entitlement_id end) as known,
+         min(case when v.privileged then v.path end) as path, min(v.path) as doubtful
+  from giving v
+  join grants g on g.source = v.source and g.entitlement_id = v.held_id and g.principal_kind = 'account'
+  join shut c on c.source = g.source and c.account_id = g.principal_id and c.cause <> 'open'
   group by c.source, c.account_id
 )
 select c.source, c.account_id, c.person_id,
