@@ -12,7 +12,7 @@ from reconciler.estate.tables import tables
 from reconciler.sdk.connector import Status
 from reconciler.snapshot import Snapshot
 
-_BATCH = 50_000
+BATCH = 50_000
 _ASIDE = ("odd", "remembered")
 """Tables beside ``links`` that no rule reads."""
 
@@ -23,14 +23,17 @@ WITH fresh AS (
   ANTI JOIN remembered r ON r.source = l.source AND r.account_id = l.account_id AND r.state <> 'rejected'
   WHERE l.state = 'linked'
 )
-SELECT l.source, l.account_id, l.number, a.display_name, p.full_name
+SELECT l.source, l.account_id, l.number, a.display_name, p.full_name,
+       (SELECT list(o.full_name) FROM people o
+        WHERE l.number AND list_contains(l.candidates, o.person_id) AND o.person_id <> l.person_id)
 FROM fresh l
 JOIN accounts a ON a.source = l.source AND a.account_id = l.account_id
 JOIN people p ON p.person_id = l.person_id
-WHERE (l.candidates IS NOT NULL OR NOT l.number)
-  -- Names that share a longer part need no closer look, and these are nearly all.
-  AND NOT coalesce(list_has_any(regexp_extract_all(lower(a.display_name), '[a-z0-9]{4,}'),
-                                regexp_extract_all(lower(p.full_name), '[a-z0-9]{4,}')), true)
+WHERE a.display_name IS NOT NULL AND p.full_name IS NOT NULL
+  AND CASE WHEN l.number THEN l.candidates IS NOT NULL
+           -- Names that share a longer part need no closer look, and these are nearly all.
+           ELSE NOT list_has_any(regexp_extract_all(lower(a.display_name), '[a-z0-9]{4,}'),
+                                 regexp_extract_all(lower(p.full_name), '[a-z0-9]{4,}')) END
 """
 _NAMELESS = """
 SELECT a.account_id, a.display_name, a.department, a.source FROM accounts a
@@ -46,7 +49,7 @@ def link(sandbox: Sandbox, snapshot: Snapshot, matchers: Sequence[str], *, plus_
     connection = sandbox.connection
     connection.execute(correlate.ODD_DDL)
     found = connection.cursor().execute(correlate.odd_values_sql(matchers, plus_addressing=plus_addressing))
-    while rows := found.fetchmany(_BATCH):
+    while rows := found.fetchmany(BATCH):
         raw = [value for (value,) in rows]
         emails = [correlate.normal_email(value, plus_addressing=plus_addressing) for value in raw]
         logins = [correlate.normal_login(value) for value in raw]
@@ -70,12 +73,16 @@ def _doubt(sandbox: Sandbox) -> None:
     """Take back what was linked just now to somebody whose name is a stranger's.
 
     An address may have been somebody else's before anything was remembered, and a number mistyped. A number is
-    doubted only where something else names another person.
+    doubted only where something else names another person, whose name is the one more like the account's.
     """
     strangers: list[tuple[str, str, bool]] = []
     found = sandbox.connection.cursor().execute(_DOUBTFUL)
-    while rows := found.fetchmany(_BATCH):
-        strangers += [(source, account, number) for source, account, number, a, b in rows if names.strangers(a, b)]
+    while rows := found.fetchmany(BATCH):
+        strangers += [
+            (source, account, number)
+            for source, account, number, shown, linked, others in rows
+            if (names.closer(shown, linked, others or ()) if number else names.strangers(shown, linked))
+        ]
     if strangers:
         sandbox.connection.execute(
             "UPDATE links SET state = CASE WHEN d.number THEN 'ambiguous' ELSE 'proposed' END, "
@@ -113,7 +120,7 @@ def people(sandbox: Sandbox) -> Iterator[names.Named]:
     found = sandbox.connection.cursor().execute(
         "SELECT person_id, full_name, department FROM people WHERE full_name IS NOT NULL ORDER BY person_id"
     )
-    while rows := found.fetchmany(_BATCH):
+    while rows := found.fetchmany(BATCH):
         yield from (names.Named(*row) for row in rows)
 
 
@@ -134,7 +141,7 @@ def made(sandbox: Sandbox, snapshot: Snapshot, *, people_are_clear: bool) -> tup
         [sources],
     )
     links: list[NewLink] = []
-    while rows := found.fetchmany(_BATCH):
+    while rows := found.fetchmany(BATCH):
         for source, account_id, person_id, method, confidence, since in rows:
             links.append(
                 NewLink(

@@ -77,6 +77,13 @@ def strangers(one: str, other: str) -> bool:
     return not any(_akin(a, b) for a in left for b in right)
 
 
+def closer(name: str, person: str, others: Iterable[str | None]) -> bool:
+    """Return whether some other person's name is enough like ``name``, and more like it than ``person``'s is."""
+    own = fuzz.ratio(" ".join(parts(name)), " ".join(parts(person)))
+    alike = (fuzz.ratio(" ".join(parts(name)), " ".join(parts(other))) for other in others if other is not None)
+    return any(score >= LEAST_SCORE and score > own for score in alike)
+
+
 def _akin(one: str, other: str) -> bool:
     if min(len(one), len(other)) == 1:
         return one[0] == other[0]  # an initial stands for any name that it begins
