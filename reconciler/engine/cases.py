@@ -40,7 +40,8 @@ class CaseResult:
 def run_cases(rules: Iterable[Rule], *, engine: str = "duckdb") -> list[CaseResult]:
     """Run every case of every rule, each over tables of its own, with the parameters' defaults or the case's.
 
-    ``engine`` is ``duckdb``, or the URL of a Spark Connect server, over which the rules' SELECTs then run.
+    ``engine`` is ``duckdb``, or the URL of a Spark Connect server, over which the rules' SELECTs then run. In DuckDB
+    each case is run a second time, with its rows in reverse.
     """
     with closing(Sandbox()) as sandbox:
         sandbox.create_all()
@@ -62,7 +63,8 @@ def _duckdb(sandbox: Sandbox, rule: Rule, case: Case, values: Mapping[str, objec
 def _run(sandbox: Sandbox, place: Place, rule: Rule, case: Case) -> CaseResult:
     try:
         rows = _rows(sandbox, place, rule, case, 1)
-        turned = _rows(sandbox, place, rule, case, -1)
+        # What is left to the order of rows is a matter of the text, and DuckDB's to find.
+        turned = _rows(sandbox, place, rule, case, -1) if place is _duckdb else rows
     except (RuleFailed, RuleError, duckdb.Error) as error:
         differences = [f"it failed: {error}"]
     else:

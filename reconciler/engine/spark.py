@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _TYPES = {"VARCHAR": "STRING", "TIMESTAMPTZ": "TIMESTAMP", "VARCHAR[]": "ARRAY<STRING>", "INTEGER": "INT"}
 _THERE = {"covering": SELECTS["covering"], "effective_access": EFFECTIVE_ACCESS}
 """Built tables that may be as large as the grants: made on the server."""
+
+Columns = Sequence[tuple[str, str]]
+"""Names, each with DuckDB's name of its type."""
 
 _CHUNK = 100_000
 _REACH_SECONDS = 10.0
@@ -120,15 +123,18 @@ class Server:
         with self._asking(f"could not make {name}"):
             self.session.sql(text).createOrReplaceTempView(name)
 
-    def send(self, name: str, rows: pa.Table) -> None:
+    def send(self, name: str, columns: Columns, rows: pa.Table) -> None:
         """Send a table that is small."""
+        if not rows.num_rows:
+            self.view(name, given(columns, ()))
+            return
         with self._asking(f"could not take {name}"):
             frame = self.session.createDataFrame(rows.slice(0, _CHUNK))
             for start in range(_CHUNK, rows.num_rows, _CHUNK):
                 frame = frame.unionAll(self.session.createDataFrame(rows.slice(start, _CHUNK)))
             frame.createOrReplaceTempView(name)
 
-    def read(self, name: str, columns: Iterable[tuple[str, str]], files: Collection[str], rows: int) -> None:
+    def read(self, name: str, columns: Columns, files: Collection[str], rows: int) -> None:
         """Name the rows of Parquet files, and hold the server to the ``rows`` that this machine counts in them."""
         schema = ", ".join(f"`{column}` {spark_type(kind)}" for column, kind in columns)
         with self._asking(f"could not read {name}"):
@@ -219,7 +225,7 @@ def running(
             if name not in _THERE:
                 _table(server, snapshot, sandbox, name, columns, whole=name in declared)
         if "effective_access" in wanted:
-            server.send("group_closure", _arrow(sandbox, "group_closure", CLOSURE))
+            server.send("group_closure", CLOSURE, _arrow(sandbox, "group_closure", CLOSURE))
         for name in (name for name in _THERE if name in wanted):
             server.view(name, translate(_THERE[name], {}, Zones("UTC", ("UTC",))))
         yield There(server, sandbox, server.zones(estate_zone, zones, sandbox.connection))
@@ -234,16 +240,26 @@ def _table(
     chosen = [(c.name, c.sql) for c in table.columns if c.name in columns or table.group == "built"]
     files = [str(path.resolve()) for source in snapshot.sources_of(name) for path in snapshot.files(name, source)]
     if whole or not files or table.group in {"built", "declared"}:
-        server.send(name, _arrow(sandbox, name, chosen))
+        server.send(name, chosen, _arrow(sandbox, name, chosen))
         return
-    row = sandbox.connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()  # noqa: S608  # a name of the estate
-    server.read(name, chosen, files, int(row[0]) if row else 0)
+    counted = sandbox.connection.execute(f'SELECT count(*) FROM "{name}"').fetchall()  # noqa: S608  # a name of the estate
+    server.read(name, chosen, files, int(counted[0][0]))
 
 
-def _arrow(sandbox: Sandbox, name: str, columns: Iterable[tuple[str, str]]) -> pa.Table:
+def _arrow(sandbox: Sandbox, name: str, columns: Columns) -> pa.Table:
     listed = ", ".join(f'"{column}"' for column, _ in columns)
     rows: pa.Table = sandbox.connection.sql(f'SELECT {listed} FROM "{name}"').to_arrow_table()  # noqa: S608  # names of the estate
     return rows
+
+
+def given(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a SELECT in Spark's dialect that gives these rows; a column that a row does not give is null."""
+    typed = ", ".join(f"CAST(`{name}` AS {spark_type(kind)}) AS `{name}`" for name, kind in columns)
+    listed = ", ".join(f"({', '.join(literal(row.get(name)) for name, _ in columns)})" for row in rows)
+    none = f"({', '.join('NULL' for _ in columns)})"
+    names = ", ".join(f"`{name}`" for name, _ in columns)
+    where = "" if listed else " WHERE FALSE"
+    return f"SELECT {typed} FROM VALUES {listed or none} AS v({names}){where}"  # noqa: S608  # names of the estate, written values
 
 
 def spark_type(kind: str) -> str:
