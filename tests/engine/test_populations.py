@@ -13,22 +13,23 @@ from reconciler.engine.evaluation import evaluate
 from reconciler.engine.rule import Rule
 from reconciler.engine.workspace import Options
 from reconciler.estate.results import Scope
-from reconciler.estate.tables import Control
+from reconciler.estate.tables import Conflict, Control
 from reconciler.sdk.connector import Status
-from reconciler.sdk.records import Account, Document, Person, Record, RoleHolder, SpecialAccount
+from reconciler.sdk.records import Account, Document, Entitlement, Grant, Person, Record, RoleHolder, SpecialAccount
 from tests.engine.conftest import NIGHT, Read, Seal
 
-GOVERNANCE = Path(__file__).parents[2] / "rules" / "governance"
+RULES = Path(__file__).parents[2] / "rules"
 
 
 @pytest.fixture
 def rule(tmp_path: Path) -> dict[str, list[Rule]]:
-    """Load the governance rules alone, each by its name."""
-    folder = tmp_path / "rules" / "governance"
-    folder.mkdir(parents=True)
-    for path in GOVERNANCE.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    return {rule.name: [rule] for rule in load([folder.parent], locked=False)}
+    """Load the rules that are judged here, each by its name."""
+    for name in ("governance/source_stale", "governance/role_vacant", "privilege/toxic_combination"):
+        for suffix in (".sql", ".toml"):
+            copy = tmp_path / "rules" / (name + suffix)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((RULES / (name + suffix)).read_bytes())
+    return {rule.name: [rule] for rule in load([tmp_path / "rules"], locked=False)}
 
 
 def test_a_table_that_was_not_read_whole_is_stale_and_every_other_one_counts(
@@ -93,3 +94,45 @@ def test_without_a_register_of_holders_no_role_is_called_vacant(seal: Seal, rule
     (result,) = evaluate(snapshot, rule["role_vacant"], as_of=NIGHT).results
     assert result.scopes == (Scope(source=None, blocked=("no source reports role_holders",)),)
     assert result.verdicts == ()
+
+
+def both_sides(*, bank: Status) -> list[Read]:
+    """Return a person who posts in one source and approves in it and in another, whose grants were read ``bank``."""
+    reads = [Read("hr", "people", [Person(person_id="p1", logins=["ada"]), Person(person_id="p2", logins=["bo"])])]
+    held = {"erp": (("ada", "post"), ("bo", "post"), ("bo", "approve")), "bank": (("ada", "approve"),)}
+    for source, grants in held.items():
+        names = dict.fromkeys(login for login, _ in grants)
+        rows = [
+            Grant(source=source, principal_kind="account", principal_id=login, entitlement_id=name, assignment="direct")
+            for login, name in grants
+        ]
+        listed = [Entitlement(source=source, entitlement_id=name, name=name) for name in ("post", "approve")]
+        reads += [
+            Read(source, "accounts", [Account(source=source, account_id=n, login=n, can_sign_in=True) for n in names]),
+            Read(source, "entitlements", listed),
+            Read(source, "grants", rows, Status.COMPLETE if source == "erp" else bank),
+        ]
+    return reads
+
+
+@pytest.mark.parametrize(
+    ("bank", "expected"),
+    [(Status.COMPLETE, [("p1", None), ("p2", "erp")]), (Status.PARTIAL, [("p2", "erp")])],
+)
+def test_a_combination_across_sources_is_judged_only_where_every_source_was_read(
+    seal: Seal, rule: dict[str, list[Rule]], bank: Status, expected: list[tuple[str, str | None]]
+) -> None:
+    conflicts = [
+        Conflict(conflict="Four eyes", side="left", number=1, entitlement="post"),
+        Conflict(conflict="Four eyes", side="right", number=1, entitlement="approve"),
+    ]
+    (result,) = evaluate(
+        seal(both_sides(bank=bank)),
+        rule["toxic_combination"],
+        as_of=NIGHT,
+        options=Options(declared={"conflicts": conflicts}),
+    ).results
+    assert [(v.subject["holder"], v.source) for v in result.verdicts] == expected
+    blocked = {scope.source: bool(scope.blocked) for scope in result.scopes}
+    unread = bank is not Status.COMPLETE
+    assert blocked == {"bank": unread, "erp": False, None: unread}
