@@ -103,6 +103,8 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     """Rules of the run that no control names."""
     assurance_unknown: str = ""
     """Why there are no figures of the three layers; empty where there are."""
+    holders_unknown: str = ""
+    """Why it is not known who holds the owners' roles; empty where it is."""
 
 
 def build(
@@ -146,6 +148,7 @@ def build(
         controls=tuple(shown),
         without_control=tuple(sorted(set(infos) - named)) if framework is control is None else (),
         assurance_unknown=assurance_unknown,
+        holders_unknown=holders.unknown,
     )
 
 

@@ -172,7 +172,7 @@ def _xlsx(matrix: Matrix) -> bytes:
                     value = row.get(column, "")
                     if isinstance(value, int):
                         sheet.write_number(at, number, value, plain)
-                    else:
+                    elif value:
                         sheet.write_string(at, number, neutral(value)[:_CELL_LIMIT], plain)
             sheet.autofilter(0, 0, len(found), len(columns) - 1)
     return target.getvalue()

@@ -117,6 +117,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     events_unread: str = ""
     """Why events of the source could not be used; empty where they could."""
 
+    @property
+    def known(self) -> str:
+        """The population in words: endings that only events would show are not counted where none could be used."""
+        whole = not self.blocked and not (self.kind == "revocations" and self.events_unread)
+        return f"{self.population:,}" if whole else f"{self.population:,} known"
+
 
 class Assurance:
     """The rows of one snapshot, in a locked sandbox, for as long as it is open."""

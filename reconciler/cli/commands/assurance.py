@@ -99,7 +99,7 @@ def _show(figures: Sequence[Figure], examples: Sequence[dict[str, Any]]) -> None
     rows = [
         (
             *(each.kind, each.source or "(none named)"),
-            "unknown" if each.blocked and not each.population else f"{each.population:,}",
+            each.known,
             *(f"{each.verdicts[verdict]:,}" for verdict in VERDICTS),
         )
         for each in figures
@@ -122,7 +122,8 @@ def _show(figures: Sequence[Figure], examples: Sequence[dict[str, Any]]) -> None
         for why in each.blocked:
             click.echo(f"{each.kind} of {each.source}: nothing is judged: {why}")
         if each.events_unread and not each.blocked:
-            click.echo(f"{each.kind} of {each.source}: no event shows anything: {each.events_unread}")
+            told = "; endings that only events would show are unknown" if each.kind == "revocations" else ""
+            click.echo(f"{each.kind} of {each.source}: {each.events_unread}{told}")
     if examples:
         click.echo()
         told = [

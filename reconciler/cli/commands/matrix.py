@@ -125,7 +125,7 @@ def _show(matrix: Matrix, *, whole: bool) -> None:
         (
             *(row.control.control_id, row.standing, row.control.title),
             *(_numbers(row.counts) if any(rule.judged for rule in row.rules) else ("–",) * len(numbers)),
-            f"{row.control.owner_role} ({row.owner})",
+            row.control.owner_role if matrix.holders_unknown else f"{row.control.owner_role} ({row.owner})",
             *((", ".join(row.clauses),) if matrix.framework else ()),
         )
         for row in matrix.controls
@@ -147,6 +147,8 @@ def _show(matrix: Matrix, *, whole: bool) -> None:
     for total in matrix.frameworks if matrix.framework else ():
         if total.without:
             click.echo(f"Without evidence: {', '.join(total.without)}")
+    if matrix.holders_unknown:
+        click.echo(f"Who holds the owners' roles is not known: {matrix.holders_unknown}")
     if matrix.without_control:
         click.echo(f"Rules of this run in no control: {', '.join(matrix.without_control)}")
     if matrix.assurance_unknown:
@@ -175,7 +177,7 @@ def _control(matrix: Matrix) -> None:
             click.echo(f"evidence, {layer}: {expected}")
         for figure in row.assurance:
             told = ", ".join(f"{n:,} {verdict.replace('_', ' ')}" for verdict, n in figure.verdicts.items() if n)
-            said = f"not judged: {'; '.join(figure.blocked)}" if figure.blocked else f"{figure.population:,}: {told}"
+            said = f"not judged: {'; '.join(figure.blocked)}" if figure.blocked else f"{figure.known}: {told}"
             click.echo(f"three layers, {figure.kind} of {figure.source or '(none named)'}: {said.removesuffix(': ')}")
         click.echo(f"kept {row.control.retention_days} days, fresh for {row.control.evidence_days} days")
         click.echo(f"clauses: {', '.join(row.clauses)}")
