@@ -260,3 +260,106 @@ def test_sql_and_python_normalise_alike(text: str) -> None:
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = correlate.normal_email(text)
     assert once is None or correlate.normal_email(once) == once
+
+
+ADA = {"person_id": "p1", "emails": ["ada@x.test"], "employee_id": "E1"}
+BOB = {"person_id": "p2", "emails": ["bob@x.test"], "employee_id": "E2"}
+KEPT = {"account_id": "a", "person_id": "p1"}
+
+
+def test_a_remembered_link_holds_and_says_whose_the_address_is_now(connection: duckdb.DuckDBPyConnection) -> None:
+    links = link(connection, [{"account_id": "a", "email": "bob@x.test"}], [ADA, BOB], remembered=[KEPT])
+    assert (links["a"]["person_id"], links["a"]["state"], links["a"]["candidates"]) == ("p1", "linked", ["p2"])
+
+
+def test_a_remembered_link_outlives_another_persons_number_and_the_person(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    links = link(connection, [{"account_id": "a", "employee_id": "e2"}], [BOB], remembered=[KEPT])
+    assert (links["a"]["person_id"], links["a"]["candidates"]) == ("p1", ["p2"])
+
+
+def test_where_the_linked_person_alone_fits_there_are_no_candidates(connection: duckdb.DuckDBPyConnection) -> None:
+    links = link(
+        connection,
+        [{"account_id": "a", "email": "ada@x.test"}, {"account_id": "b"}],
+        [ADA],
+        remembered=[KEPT, {"account_id": "b", "person_id": "p1", "state": "manual"}, KEPT | {"account_id": "gone"}],
+    )
+    assert {key: (one["state"], one["candidates"]) for key, one in links.items()} == {
+        "a": ("linked", None),
+        "b": ("manual", None),
+    }, "and an account that is no more has no row"
+
+
+def test_a_recreated_account_is_a_new_one(connection: duckdb.DuckDBPyConnection) -> None:
+    links = link(connection, [{"account_id": "a2", "email": "bob@x.test"}], [ADA, BOB], remembered=[KEPT])
+    assert links["a2"]["person_id"] == "p2"
+
+
+def test_a_rejected_pair_is_neither_linked_nor_proposed(connection: duckdb.DuckDBPyConnection) -> None:
+    links = link(
+        connection, [{"account_id": "a", "email": "ada@x.test"}], [ADA], remembered=[KEPT | {"state": "rejected"}]
+    )
+    assert links["a"] == {
+        "person_id": None,
+        "method": "manual",
+        "confidence": None,
+        "state": "rejected",
+        "candidates": None,
+    }
+
+
+def test_who_is_left_over_of_several_is_only_proposed(connection: duckdb.DuckDBPyConnection) -> None:
+    people = [ADA, {"person_id": "p2", "emails": ["ada@x.test"]}, {"person_id": "p3", "emails": ["ada@x.test"]}]
+    rejected = [KEPT | {"state": "rejected"}]
+    links = link(connection, [{"account_id": "a", "email": "ada@x.test"}], people[:2], remembered=rejected)
+    assert (links["a"]["state"], links["a"]["candidates"]) == ("proposed", ["p2"])
+    with duckdb.connect() as second:
+        links = link(second, [{"account_id": "a", "email": "ada@x.test"}], people, remembered=rejected)
+    assert (links["a"]["state"], links["a"]["candidates"]) == ("ambiguous", ["p2", "p3"])
+
+
+@pytest.mark.parametrize("kind", ["service", "shared", "agent"])
+def test_an_account_of_no_one_person_is_only_proposed_by_its_address(
+    connection: duckdb.DuckDBPyConnection, kind: str
+) -> None:
+    links = link(connection, [{"account_id": "a", "email": "ada@x.test", "kind": kind}], [ADA])
+    assert (links["a"]["state"], links["a"]["candidates"]) == ("proposed", ["p1"])
+
+
+def test_a_declared_attribute_links_like_a_number(connection: duckdb.DuckDBPyConnection) -> None:
+    accounts = [
+        {"account_id": "a", "attributes": '{"badge-no": "e1"}', "email": "bob@x.test"},
+        {"account_id": "b", "attributes": "no JSON"},
+    ]
+    links = link(connection, accounts, [ADA, BOB], matchers=("attribute:badge-no", "email"))
+    assert (links["a"]["person_id"], links["a"]["method"]) == ("p1", "attribute:badge-no")
+    assert "b" not in links
+
+
+def test_a_guest_without_an_address_is_found_by_its_sign_in_name(connection: duckdb.DuckDBPyConnection) -> None:
+    links = link(connection, [{"account_id": "a", "login": "ada_x.test#EXT#@host.test"}], [ADA])
+    assert (links["a"]["person_id"], links["a"]["method"]) == ("p1", "email")
+
+
+@pytest.mark.parametrize(
+    ("email", "address"),
+    [("ada@x.test.", "ada@x.test"), ("ada@m\u00fcller.test", "ada@XN--mller-kva.test"), ("ada@.\u00e9", "ada@.\u00c9")],
+)
+def test_domains_are_compared_as_written_in_ascii(
+    connection: duckdb.DuckDBPyConnection, email: str, address: str
+) -> None:
+    links = link(connection, [{"account_id": "a", "email": email}], [{"person_id": "p1", "emails": [address]}])
+    assert links["a"]["person_id"] == "p1"
+
+
+def test_a_number_that_is_nobodys_contradicts_an_address_where_others_have_numbers(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    people = [{"person_id": "p1", "emails": ["ada@x.test"]}, BOB]
+    links = link(connection, [{"account_id": "a", "employee_id": "E9", "email": "ada@x.test"}], people)
+    assert links["a"]["state"] == "proposed"
+    with duckdb.connect() as second:
+        links = link(second, [{"account_id": "a", "employee_id": "E9", "email": "ada@x.test"}], people[:1])
+    assert links["a"]["state"] == "linked", "numbers that the people's source does not give contradict nothing"

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from reconciler.estate.results import Evaluation, Finding, Outcome, RuleInfo, RuleResult, Run, Scope, Severity, Verdict
+import msgspec
+
+from reconciler.estate.results import (
+    Evaluation,
+    Finding,
+    NewLink,
+    Outcome,
+    RuleInfo,
+    RuleResult,
+    Run,
+    Scope,
+    Severity,
+    Verdict,
+)
 from reconciler.estate.tables import Coverage
 from reconciler.findings.store import FindingStore
 
@@ -79,10 +92,11 @@ def record(
     run_id: str | None = None,
     estate: str = "acme",
     coverage: Sequence[Coverage] = (),
+    links: tuple[NewLink, ...] = (),
 ) -> Run:
     """Record the night of that number, two hours after it was read."""
     return store.record(
-        evaluation(*results, number=number),
+        msgspec.structs.replace(evaluation(*results, number=number), links=links),
         run_id=run_id or f"run-{number}",
         estate=estate,
         coverage=coverage,
