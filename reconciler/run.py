@@ -187,6 +187,7 @@ def options(settings: Settings) -> engine.Options:
         plus_addressing=settings.config.correlation.plus_addressing,
         threads=settings.config.engine.threads,
         memory_limit_mb=settings.config.engine.memory_mb,
+        engine=settings.engine_url,
         declared=declared.rows(settings),
     )
 

@@ -189,9 +189,20 @@ class Rules(Section):
     ] = {}
 
 
-class Engine(Section):
-    """``[engine]``: what one evaluation may use."""
+def _engine(url: str) -> str:
+    if not re.fullmatch(r"duckdb|sc://[^/\s:;]+(:\d+)?(/.*)?|env:.+|file:/.+", url):
+        raise ValueError("must be duckdb, sc://host:port of a Spark Connect server, or env:NAME or file:/path to it")
+    return url
 
+
+class Engine(Section):
+    """``[engine]``: where rules run, and what one evaluation may use."""
+
+    engine: Annotated[
+        str,
+        AfterValidator(_engine),
+        Field(description="duckdb, or sc://host:port of a Spark Connect server (env:NAME where it holds a token)."),
+    ] = "duckdb"
     threads: Annotated[int, Field(ge=1, le=256, description="Threads of one evaluation.")] = 2
     memory_mb: Annotated[int, Field(ge=256, description="Memory of one evaluation in MiB; more spills to disk.")] = 2048
 
@@ -251,6 +262,16 @@ class Settings:
         prefix = "sqlite:///"
         if url.startswith(prefix) and url != prefix and not url.startswith(prefix + ":memory:"):
             return prefix + str((self.base / url.removeprefix(prefix)).resolve())
+        return url
+
+    @property
+    def engine_url(self) -> str:
+        """``duckdb``, or the URL of the Spark Connect server; its token is kept out of everything printed."""
+        url = self.config.engine.engine
+        if url.startswith(("env:", "file:")):
+            url = reveal(SecretRef(url))
+        if found := re.search(r"[/;]token=([^;]+)", url):
+            hide(found[1])
         return url
 
     @property

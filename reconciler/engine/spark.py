@@ -56,6 +56,9 @@ class Server:
 
     def __init__(self, url: str) -> None:
         hide(token(url))
+        if not re.match(r"sc://[^/\s:;]", url):
+            message = "the engine is neither duckdb nor the URL of a Spark Connect server"
+            raise ConfigurationError(message, advice="Write sc://host:port.")
         self.name = _place(url)
         _reach(url)
         try:

@@ -84,14 +84,15 @@ def lint(config: Path | None, folders: tuple[Path, ...], *, machine: bool) -> in
 @command.command()
 @_config
 @click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--engine", "url", metavar="URL", help="duckdb, or sc://host:port of a Spark Connect server.")
 @options.as_json
-def test(config: Path | None, ids: tuple[str, ...], *, machine: bool) -> int:
+def test(config: Path | None, ids: tuple[str, ...], url: str | None, *, machine: bool) -> int:
     """Try the cases of every rule, or of those named; exit code 2 where one fails."""
     from reconciler import engine
     from reconciler.cli import output
 
     chosen = [_find(rule_id, _rules_of(config)) for rule_id in ids] if ids else _rules_of(config)
-    results = engine.run_cases(chosen)
+    results = engine.run_cases(chosen, engine=url or "duckdb")
     failed = [result for result in results if not result.passed]
     if machine:
         output.emit([{"rule_id": r.rule_id, "case": r.name, "passed": r.passed, "detail": r.detail} for r in results])
