@@ -384,8 +384,9 @@ class _Writer:
         source, target = _kind(node.this), str(node.to.this.value)
         fixed = isinstance(node.this, exp.Literal | exp.Null)
         if target == "INTERVAL":
-            node.this.type = node.to
-            return node.this
+            value: exp.Expr = node.this
+            value.type = node.to
+            return value
         if target in _TEXTS:
             return exp.cast(self._shown(node.this).copy(), "TEXT")
         if target in _INSTANTS:
@@ -414,7 +415,7 @@ class _Writer:
 
     def _arraycontains(self, node: exp.ArrayContains) -> exp.Expr:
         items, wanted = node.this, node.expression
-        if isinstance(items, exp.Array) and items.expressions:
+        if isinstance(items, exp.Array) and all(isinstance(item, exp.Literal) for item in items.expressions):
             return exp.In(this=wanted.copy(), expressions=[item.copy() for item in items.expressions])
         found = exp.func("coalesce", _call("array_contains", items, wanted), exp.false())
         return _null_or(items, _null_or(wanted, found))
