@@ -1,5 +1,7 @@
 """The model claims no more than the run saw."""
 
+import csv
+import io
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +10,11 @@ import pytest
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import Outcome, Scope, State
 from reconciler.report import build
+from reconciler.report.delimited import to_csv
 from reconciler.report.model import pass_rate, standing
+from reconciler.report.page import to_html
 from reconciler.report.wording import count, joined, percent
-from tests.report.made_up import finding, read, rule, run
+from tests.report.made_up import AS_OF, finding, read, rule, run
 
 
 def test_all_seen_and_nothing_found_is_the_only_way_to_no_violations_stand() -> None:
@@ -204,3 +208,29 @@ def test_an_unknown_time_zone_is_refused_with_advice(zone: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         build(run(), [], time_zone=zone)
     assert "IANA" in refused.value.advice
+
+
+def test_what_is_suppressed_or_held_stands_apart_and_is_said() -> None:
+    until = AS_OF + timedelta(days=9)
+    model = build(
+        run(),
+        [
+            finding(1),
+            finding(2, state=State.SUPPRESSED, exception="X1", excepted_until=until),
+            finding(3, state=State.SUPPRESSED, exception="X1", excepted_until=until, verified=False),
+            finding(4, state=State.HELD),
+        ],
+        time_zone="UTC",
+    )
+    tally = model.tallies[0]
+    assert (tally.open, tally.new, tally.suppressed, tally.held) == (1, 1, 2, 1)
+    assert [len(part[0].findings) for part in (model.violations, model.held, model.suppressed)] == [1, 1, 2]
+    assert model.sentences[0] == "1 new violation waits for acceptance: more at once than the limit."
+    assert "2 violations are suppressed by exceptions." in model.headline
+    assert len(model.findings) == 4
+    page = b"".join(to_html(model)).decode()
+    assert "Held for acceptance" in page
+    assert f"exception X1, until {until:%Y-%m-%d}" in page
+    rows = list(csv.DictReader(io.StringIO(to_csv(model).decode("utf-8-sig"), newline="")))
+    assert [row["exception"] for row in rows if row["state"] == "suppressed"] == ["X1", "X1"]
+    assert pass_rate(Scope(source="ldap", passes=3, excepted=1)) == 0.75
