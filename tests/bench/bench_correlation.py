@@ -171,10 +171,10 @@ def _take_over(estate: Estate, chance: random.Random, draft: Draft, kind: str) -
         )
 
 
-def seal(estate: Estate, folder: Path) -> Snapshot:
-    """Seal the estate as a pull would."""
+def seal(estate: Estate, folder: Path, memory: Memory | None = None) -> Snapshot:
+    """Seal the estate as a pull would, with a memory (None: its own)."""
     writer = SnapshotStore(folder).create(estate="bench", as_of=NIGHT, started_at=NIGHT)
-    writer.remember(Memory(links=estate.remembered))
+    writer.remember(memory or Memory(links=estate.remembered))
     sources: list[SourceEntry] = []
     coverage: list[CoverageEntry] = []
     tables: tuple[tuple[str, str, Sequence[Record]], ...] = (
