@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import openpyxl
+import openpyxl  # type: ignore[import-untyped]  # openpyxl ships no types
 import pytest
 
 from reconciler.controls import Catalogue, Control, Matrix, build
@@ -139,7 +139,7 @@ def test_the_holder_of_a_role_is_known_only_where_it_was_read_whole(seal: Seal) 
 
 @pytest.fixture
 def shown() -> Matrix:
-    counts = dict.fromkeys(VERDICTS, 0) | {"proven": 5, "revocation_unproven": 1}
+    counts: dict[str, int] = {str(verdict): 0 for verdict in VERDICTS} | {"proven": 5, "revocation_unproven": 1}
     figures = (
         Figure(kind="revocations", source="ldap", population=6, verdicts=counts, layers={}),
         Figure(kind="revocations", source="aws", population=0, verdicts=counts, layers={}, blocked=("aws: unread",)),

@@ -122,8 +122,8 @@ def _show(figures: Sequence[Figure], examples: Sequence[dict[str, Any]]) -> None
         for why in each.blocked:
             click.echo(f"{each.kind} of {each.source}: nothing is judged: {why}")
         if each.events_unread and not each.blocked:
-            told = "; endings that only events would show are unknown" if each.kind == "revocations" else ""
-            click.echo(f"{each.kind} of {each.source}: {each.events_unread}{told}")
+            also = "; endings that only events would show are unknown" if each.kind == "revocations" else ""
+            click.echo(f"{each.kind} of {each.source}: {each.events_unread}{also}")
     if examples:
         click.echo()
         told = [
