@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from reconciler.sdk.connector import Status
 from reconciler.sdk.records import RECORDS, Account, Entitlement, Grant, Person, Record
 from reconciler.snapshot import Snapshot, SnapshotStore
 from reconciler.snapshot.manifest import CoverageEntry, GapEntry, SourceEntry
+from reconciler.snapshot.memory import Memory, RememberedLink
 
 AS_OF = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
@@ -51,6 +53,11 @@ class World:
         self.rows: defaultdict[str, list[Record]] = defaultdict(list)
         self.declared: dict[str, list[Record]] = defaultdict(list)
         self.links: dict[tuple[str, str], str] = {}
+        """Remembered links: source and account -> person."""
+        self.evaluated: dict[str, datetime] = {}
+        """Rule -> the instant judged when it was last evaluated before."""
+        self.unread: dict[str, datetime | None] = {}
+        """Collectors of events that could not be read now -> when they were last read whole."""
         self.violations: dict[str, set[Subject]] = defaultdict(set)
         self.not_evaluable: dict[str, set[Subject]] = defaultdict(set)
         self._numbers: dict[str, int] = defaultdict(int)
@@ -116,11 +123,27 @@ class World:
                             files=(file,) if file and not failed else (),
                         )
                     )
+        for source in self.unread:
+            reports[source]["events"] = tuple(column.name for column in tables()["events"].columns)
+            coverage.append(CoverageEntry(source=source, table="events", partition="all", status=Status.FAILED, rows=0))
+        writer.remember(self._memory(reports))
         sources = [
             SourceEntry(name=name, connector="test", version="1", endpoint="test://", reports=tables_of)
             for name, tables_of in reports.items()
         ]
         return Snapshot(writer.seal(sources=sources, coverage=coverage, sealed_at=AS_OF))
+
+    def _memory(self, reports: Mapping[str, Iterable[str]]) -> Memory:
+        """Return what earlier nights left: all was read whole the night before, but for what is ``unread``."""
+        complete = {
+            source: {table: found for table in reports[source] if (found := self.unread.get(source, when(1)))}
+            for source in reports
+        }
+        links = [
+            RememberedLink(source, account_id, person_id, "linked", "employee_id", 1.0, when(300))
+            for (source, account_id), person_id in self.links.items()
+        ]
+        return Memory(links=links, complete=complete, evaluated=self.evaluated)
 
     def _by_source(self, table: str, how: Sealing) -> dict[str, list[Record]]:
         rows = list(self.rows[table])
