@@ -39,3 +39,7 @@ def test_a_night_that_could_judge_nothing_is_no_good_night() -> None:
     blocked, judged = Scope(source="ldap", blocked=("no people",)), Scope(source="aws")
     assert exit_code([part("COMPLETE")], [blocked], [], "high") == 3
     assert exit_code([part("COMPLETE")], [blocked, judged], [], "high") == 0
+
+
+def test_findings_that_wait_for_acceptance_are_no_whole_answer() -> None:
+    assert exit_code([part("COMPLETE")], [], ["critical"], "high", held=1) == 3

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.settings import load, schema
+from reconciler.settings import Limits, RuleLimit, load, schema
 
 ROOT = Path(__file__).parents[1]
 
@@ -127,3 +128,24 @@ def test_the_schema_describes_every_key() -> None:
         if "description" not in field and "const" not in field
     ]
     assert not undescribed
+
+
+@pytest.mark.parametrize(
+    ("own", "population", "allowed"),
+    [
+        ({}, 0, 20),
+        ({}, 199, 20),
+        ({}, 1_000, 100),
+        ({}, 1_000_000, 500),
+        ({"new_findings": 3}, 1_000_000, 3),
+        ({"new_findings": 5_000}, 10, 5_000),
+        ({"new_findings_percent": 50.0}, 100, 50),
+        ({"new_findings": 5_000, "new_findings_percent": 50.0}, 100, 50),
+    ],
+)
+def test_new_findings_are_limited_by_count_and_share_and_by_a_rule_of_its_own(
+    own: dict[str, Any], population: int, allowed: int
+) -> None:
+    limits = Limits(rules={"IG-A": RuleLimit(**own)})
+    assert limits.allowed("IG-A", population) == allowed
+    assert Limits(new_findings=5).allowed("IG-A", population) == 5
