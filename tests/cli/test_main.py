@@ -59,6 +59,7 @@ def test_every_command_and_subcommand_explains_itself() -> None:
         "exceptions",
         "findings",
         "init",
+        "links",
         "pull",
         "report",
         "rules",
