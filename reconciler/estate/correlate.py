@@ -148,19 +148,7 @@ def odd_values_sql(matchers: Sequence[str] = DEFAULT, *, plus_addressing: bool =
     return f"SELECT DISTINCT raw FROM ({' UNION ALL '.join(parts)}) AS found(raw) WHERE NOT {plain}"  # noqa: S608  # all of it is our text
 
 
-def links_sql(matchers: Sequence[str] = DEFAULT, since: datetime | None = None) -> str:
-    """Return the query for the table ``links``: a row for each account of which anything can be said.
-
-    It needs the tables ``accounts``, ``people``, ``odd`` and ``remembered``. What is linked now is linked since
-    ``since``. Raises ``ValueError`` for an unknown matcher, and where none is given.
-    """
-    used = [matcher(name) for name in matchers]
-    confidence = " ".join(f"WHEN {rank} THEN {one.confidence}" for rank, one in enumerate(used, 1))
-    names = " ".join(f"WHEN {rank} THEN '{one.name}'" for rank, one in enumerate(used, 1))
-    now = f"TIMESTAMPTZ '{since.isoformat()}'" if since else "NULL"
-    return f"""
-WITH {_matching(used)},
-rejections AS (
+_GATHERING = """rejections AS (
   SELECT source, account_id, list(person_id) AS rejected FROM remembered WHERE state = 'rejected' GROUP BY ALL
 ),
 allowed AS (
@@ -183,7 +171,23 @@ gathered AS (
          list_sort(list_distinct(flatten(list(persons)))) AS everybody
   FROM allowed WHERE len(persons) > 0 GROUP BY source, account_id
 ),
-held AS (SELECT * FROM remembered WHERE state <> 'rejected'),
+held AS (SELECT * FROM remembered WHERE state <> 'rejected'),"""
+"""CTEs: what the matchers found without what was rejected, gathered by account; and what is held to."""
+
+
+def links_sql(matchers: Sequence[str] = DEFAULT, since: datetime | None = None) -> str:
+    """Return the query for the table ``links``: a row for each account of which anything can be said.
+
+    It needs the tables ``accounts``, ``people``, ``odd`` and ``remembered``. What is linked now is linked since
+    ``since``. Raises ``ValueError`` for an unknown matcher, and where none is given.
+    """
+    used = [matcher(name) for name in matchers]
+    confidence = " ".join(f"WHEN {rank} THEN {one.confidence}" for rank, one in enumerate(used, 1))
+    names = " ".join(f"WHEN {rank} THEN '{one.name}'" for rank, one in enumerate(used, 1))
+    now = f"TIMESTAMPTZ '{since.isoformat()}'" if since else "NULL"
+    return f"""
+WITH {_matching(used)},
+{_GATHERING}
 judged AS (
   SELECT g.source, g.account_id, g.everybody,
          coalesce(g.decisive, g.weak) AS rank,
