@@ -10,7 +10,7 @@ claimed as (
   from (
     select source, account_id, unnest(candidates) as candidate
     from links
-    where person_id is null and state in ('ambiguous', 'proposed')
+    where person_id is null and state = 'ambiguous'
   ) c
   left join engaged e on e.person_id = c.candidate
 ),
