@@ -113,11 +113,12 @@ def keep(session: Session, made: Sequence[NewLink]) -> None:
     # PostgreSQL holds no NUL in text: such an account is matched anew each night.
     fit = (link for link in made if "\x00" not in link.account_id + link.person_id)
     anything = session.exec(select(LinkRow.source).limit(1)).first() is not None
+    step = _LOOK_UP if anything else _CHUNK
     connection = session.connection()
     for source, of_source in groupby(sorted(fit, key=lambda link: link.source), key=lambda link: link.source):
         batch = list(of_source)
-        for start in range(0, len(batch), _LOOK_UP):
-            part = batch[start : start + _LOOK_UP]
+        for start in range(0, len(batch), step):
+            part = batch[start : start + step]
             taken = _taken(session, source, part) if anything else set()
             rows = [
                 {**msgspec.structs.asdict(link), "state": "linked"}
