@@ -33,7 +33,8 @@ def main() -> int:
             found = evaluate(snapshot, rules, as_of=AS_OF, options=options)
             seconds = clock.monotonic() - began
             verdicts = sum(len(result.verdicts) for result in found.results)
-            print(f"{name:8} {len(rules)} rules {seconds:8.1f} s {verdicts:9} verdicts {found.digest[:16]}")
+            told = f"{name:8} {len(rules)} rules {seconds:8.1f} s {verdicts:9} verdicts {found.digest[:16]}"
+            sys.stdout.write(f"{told}\n")
             digests.add(found.digest)
     return 0 if len(digests) == 1 else 1
 

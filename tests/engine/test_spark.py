@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import msgspec
@@ -92,7 +91,7 @@ def _spoil(row: Record, chance: random.Random) -> Record:
             continue
         if isinstance(value, date) and chance.random() < 0.5:
             changes[field.name] = value - timedelta(days=chance.randrange(800))
-        elif NoneType in getattr(field.type, "__args__", ()):
+        elif field.default is None:
             changes[field.name] = None
     return msgspec.structs.replace(row, **changes)
 
