@@ -311,7 +311,10 @@ def test_a_mistyped_word_is_no_empty_list(store: FindingStore) -> None:
     for wrong in ({"state": "gone"}, {"severity": "hihg"}, {"verdict": "fail"}):
         with pytest.raises(ConfigurationError, match="cannot be listed by that") as refused:
             store.findings(**wrong)  # type: ignore[arg-type]  # mistyped on purpose
-        assert "state: new, persisting, resolved, reopened, suppressed, held; severity: critical, high" in refused.value.advice
+        assert (
+            "state: new, persisting, resolved, reopened, suppressed, held; severity: critical, high"
+            in refused.value.advice
+        )
 
 
 def test_a_finding_is_shown_by_the_beginning_of_its_id(store: FindingStore) -> None:
