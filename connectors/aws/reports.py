@@ -40,7 +40,9 @@ _IAM: Mapping[str, frozenset[str]] = {
             "membership",
         ]
     ),
-    "grants": frozenset(["source", "principal_kind", "principal_id", "entitlement_id", "assignment", "condition"]),
+    "grants": frozenset(
+        ["source", "principal_kind", "principal_id", "entitlement_id", "assignment", "expires_at", "condition"]
+    ),
     "credentials": frozenset(
         [
             "source",

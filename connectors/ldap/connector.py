@@ -339,7 +339,8 @@ def reports(profile: Profile | None, settings: Settings) -> Mapping[str, frozens
     credentials = {"source", "credential_id", "account_id", "kind", "status", "created_at", "expires_at", "rotated_at"}
     if profile in (None, ACTIVE_DIRECTORY):
         credentials |= {"last_used_at", "last_used_basis"}
-    grants = {"source", "principal_kind", "principal_id", "entitlement_id", "assignment"}
+    # A membership here has no end of its own: the column is reported, and empty.
+    grants = {"source", "principal_kind", "principal_id", "entitlement_id", "assignment", "expires_at"}
     tables = {"accounts": accounts, "entitlements": groups, "grants": grants, "credentials": credentials}
     if settings.accesslog_base:
         tables["events"] = {

@@ -51,7 +51,7 @@ _COLUMNS: Mapping[str, str] = {
     "accounts": "source account_id login display_name email employee_id kind raw_status status can_sign_in created_at "
     "last_sign_in_at last_sign_in_basis password_changed_at manager_ref department company title",
     "entitlements": "source entitlement_id kind name description privileged membership",
-    "grants": "source principal_kind principal_id entitlement_id assignment granted_at condition",
+    "grants": "source principal_kind principal_id entitlement_id assignment granted_at expires_at condition",
     "credentials": "source credential_id account_id kind status created_at created_by expires_at rotated_at",
     "events": "source event_id occurred_at actor_id actor_kind action raw_action target_id target_kind entitlement_id "
     "outcome raw_digest",

@@ -130,7 +130,9 @@ class Grant(Record, frozen=True, kw_only=True, gc=False):
     entitlement_id: Annotated[str, key("The entitlement held.")]
     assignment: Annotated[Assignment, key("How it is held.")]
     granted_at: Annotated[datetime | None, doc("When it was granted.")] = None
-    expires_at: Annotated[datetime | None, doc("When it ends by itself.")] = None
+    expires_at: Annotated[
+        datetime | None, doc("When it ends by itself; null where the column is reported: it has no end.")
+    ] = None
     condition: Annotated[str | None, doc("Condition under which it applies, in the source's own terms.")] = None
 
 
@@ -350,3 +352,6 @@ GOVERNANCE: dict[str, type[Record]] = {
 """Tables of governance sources (QMS, HR, contracts)."""
 
 RECORDS: dict[str, type[Record]] = IDENTITY | GOVERNANCE
+
+WITHOUT_END: dict[str, frozenset[str]] = {"grants": frozenset({"expires_at"})}
+"""Columns that a source reports, and leaves empty, to say that nothing of its ends by itself."""
