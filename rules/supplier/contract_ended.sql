@@ -1,6 +1,7 @@
 -- A supplier's person whose contract has ended still has a usable account.
 with engaged as (
-  select p.person_id, coalesce(p.full_name, p.person_id) as owner, p.kind, p.contract_id, c.contract_id as known_contract,
+  select p.person_id, coalesce(p.full_name, p.person_id) as owner, p.kind is not null or p.supplier_id is not null as sure,
+         p.contract_id, c.contract_id as known_contract,
          c.ends_on, c.time_zone, c.status, access_deadline(c.ends_on, c.time_zone, $grace) as deadline,
          -- no zone is two days from another: before this instant an unknown one decides nothing
          access_deadline(c.ends_on - 2, cast(null as varchar), $grace) as earliest,
@@ -9,10 +10,11 @@ with engaged as (
            or (c.ends_on is null and coalesce(list_contains($ended_statuses, lower(trim(c.status))), false)) as said_to_have_ended
   from people p
   left join contracts c on c.contract_id = p.contract_id
-  where (p.kind is null or p.kind in ('supplier', 'contractor', 'external')) and p.contract_id is not null
+  where (p.kind is null or p.kind in ('supplier', 'contractor', 'external') or p.supplier_id is not null)
+    and p.contract_id is not null
 ),
 over as (
-  select person_id, owner, kind, contract_id, ends_on, time_zone, status,
+  select person_id, owner, sure, contract_id, ends_on, time_zone, status,
          case
            when known_contract is null then 'missing'
            when deadline <= $as_of then 'ended'
@@ -25,7 +27,7 @@ over as (
 select a.source, a.account_id, o.person_id,
        case
          when o.person_id is null then 'not_applicable'
-         when o.cause in ('missing', 'zone', 'unknown') or o.kind is null or a.usable is null then 'not_evaluable'
+         when o.cause in ('missing', 'zone', 'unknown') or not o.sure or a.usable is null then 'not_evaluable'
          else 'violation'
        end as verdict,
        case
@@ -39,7 +41,7 @@ select a.source, a.account_id, o.person_id,
              when 'zone' then concat(' ends on ', strftime(o.ends_on, '%Y-%m-%d'), ' in the unknown time zone ', o.time_zone)
              else ' has neither an end nor a status'
            end,
-           case when o.kind is null then '; whether that is a supplier''s person is unknown' else '' end,
+           case when not o.sure then '; whether that is a supplier''s person is unknown' else '' end,
            '; account ', coalesce(a.login, a.account_id),
            case when a.usable is null then ' may still sign in' else concat(' is still ', coalesce(a.status, 'usable')) end
          )

@@ -2,7 +2,7 @@
 with staff as (
   select person_id, coalesce(full_name, person_id) as owner,
          case
-           when kind in ('contractor', 'supplier', 'external') then 'outsider'
+           when kind in ('contractor', 'supplier', 'external') or supplier_id is not null then 'outsider'
            when access_deadline(ends_on, time_zone, to_hours(0)) <= $as_of then 'left'
            when ends_on is null and list_contains($ended_statuses, lower(trim(status))) then 'left'
            when list_contains($ended_statuses, lower(trim(status))) or kind is null then 'unknown'
@@ -17,7 +17,7 @@ guests as (
          p.manager_id, c.business_owner, coalesce(a.kind = 'guest', false) as sure,
          case when c.contract_id is null then p.contract_id end as lost_contract,
          case when s.account_id is not null then 'registered as special'
-              when p.kind = 'employee' and a.kind is distinct from 'guest' then 'an employee''s account' end as outside,
+              when p.kind = 'employee' and p.supplier_id is null and a.kind is distinct from 'guest' then 'an employee''s account' end as outside,
          coalesce(a.can_sign_in, case when a.status = 'enabled' then true
                                       when a.status in ('disabled', 'deleted') then false end) as usable
   from accounts a
