@@ -27,10 +27,9 @@ asked as (
   left join systems s on lower(s.source) = lower(trim(a.system))
 ),
 judged as (
-  select approval_id, person_id, source, wanted, pattern from asked where outside is null
+  select approval_id, person_id, source, wanted, pattern, since from asked where outside is null
 ),
 named as (
-  -- an entitlement may be reached through groups: look those up by the entitlement, never the whole
   select j.approval_id, j.person_id, e.source, e.entitlement_id
   from judged j
   join entitlements e on lower(trim(e.name)) = j.wanted
@@ -47,28 +46,39 @@ named as (
   where (j.source is null or j.source = e.source)
     and (lower(e.entitlement_id) like j.pattern escape '\' or lower(trim(e.name)) like j.pattern escape '\')
 ),
-reached as (
-  select n.approval_id
-  from named n
-  join effective_access x on x.source = n.source and x.entitlement_id = n.entitlement_id
-  join links l on l.source = x.source and l.account_id = x.account_id and l.person_id = n.person_id
-  where x.depth > 1
-  group by n.approval_id
-),
 held as (
   select approval_id, bool_or(fit = 'sure') as sure from covering group by approval_id
 ),
+pending as (
+  select n.approval_id, n.person_id, n.source, n.entitlement_id
+  from named n
+  left join held h on h.approval_id = n.approval_id
+  where not coalesce(h.sure, false)
+),
+-- an entitlement may be reached through groups: look from what the person holds, for what is wanted only
+reached as (
+  select distinct approval_id
+  from (
+    select n.approval_id
+    from pending n
+    join links l on l.person_id = n.person_id and l.source = n.source
+    join grants g on g.source = l.source and g.principal_id = l.account_id and g.principal_kind = 'account'
+    join nesting x on x.source = g.source and x.held_id = g.entitlement_id and x.entitlement_id = n.entitlement_id
+    group by n.approval_id, g.source, g.principal_id, n.entitlement_id
+    having min(x.depth) > 1
+  ) nested
+),
 owned as (
-  select l.person_id, a.source,
-         bool_or(coalesce(a.can_sign_in, a.status = 'enabled', false)) as usable,
-         bool_or(a.can_sign_in is null and (a.status is null or a.status not in ('enabled', 'disabled', 'deleted'))) as unsure
+  select l.person_id, a.source, a.created_at, coalesce(a.can_sign_in, a.status = 'enabled', false) as usable,
+         a.can_sign_in is null and (a.status is null or a.status not in ('enabled', 'disabled', 'deleted')) as unsure
   from links l
   join accounts a on a.source = l.source and a.account_id = l.account_id
   where l.person_id is not null
-  group by l.person_id, a.source
 ),
 usable as (
-  select j.approval_id, bool_or(o.usable) as sure, bool_or(o.unsure) as unsure
+  -- an account that was made since, and closed again, carried it out as well
+  select j.approval_id, bool_or(o.usable or coalesce(o.created_at >= j.since, false)) as sure,
+         bool_or(o.unsure) as unsure, bool_or(o.created_at is null) as ageless
   from judged j
   join owned o on o.person_id = j.person_id
   where j.wanted is null and (j.source is null or j.source = o.source)
@@ -97,6 +107,7 @@ results as (
            when a.system is not null and a.source is null then concat('no source reports the system ', a.system)
            when h.approval_id is not null then 'whether what the person holds is what it means is unknown'
            when a.wanted is null and u.unsure then 'whether the person''s account can sign in is unknown'
+           when a.wanted is null and u.ageless then 'when the person''s closed account was created is unknown'
            when c.approval_id is not null then 'an account that may be the person''s is linked to nobody'
          end as doubt,
          concat(coalesce(a.owner, 'nobody named'), ': ', a.shown, coalesce(' in ' || a.system, ''),
