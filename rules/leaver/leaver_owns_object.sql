@@ -1,4 +1,4 @@
--- A leaver is still the owner, creator or steward of an account, an entitlement or a credential.
+-- A leaver is still the owner or creator of an account, an entitlement or a credential.
 with leavers as (
   select person_id, coalesce(full_name, person_id) as owner, ends_on, time_zone, status,
          access_deadline(ends_on, time_zone, $grace) as deadline,
@@ -24,12 +24,6 @@ objects as (
   select source, 'credential', credential_id, account_id, credential_id, 'creator', lower(trim(created_by)), status is null
   from credentials
   where created_by is not null and coalesce(status = 'active', true) and coalesce(expires_at > $as_of, true)
-  union all
-  select s.source, 'account', s.account_id, s.account_id, coalesce(a.login, a.display_name, s.account_id),
-         'steward', lower(trim(s.steward)), false
-  from specials s
-  join accounts a on a.source = s.source and a.account_id = s.account_id
-  where s.steward is not null and coalesce(a.status <> 'deleted', true)
 ),
 -- A source names an owner in its own words: by id, login, address, DN or ARN.
 accounts_by_name as (
@@ -61,13 +55,12 @@ meant as (
   select o.source, o.object_kind, o.object_id, o.account_id, o.shown, o.tie, o.doubtful, o.name, h.person_id
   from objects o
   join here h on h.source = o.source and h.name = o.name
-  where o.tie <> 'steward'
   union
   select o.source, o.object_kind, o.object_id, o.account_id, o.shown, o.tie, o.doubtful, o.name, w.person_id
   from objects o
   join anywhere w on w.name = o.name
   left join (select distinct source, name from here) k on k.source = o.source and k.name = o.name
-  where k.name is null or o.tie = 'steward'
+  where k.name is null
 ),
 counted as (
   select source, object_kind, object_id, tie, name, count(distinct person_id) as people, max(person_id) as last_one, min(person_id) as first_one
