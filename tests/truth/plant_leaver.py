@@ -459,16 +459,7 @@ def _reactivated(world: World, firm: Company) -> None:
     for account in both(opened):
         reopen(world, opened, account, when(5), outcome="ok")
 
-    # the last day ends in New York six hours after it does in Paris
-    five = datetime(2026, 11, 11, 5, tzinfo=UTC)
-    for zone, at, late in ((NEW_YORK, five, True), (NEW_YORK, five - MINUTE, False), (PARIS, five - MINUTE, True)):
-        who = leaver(world, firm, LONG_AGO, zone)
-        for account in both(who):
-            reopen(world, who, account, at)
-            close(world, account, at + 2 * MINUTE)
-            if late:
-                violate(world, "IG-LVR-008", account)
-
+    _reactivated_at_the_turn(world, firm)
     harmless = gone(world, firm)
     for account in both(harmless):
         reopen(world, harmless, account, when(100))
@@ -480,3 +471,15 @@ def _reactivated(world: World, firm: Company) -> None:
         for account in both(unsure):
             reopen(world, unsure, account, **values)
             doubt(world, account, "IG-LVR-008")
+
+
+def _reactivated_at_the_turn(world: World, firm: Company) -> None:
+    """The last day ends in New York six hours after it does in Paris."""
+    five = datetime(2026, 11, 11, 5, tzinfo=UTC)
+    for zone, at, late in ((NEW_YORK, five, True), (NEW_YORK, five - MINUTE, False), (PARIS, five - MINUTE, True)):
+        who = leaver(world, firm, LONG_AGO, zone)
+        for account in both(who):
+            reopen(world, who, account, at)
+            close(world, account, at + 2 * MINUTE)
+            if late:
+                violate(world, "IG-LVR-008", account)
