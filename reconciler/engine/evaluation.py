@@ -40,6 +40,7 @@ def evaluate(
     with open_workspace(snapshot, judged, options, also=reads(snapshot, judged)) as workspace:
         read = _Read(snapshot)
         scoping = Scoping(read, options.matchers, workspace.faults)
+        _count_this_run(workspace.sandbox, [rule for rule in judged if not all(scoping.scopes(rule).values())], as_of)
         excepting = Exceptions(
             workspace.sandbox.connection,
             read,
@@ -59,6 +60,14 @@ def evaluate(
         idle=workspace.idle,
         links=workspace.made,
     )
+
+
+def _count_this_run(sandbox: Sandbox, evaluable: Sequence[Rule], as_of: datetime) -> None:
+    """Let the table ``rule_evaluations``, where a rule reads it, know of the rules that are evaluated now."""
+    known = sandbox.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rule_evaluations'").fetchone()
+    for rule in evaluable if known else ():
+        sandbox.connection.execute("DELETE FROM rule_evaluations WHERE rule_id = ?", [rule.info.rule_id])
+        sandbox.connection.execute("INSERT INTO rule_evaluations VALUES (?, ?)", [rule.info.rule_id, as_of])
 
 
 class _Read:

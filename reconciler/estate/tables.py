@@ -133,10 +133,10 @@ class Freshness(Record, frozen=True, kw_only=True, gc=False):
 
 
 class RuleEvaluation(Record, frozen=True, kw_only=True, gc=False):
-    """When each rule was last evaluated somewhere, in the runs before this one."""
+    """When each rule was last evaluated somewhere, in this run or one before."""
 
     rule_id: Annotated[str, key("Rule.")]
-    evaluated_at: Annotated[datetime | None, doc("The instant judged by the last run that could evaluate it.")] = None
+    evaluated_at: Annotated[datetime | None, doc("The instant judged by the last run that could evaluate it somewhere.")] = None
 
 
 class GovernanceRole(Record, frozen=True, kw_only=True, gc=False):
