@@ -40,7 +40,9 @@ def evaluate(
     with open_workspace(snapshot, judged, options, also=reads(snapshot, judged)) as workspace:
         read = _Read(snapshot)
         scoping = Scoping(read, options.matchers, workspace.faults)
-        _count_this_run(workspace.sandbox, [rule for rule in judged if not all(scoping.scopes(rule).values())], as_of)
+        _count_this_run(
+            workspace.sandbox.connection, [rule for rule in judged if not all(scoping.scopes(rule).values())], as_of
+        )
         excepting = Exceptions(
             workspace.sandbox.connection,
             read,
@@ -62,12 +64,12 @@ def evaluate(
     )
 
 
-def _count_this_run(sandbox: Sandbox, evaluable: Sequence[Rule], as_of: datetime) -> None:
+def _count_this_run(connection: duckdb.DuckDBPyConnection, evaluable: Sequence[Rule], as_of: datetime) -> None:
     """Let the table ``rule_evaluations``, where a rule reads it, know of the rules that are evaluated now."""
-    known = sandbox.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rule_evaluations'").fetchone()
+    known = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rule_evaluations'").fetchone()
     for rule in evaluable if known else ():
-        sandbox.connection.execute("DELETE FROM rule_evaluations WHERE rule_id = ?", [rule.info.rule_id])
-        sandbox.connection.execute("INSERT INTO rule_evaluations VALUES (?, ?)", [rule.info.rule_id, as_of])
+        connection.execute("DELETE FROM rule_evaluations WHERE rule_id = ?", [rule.info.rule_id])
+        connection.execute("INSERT INTO rule_evaluations VALUES (?, ?)", [rule.info.rule_id, as_of])
 
 
 class _Read:
