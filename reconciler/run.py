@@ -32,12 +32,16 @@ EXIT_SOURCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What one run did: the record of it, all findings, the reports written, and pulls that once crashed."""
+    """What one run did: the record of it, all findings, the reports written, and pulls that once crashed.
+
+    ``idle`` names the entries of the configuration that fit nothing, each as ``file:line: key``.
+    """
 
     run: Run
     findings: Sequence[Finding]
     reports: Sequence[Path]
     unsealed: Sequence[Path]
+    idle: Sequence[str]
 
 
 def load_rules(settings: Settings) -> list[engine.Rule]:
@@ -248,7 +252,7 @@ def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[col
     except StoreError as error:
         advice = f"{error.advice} Run {run.run_id} is recorded whole; `reconciler report` writes its report again."
         raise StoreError(error.message, advice=advice) from error
-    return Night(run, findings, reports, unsealed)
+    return Night(run, findings, reports, unsealed, idle(settings, evaluation))
 
 
 def accept_drops(
@@ -277,10 +281,21 @@ def accept_drops(
     return accepted
 
 
+def idle(settings: Settings, evaluation: Evaluation) -> list[str]:
+    """Return the entries of the configuration that fit nothing, though all that they could fit was read whole."""
+    return [f"{settings.at(*keys)}: {'.'.join(map(str, keys))}" for keys in evaluation.idle]
+
+
 def exit_code(
-    coverage: Sequence[Coverage], scopes: Iterable[Scope], violations: Iterable[str], fail_on: str, *, held: int = 0
+    coverage: Sequence[Coverage],
+    scopes: Iterable[Scope],
+    violations: Iterable[str],
+    fail_on: str,
+    *,
+    held: int = 0,
+    idle: Sequence[str] = (),
 ) -> int:
-    """Return 3 where the answer is not whole, else 1 or 0 by the violations.
+    """Return 3 where the answer is not whole, 2 where entries of the configuration are idle, else 1 or 0.
 
     It is not whole where a source was not read whole, nothing could be judged, or findings are ``held`` for
     acceptance. ``violations`` are the severities of those that stand; 1 where one is at or above ``fail_on``.
@@ -289,6 +304,8 @@ def exit_code(
     judged = list(scopes)
     if held or any(part.status != Status.COMPLETE for part in coverage) or (judged and all(s.blocked for s in judged)):
         return EXIT_SOURCE
+    if idle:
+        return ConfigurationError.exit_code
     counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on in SEVERITIES else ()
     return EXIT_FINDINGS if any(severity in counted for severity in violations) else 0
 

@@ -29,11 +29,13 @@ def recorded(
     unsealed: Sequence[Path],
     code: int,
     *,
+    idle: Sequence[str] = (),
     machine: bool,
 ) -> int:
     """Say what a recorded run found; return its exit code."""
     if not machine:
         _show_run(run, findings, reports, unsealed)
+        _show_idle(idle)
         return code
     standing = [f for f in findings if f.state in OPEN]
     output.emit(
@@ -56,6 +58,7 @@ def recorded(
             "not_evaluable": sum(f.verdict == Outcome.NOT_EVALUABLE for f in standing),
             "coverage": run.coverage,
             "blocked": _blocked(run.scopes),
+            "idle": idle,
             "unsealed": [str(path) for path in unsealed],
             "reports": [str(path) for path in reports],
             "exit_code": code,
@@ -131,6 +134,15 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
     _show_exceptions(run)
     for path in reports:
         click.echo(f"Report: {path}")
+
+
+def _show_idle(idle: Sequence[str]) -> None:
+    """Print the entries of the configuration that fit nothing."""
+    for entry in idle:
+        click.secho(
+            f"NO EFFECT: {entry}: fits nothing, though all that it could fit was read. Correct it or take it out.",
+            fg="red",
+        )
 
 
 def _held(findings: Sequence[Finding]) -> list[dict[str, Any]]:

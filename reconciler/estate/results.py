@@ -5,6 +5,7 @@ They stand here because engine, findings and report are siblings and know one an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -103,7 +104,8 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: RuleInfo
     scopes: tuple[Scope, ...]
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: Sequence[Verdict] = ()
+    """A tuple, or ``packed`` where there are many."""
 
 
 class NewLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -136,7 +136,7 @@ class RuleEvaluation(Record, frozen=True, kw_only=True, gc=False):
     """When each rule was last evaluated somewhere, in this run or one before."""
 
     rule_id: Annotated[str, key("Rule.")]
-    evaluated_at: Annotated[datetime | None, doc("The instant judged by the last run that could evaluate it somewhere.")] = None
+    evaluated_at: Annotated[datetime | None, doc("The instant judged by the last such run.")] = None
 
 
 class GovernanceRole(Record, frozen=True, kw_only=True, gc=False):

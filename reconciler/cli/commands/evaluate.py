@@ -43,7 +43,7 @@ def command(
         return summary.replayed(evaluation, store.run_of_snapshot(chosen.snapshot_id), code, machine=machine)
     recorded = run.record(settings, store, chosen, evaluation)
     findings = store.findings()
-    code = run.exit_code(
-        recorded.coverage, run.scopes(recorded), run.open_violations(findings), fail_on, held=recorded.held
-    )
-    return summary.recorded(recorded, findings, (), (), code, machine=machine)
+    idle = run.idle(settings, evaluation)
+    standing = run.open_violations(findings)
+    code = run.exit_code(recorded.coverage, run.scopes(recorded), standing, fail_on, held=recorded.held, idle=idle)
+    return summary.recorded(recorded, findings, (), (), code, idle=idle, machine=machine)

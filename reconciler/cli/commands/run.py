@@ -39,8 +39,12 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
     with output.pulling() as progress:
         night = run.night(settings, as_of=as_of, progress=progress)
     standing = run.open_violations(night.findings)
-    code = run.exit_code(night.run.coverage, run.scopes(night.run), standing, fail_on, held=night.run.held)
-    return summary.recorded(night.run, night.findings, night.reports, night.unsealed, code, machine=machine)
+    code = run.exit_code(
+        night.run.coverage, run.scopes(night.run), standing, fail_on, held=night.run.held, idle=night.idle
+    )
+    return summary.recorded(
+        night.run, night.findings, night.reports, night.unsealed, code, idle=night.idle, machine=machine
+    )
 
 
 def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str, *, machine: bool) -> int:
