@@ -265,7 +265,7 @@ class Exceptions:
         plain = all(population.column(name).sql == "VARCHAR" for name in population.key)  # type: ignore[union-attr]  # a key is a column
         joined = ""
         if plain and set(population.key) <= there:
-            equal = " AND ".join(f'p."{name}" = j."k_{name}"' for name in population.key)
+            equal = " AND ".join(f'p."{name}" = {judged[name]}' for name in population.key)
             joined = f'LEFT JOIN "{population.name}" p ON {equal}'
             judged = {
                 column.name: f'p."{column.name}"' for column in population.columns if column.name in there
