@@ -256,12 +256,16 @@ class Mapper:
         return "expired" if computed & PASSWORD_EXPIRED else "active"
 
     def _privileged(self, entry: Entry, name: str) -> bool | None:
-        """Return True where the configuration or adminCount says so; None otherwise, for nobody said no."""
+        """Return True where the configuration or adminCount says so, False where the configuration denies it."""
         texts = (name.casefold(), normalise(entry.dn))
-        for pattern in self.settings.privileged_groups:
-            if any(fnmatch.fnmatchcase(text, wanted) for text in texts for wanted in _patterns(pattern)):
-                return True
-        return True if entry.text("adminCount") == "1" else None
+
+        def named(patterns: Sequence[str]) -> bool:
+            wanted = [one for pattern in patterns for one in _patterns(pattern)]
+            return any(fnmatch.fnmatchcase(text, one) for text in texts for one in wanted)
+
+        if named(self.settings.privileged_groups) or entry.text("adminCount") == "1":
+            return True
+        return False if named(self.settings.ordinary_groups) else None
 
     def _allowed(self, entry: Entry) -> str:
         """Return the allow-listed attributes, and the DN: people name an entry by it in registers and exceptions."""
@@ -334,7 +338,7 @@ def reports(profile: Profile | None, settings: Settings) -> Mapping[str, frozens
         "last_sign_in_basis", "password_changed_at", "expires_at", "attributes", *ACTIVE_DIRECTORY.texts,
     }  # fmt: skip
     groups = {"source", "entitlement_id", "kind", "name", "description", "owner_ref", "membership"}
-    if settings.privileged_groups or profile in (None, ACTIVE_DIRECTORY):
+    if settings.privileged_groups or settings.ordinary_groups or profile in (None, ACTIVE_DIRECTORY):
         groups.add("privileged")
     credentials = {"source", "credential_id", "account_id", "kind", "status", "created_at", "expires_at", "rotated_at"}
     if profile in (None, ACTIVE_DIRECTORY):

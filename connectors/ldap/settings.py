@@ -108,6 +108,14 @@ class Settings(SourceSettings):
             description="Names or DNs of groups with administrative power; * and ? match any text.",
         ),
     ]
+    ordinary_groups: Annotated[
+        list[str],
+        Field(
+            default_factory=list,
+            description="Names or DNs of groups that somebody looked at and found without administrative power; "
+            "* and ? match any text. Others are unknown.",
+        ),
+    ]
     leave_out: Annotated[
         list[Dn],
         Field(

@@ -34,15 +34,18 @@ _SCOPES: Mapping[str, Assignment] = {"USER": "direct", "GROUP": "inherited"}
 class Access:
     """Makes entitlement and grant rows of one source."""
 
-    def __init__(self, source: str, privileged: Collection[str]) -> None:
+    def __init__(self, source: str, privileged: Collection[str], ordinary: Collection[str] = ()) -> None:
         self._source = source
         self._privileged = frozenset(privileged)
+        self._ordinary = frozenset(ordinary)
 
     def group(self, group: Group, rules: Mapping[str, Sequence[str]] | None) -> Entitlement:
         """Map a group; ``rules`` are the active rules that feed each, by group id, None where they were not read."""
         profile = group.profile
         name = profile.name if profile else None
         privileged = True if {group.id, name} & self._privileged else group.administers
+        if privileged is None and {group.id, name} & self._ordinary:
+            privileged = False
         return Entitlement(
             source=self._source,
             entitlement_id=group.id,
@@ -55,7 +58,10 @@ class Access:
 
     def app(self, app: App) -> Entitlement:
         """Map an app; that its use gives administrative power is known of Okta's own console and by configuration."""
-        named = {app.id, app.name, app.label} & self._privileged
+        names = {app.id, app.name, app.label}
+        privileged = True if names & self._privileged or app.name == ADMIN_CONSOLE else None
+        if privileged is None and names & self._ordinary:
+            privileged = False
         words = " ".join(part for part in (app.name, app.sign_on_mode) if part)
         off = f" ({app.status})" if app.status not in {None, "ACTIVE"} else ""
         return Entitlement(
@@ -64,7 +70,7 @@ class Access:
             kind="app",
             name=app.label,
             description=(words + off).strip() or None,
-            privileged=True if named or app.name == ADMIN_CONSOLE else None,
+            privileged=privileged,
             membership="assigned",
         )
 

@@ -77,6 +77,10 @@ class Settings(SourceSettings):
     privileged: list[str] = Field(
         default_factory=list, description="Ids or names of groups and apps that count as privileged."
     )
+    ordinary: list[str] = Field(
+        default_factory=list,
+        description="Ids or names of groups and apps that somebody looked at and found without administrative power.",
+    )
     factors: Annotated[
         bool, Field(description="Read each user's factors and whether any is enrolled: one call a user.")
     ] = True

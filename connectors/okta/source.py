@@ -80,7 +80,7 @@ class OktaSource:
         self._settings = settings
         self._client = OktaClient(settings, base / settings.ca_file if settings.ca_file else None)
         self._accounts = Accounts(name, settings)
-        self._access = Access(name, settings.privileged)
+        self._access = Access(name, settings.privileged, settings.ordinary)
         self._credentials = Credentials(name)
         self._listings = Listings(self._client, settings, self._accounts.shape)
         self._below = Below(self._client, settings, self._listings, self._access, self._credentials, sight=self._sight)

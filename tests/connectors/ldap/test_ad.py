@@ -134,6 +134,8 @@ async def test_a_login_of_several_names_and_a_protected_group(monkeypatch: M) ->
     groups = (await read(monkeypatch, "entitlements", entries=entries)).by("name")
     assert {name: row.privileged for name, row in groups.items()} == {"Domain Users": None, "crowd": True}
     assert {name: row.membership for name, row in groups.items()} == {"Domain Users": "primary", "crowd": "assigned"}
+    looked_at = (await read(monkeypatch, "entitlements", entries=entries, ordinary_groups=["*"])).by("name")
+    assert {name: row.privileged for name, row in looked_at.items()} == {"Domain Users": False, "crowd": True}
     accounts = await read(monkeypatch, "accounts", entries=entries, map={"login": "cn"})
     assert [row.login for row in accounts.rows] == ["p0"]
 

@@ -64,6 +64,11 @@ async def test_groups_fed_by_an_active_rule_are_dynamic(okta: OktaSimulator, ope
         "Contractors": "dynamic",
     }
     assert {name for name, row in groups.items() if row.privileged} == {"Engineering", "Admins of apps"}
+    for part in ("groups", "apps"):
+        known = {row.name: row.privileged for row in (await read(source, "entitlements", part)).rows}
+        looked_at = opened(okta, privileged=["Engineering"], ordinary=[name for name in known if name])
+        found = {row.name: row.privileged for row in (await read(looked_at, "entitlements", part)).rows}
+        assert found == {name: bool(was) for name, was in known.items()}
     members = (await read(source, "grants", "group members")).rows
     assert {row.assignment for row in members if row.entitlement_id == "00g1simdynamic000000"} == {"dynamic"}
 
