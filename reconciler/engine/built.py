@@ -48,20 +48,37 @@ asked AS (
   WHERE entitlement IS NOT NULL
 ),
 fitting AS (
-  SELECT h.source, h.account_id, h.entitlement_id, a.approval_id, h.person_id,
-         a.wanted = h.id_key OR coalesce(a.wanted = h.name_key, false)
-           OR coalesce(h.id_key LIKE a.pattern ESCAPE '\', false)
-           OR coalesce(h.name_key LIKE a.pattern ESCAPE '\', false) AS fits,
-         h.name_key IS NULL AS nameless, a.environment IS NOT NULL AND h.environment IS NULL AS placeless
+  -- Nearly all approvals name one entitlement: these are looked up. No row comes from two of the four.
+  SELECT h.source, h.account_id, h.entitlement_id, a.approval_id, h.person_id, true AS fits,
+         h.system, h.environment, a.system AS asked_system, a.environment AS asked_environment
+  FROM held h
+  JOIN asked a ON a.person_id = h.person_id AND a.wanted = h.id_key
+  UNION ALL
+  SELECT h.source, h.account_id, h.entitlement_id, a.approval_id, h.person_id, true,
+         h.system, h.environment, a.system, a.environment
+  FROM held h
+  JOIN asked a ON a.person_id = h.person_id AND a.wanted = h.name_key
+  WHERE h.name_key <> h.id_key
+  UNION ALL
+  SELECT h.source, h.account_id, h.entitlement_id, a.approval_id, h.person_id, true,
+         h.system, h.environment, a.system, a.environment
   FROM held h
   JOIN asked a ON a.person_id = h.person_id
-  WHERE (a.system IS NULL OR a.system = h.system)
-    AND (a.environment IS NULL OR h.environment IS NULL OR a.environment = h.environment)
+  WHERE a.pattern IS NOT NULL AND a.wanted <> h.id_key AND a.wanted IS DISTINCT FROM h.name_key
+    AND (h.id_key LIKE a.pattern ESCAPE '\' OR coalesce(h.name_key LIKE a.pattern ESCAPE '\', false))
+  UNION ALL
+  SELECT h.source, h.account_id, h.entitlement_id, a.approval_id, h.person_id, false,
+         h.system, h.environment, a.system, a.environment
+  FROM held h
+  JOIN asked a ON a.person_id = h.person_id
+  WHERE h.name_key IS NULL AND a.wanted <> h.id_key AND NOT coalesce(h.id_key LIKE a.pattern ESCAPE '\', false)
 )
 SELECT source, account_id, entitlement_id, approval_id, person_id,
-       CASE WHEN fits AND NOT placeless THEN 'sure' WHEN fits THEN 'placeless' ELSE 'nameless' END AS fit
+       CASE WHEN NOT fits THEN 'nameless' WHEN asked_environment IS NOT NULL AND environment IS NULL THEN 'placeless'
+            ELSE 'sure' END AS fit
 FROM fitting
-WHERE fits OR nameless
+WHERE (asked_system IS NULL OR asked_system = system)
+  AND (asked_environment IS NULL OR environment IS NULL OR asked_environment = environment)
 """
 
 GOVERNANCE_ROLES = """
