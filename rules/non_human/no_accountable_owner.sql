@@ -1,7 +1,9 @@
 -- A service account, app or agent for which no active person answers: no steward, owner, holder of the owning role.
 with machines as (
   select a.source, a.account_id, coalesce(a.login, a.display_name, a.account_id) as name, a.owner_ref, s.steward,
-         lower(trim(s.owner_role)) as owner_role, l.person_id as linked_to, coalesce(s.kind, a.kind) as kind,
+         lower(trim(s.owner_role)) as owner_role, l.person_id as linked_to,
+         -- registered as nobody knows what: it may be for break-glass, unless its source says that it is a machine
+         coalesce(s.kind, case when a.kind in ('service', 'agent', 'shared') then a.kind end) as kind,
          coalesce(a.can_sign_in, case when a.status = 'enabled' then true
                                       when a.status in ('disabled', 'deleted') then false end) as usable
   from accounts a
