@@ -177,10 +177,16 @@ def pull(
     )
 
 
-def evaluate(settings: Settings, snapshot: Snapshot, rules: Sequence[engine.Rule], *, as_of: datetime) -> Evaluation:
-    """Judge a sealed snapshot; the same snapshot, rules and instant give the same verdicts for ever."""
+def evaluate(
+    settings: Settings, snapshot: Snapshot, rules: Sequence[engine.Rule], *, as_of: datetime, keep: bool = False
+) -> Evaluation:
+    """Judge a sealed snapshot; the same snapshot, rules and instant give the same verdicts for ever.
+
+    ``keep``: what was said to the same question before may be read again, and what is said now is kept for that.
+    """
     snapshot.verify()
-    return engine.evaluate(snapshot, rules, as_of=as_of, options=options(settings))
+    judge = engine.remember if keep else engine.evaluate
+    return judge(snapshot, rules, as_of=as_of, options=options(settings))
 
 
 def options(settings: Settings) -> engine.Options:
@@ -244,7 +250,7 @@ def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[col
     chosen = instant(settings, store, as_of)
     unsealed = SnapshotStore(settings.snapshots).unsealed()
     snapshot = pull(settings, store, as_of=chosen, progress=progress)
-    evaluation = evaluate(settings, snapshot, rules, as_of=chosen)
+    evaluation = evaluate(settings, snapshot, rules, as_of=chosen, keep=True)
     run = record(settings, store, snapshot, evaluation)
     findings = store.findings()
     try:

@@ -37,7 +37,7 @@ def command(
     rules = run.load_rules(settings)
     store = FindingStore.open(settings.database_url)
     with output.working("evaluating"):
-        evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of)
+        evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of, keep=True)
     if dry_run:
         code = run.exit_code(chosen.coverage(), run.scopes(evaluation), run.violations(evaluation), fail_on)
         return summary.replayed(evaluation, store.run_of_snapshot(chosen.snapshot_id), code, machine=machine)
