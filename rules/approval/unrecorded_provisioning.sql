@@ -36,7 +36,7 @@ scoped as (
 ),
 judged as (
   select v.source, v.event_id, v.action, v.target_id, v.entitlement_id, v.occurred_at, v.actor_id,
-         nullif(trim(v.approval_ref), '') as named, a.approval_id is not null as found,
+         nullif(trim(v.approval_ref), '') as named, a.ref_key is not null as found,
          coalesce(c.maybe_free, false) as maybe_free, coalesce(v.raw_action, 'event') as raw_action,
          case
            when not list_contains($actions, v.action) then 'it gives neither an account nor access'
@@ -46,7 +46,7 @@ judged as (
            when c.free then 'the approval scope asks no approval of it'
          end as outside
   from events v
-  left join approvals a on a.approval_id = trim(v.approval_ref)
+  left join (select distinct lower(trim(approval_id)) as ref_key from approvals) a on a.ref_key = lower(trim(v.approval_ref))
   left join things t on list_contains($actions, v.action) and t.source = v.source and t.entitlement_id = v.entitlement_id
   left join scoped c on list_contains($actions, v.action) and c.source = v.source and c.entitlement_id = v.entitlement_id
 )

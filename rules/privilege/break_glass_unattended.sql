@@ -68,7 +68,7 @@ uses as (
   where u.occurred_at is null or u.occurred_at <= $as_of
 ),
 emergencies as (
-  select approval_id, lower(trim(system)) as system, coalesce(valid_from, decided_at) as begins,
+  select lower(trim(approval_id)) as ref_key, lower(trim(system)) as system, coalesce(valid_from, decided_at) as begins,
          coalesce(valid_until, decided_at, valid_from) as ends,
          coalesce(list_contains($approved_words, lower(trim(decision))), false) as approved, decision is null as undecided
   from approvals
@@ -77,7 +77,7 @@ emergencies as (
 matched as (
   select u.source, u.account_id, u.event_id, u.occurred_at, u.action, u.done,
          bool_or(coalesce(
-           e.approved and (e.approval_id = u.approval_ref
+           e.approved and (e.ref_key = lower(trim(u.approval_ref))
              or (u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window)), false)) as covered,
          bool_or(coalesce((e.approved or e.undecided) and (e.begins is null
              or (e.undecided and u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window)), false)) as unsure
