@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from reconciler.bundled import root
 from reconciler.cli.main import main
 from tests.servers.moto_server import MotoServer, serve
 from tests.servers.slapd import READER, READER_PASSWORD, SUFFIX, Slapd
@@ -59,6 +61,14 @@ def directory() -> dict[str, dict[str, Sequence[str | bytes]]]:
     }
 
 
+CONTROLS = {
+    one["id"]: one["owner_role"] for one in tomllib.loads((root("rules") / "controls.toml").read_text())["control"]
+}
+ROLES = sorted(set(CONTROLS.values()))
+FAILED = "IG-C-04"
+VACATED = CONTROLS[FAILED]
+"""The role of the leaver, who still answers for a control."""
+
 QMS = {
     "people.csv": """\
 person_id,full_name,emails,logins,employee_id,kind,ends_on,time_zone,contract_id
@@ -68,19 +78,19 @@ P3,Cleo Mail,cleo@acme.test;cleo@home.test,,,employee,,,
 P4,Dirk Contractor,dirk@supplier.test,,4,contractor,,,C1
 """,
     "approvals.csv": """\
-approval_id,kind,person_id,system,entitlement,decision,decided_at,valid_from,valid_until
-A1,access_request,P1,corp-ldap,staff,approved,2025-01-01T00:00:00Z,,
-A2,access_request,P1,corp-ldap,admins,approved,2025-01-01T00:00:00Z,,2025-12-31T23:00:00Z
-A3,access_request,P4,corp-ldap,oper*,approved,2025-01-01T00:00:00Z,,
+approval_id,kind,person_id,system,entitlement,requested_by,approved_by,executed_by,decision,decided_at,valid_from,valid_until
+A1,access_request,P1,corp-ldap,staff,P1,P3,P2,approved,2025-01-01T00:00:00Z,,
+A2,access_request,P1,corp-ldap,admins,P1,P3,P2,approved,2025-01-01T00:00:00Z,,2025-12-31T23:00:00Z
+A3,access_request,P4,corp-ldap,oper*,P4,P3,P2,approved,2025-01-01T00:00:00Z,,
 """,
     "suppliers.csv": "supplier_id,name,domains,status\nS1,Supplier,supplier.test,qualified\n",
     "contracts.csv": """\
-contract_id,supplier_id,status,starts_on,ends_on,time_zone
-C1,S1,active,2024-01-01,2026-02-15,Europe/Paris
+contract_id,supplier_id,status,starts_on,ends_on,time_zone,scope,headcount,business_owner
+C1,S1,active,2024-01-01,2026-02-15,Europe/Paris,operators,1,P3
 """,
     "exceptions.csv": """\
-exception_id,rule_id,source,account_id,person_id,reason,approved_by,approved_at,expires_at,status
-E1,IG-LVR-001,corp-ldap,,P2,handover,P1,2026-01-31T10:00:00Z,2026-02-15T00:00:00Z,active
+exception_id,rule_id,source,account_id,person_id,reason,approved_by,approved_at,expires_at,status,review_owner,compensating_control
+E1,IG-LVR-001,corp-ldap,,P2,handover,P1,2026-01-31T10:00:00Z,2026-02-15T00:00:00Z,active,P3,signs in by hand only
 """,
     "special_accounts.csv": """\
 source,account_id,kind,owner_role,purpose
@@ -88,6 +98,23 @@ corp-ldap,canary,service,security,comes back in every pull
 corp-ldap,"CN=reader,dc=acme,dc=test",service,security,reads the directory every night
 corp-ldap,"cn=limited,dc=acme,dc=test",service,security,tests a limit
 """,
+    "role_holders.csv": "role,person_id,since,until\nsystem owner,P3,2024-01-01,\nsecurity,P3,2024-01-01,\n"
+    + "".join(f"{role},{'P2' if role == VACATED else 'P3'},2024-01-01,\n" for role in ROLES),
+    "trainings.csv": "person_id,course,completed_on,valid_until\nP3,access management,2026-01-10,\n",
+    "documents.csv": """\
+document_id,title,kind,owner_role,next_review_on
+D1,Access policy,policy,security,2027-01-31
+D2,Supplier policy,policy,security,2026-01-31
+""",
+    "reviews.csv": """\
+review_id,source,account_id,entitlement_id,campaign,reviewer_id,decision,decided_at,due_at
+R1,corp-ldap,ada,staff,spring,P3,keep,2026-02-10T10:00:00Z,2026-02-20T00:00:00Z
+R2,corp-ldap,dirk,operators,spring,P3,undecided,,2026-02-20T00:00:00Z
+""",
+    "control_tests.csv": "control_id,test_id,performed_at,performed_by,outcome\n"
+    + "".join(
+        f"{control},T1,2026-02-20T10:00:00Z,P3,{'failed' if control == FAILED else 'passed'}\n" for control in CONTROLS
+    ),
 }
 
 
