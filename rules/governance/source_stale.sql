@@ -5,8 +5,8 @@ select source, table_name,
          table_name, ' of ', source,
          case
            when complete_at is null then ' was never read whole, as far as is known'
-           when complete_at > $as_of then
-             concat(' was read whole on ', strftime(complete_at, '%Y-%m-%d %H:%M'), ' (UTC) only, after the instant that is judged')
+           -- the instant of that pull is left out: it moves with every pull, and says nothing about this one
+           when complete_at > $as_of then ' was read whole only after the instant that is judged'
            else concat(' was last read whole on ', strftime(complete_at, '%Y-%m-%d %H:%M'), ' (UTC)')
          end
        ) as reason
