@@ -40,7 +40,7 @@ def evaluate(
     judged = [rule for rule in rules if rule.info.status != "retired"]
     with open_workspace(snapshot, judged, options, also=reads(snapshot, judged)) as workspace:
         read = _Read(snapshot)
-        scoping = Scoping(read, options.matchers, workspace.faults)
+        scoping = Scoping(read, options.matchers, workspace.faults, options.declared)
         _count_this_run(
             workspace.sandbox.connection, [rule for rule in judged if not all(scoping.scopes(rule).values())], as_of
         )

@@ -43,12 +43,22 @@ class Coverage(Protocol):
 
 
 class Scoping:
-    """Says per rule and source what blocks it. ``faults`` are tables whose rows contradict one another."""
+    """Says per rule and source what blocks it.
 
-    def __init__(self, coverage: Coverage, matchers: Sequence[str], faults: Mapping[str, Sequence[str]]) -> None:
+    ``faults`` are tables whose rows contradict one another, ``declared`` what the configuration declares, by table.
+    """
+
+    def __init__(
+        self,
+        coverage: Coverage,
+        matchers: Sequence[str],
+        faults: Mapping[str, Sequence[str]],
+        declared: Mapping[str, Sequence[object]],
+    ) -> None:
         self.coverage = coverage
         self.matchers = matchers
         self.faults = faults
+        self.declared = declared
 
     def scopes(self, rule: Rule, named: Iterable[str] = ()) -> dict[str | None, tuple[str, ...]]:
         """Return scope -> what blocks it (empty: it may be judged).
@@ -87,6 +97,9 @@ class Scoping:
         return [name for name in self._reads(rule) if tables()[name].group == "identity"]
 
     def _governance(self, rule: Rule) -> Iterator[str]:
+        for name, _ in rule.needs:
+            if tables()[name].group == "declared" and not self.declared.get(name):
+                yield f"the configuration declares no {name}"
         for name in self._reads(rule):
             if tables()[name].group != "governance":
                 continue

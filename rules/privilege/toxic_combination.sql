@@ -86,7 +86,3 @@ select b.conflict, b.holder, case when b.sure then b.sure_inside else b.inside e
        ) as reason
 from by_holder b
 left join people p on p.person_id = b.person_id
-union all
-select '', p.person_id, cast(null as varchar), p.person_id, 'not_applicable', 'no toxic combination is declared'
-from people p
-where not exists (select 1 from conflicts)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from reconciler.estate.results import Evaluation
+from reconciler.estate.tables import Conflict
 from tests.truth.base import company, staff, supplier_staff
 from tests.truth.judged import judge
 from tests.truth.world import World
@@ -17,6 +20,9 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     for _ in range(30):
         staff(world, firm)
         supplier_staff(world, firm)
+    sides: tuple[tuple[Literal["left", "right"], str], ...] = (("left", "office"), ("right", "cloud admins"))
+    for side, entitlement in sides:
+        world.declare("conflicts", Conflict(conflict="Desk and cloud", side=side, number=1, entitlement=entitlement))
     return judge(world, tmp_path_factory.mktemp("clean"))
 
 
