@@ -68,6 +68,10 @@ def _create(server: MotoServer, iam: Any, user: CloudUser, ids: Ids) -> None:
     ids.users[user.name] = made["User"]["UserId"]
     if user.console:
         iam.create_login_profile(UserName=user.name, Password="Demo-only-1")
+    if user.mfa and "administrators" in user.groups:
+        device = iam.create_virtual_mfa_device(VirtualMFADeviceName=user.name)["VirtualMFADevice"]["SerialNumber"]
+        codes = {"AuthenticationCode1": "123456", "AuthenticationCode2": "654321"}
+        iam.enable_mfa_device(UserName=user.name, SerialNumber=device, **codes)
     for group in user.groups:
         iam.add_user_to_group(GroupName=group, UserName=user.name)
     ids.keys[user.name] = []

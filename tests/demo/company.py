@@ -24,6 +24,12 @@ OKTA_GROUPS = {"GitHub users": ("Engineering", 24), "CRM users": ("Sales", 20)}
 """Okta group -> the department whose people hold it, and how many of them."""
 ENTRA_ROLES = ("Global Administrator", "Global Reader", "User Administrator")
 HEADCOUNT = 500
+KEEPERS = ("P-0001", "P-0002")
+"""Who answers for special accounts, and who for exceptions."""
+DESK = "P-0020"
+"""Who carries out what was approved."""
+AGENCY = "S-06"
+"""Supplier of the contractors."""
 K = TypeVar("K", str, int)
 CONTRACTORS = 52
 
@@ -48,6 +54,8 @@ class Person:
     contract_id: str | None = None
     status: str | None = None
     """What the register says; None: what follows from the last day."""
+    also: str | None = None
+    """A second address, perhaps of several people."""
 
 
 @dataclass(slots=True)
@@ -62,6 +70,8 @@ class Account:
     mail: str | None = None
     certificate: bytes | None = None
     """A client certificate, DER."""
+    idle_days: int | None = None
+    """Days since the last sign-in; None: a few."""
     groups: list[str] = field(default_factory=list)
 
 
@@ -81,6 +91,8 @@ class CloudUser:
     name: str
     person: Person | None
     console: bool = False
+    mfa: bool = True
+    """Whether a second factor is enrolled; asked of administrators only."""
     groups: list[str] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
@@ -93,6 +105,8 @@ class EntraUser:
     login: str
     person: Person | None
     guest: bool = False
+    mail: str | None = None
+    """Address of a guest who is nobody known."""
     enabled: bool = True
     groups: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
@@ -120,17 +134,22 @@ class App:
     name: str
     secret_made: datetime | None = None
     enabled: bool = True
+    owner: str | None = None
+    """Login of the Entra user who owns it."""
 
 
 @dataclass(slots=True)
 class Approval:
     """A decision on access; ``system`` and ``entitlement`` as the register names them."""
 
+    approval_id: str
     person: Person
-    system: str
-    entitlement: str
+    system: str | None
+    entitlement: str | None
     decided_at: datetime
     approved_by: str
+    requested_by: str
+    executed_by: str
     valid_until: datetime | None = None
     decision: str = "approved"
     kind: str = "access_request"
@@ -146,21 +165,25 @@ class Contract:
     starts_on: date
     ends_on: date
     headcount: int
+    scope: tuple[str, ...] = ("suppliers", "Partners")
     status: str = "active"
 
 
 @dataclass(slots=True)
 class Exemption:
-    """An accepted deviation; ``account`` is a directory uid or cloud user name of ``source``."""
+    """An accepted deviation; ``account`` is a directory uid or cloud user name of ``source``, None: any."""
 
     exception_id: str
     rule_id: str
     source: str
-    account: str
+    account: str | None
     reason: str
     expires_at: datetime
     person: Person | None = None
     group: str | None = None
+    compensation: str | None = "Weekly review of the sign-in log"
+    approved_at: datetime = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
+    review_owner: str | None = KEEPERS[1]
 
 
 @dataclass(slots=True)
@@ -171,6 +194,34 @@ class Special:
     name: str
     kind: str
     purpose: str
+    steward: str | None = KEEPERS[0]
+    owner_role: str | None = "IT manager"
+
+
+@dataclass(slots=True)
+class Event:
+    """What a system recorded of somebody; ``login`` is whom it was done to, ``ticket`` the approval it names."""
+
+    source: str
+    at: datetime
+    kind: str
+    """The source's own name of it."""
+    login: str
+    group: str | None = None
+    ticket: str | None = None
+
+
+@dataclass(slots=True)
+class Review:
+    """A decision of a recertification on a membership of the directory."""
+
+    review_id: str
+    uid: str
+    group: str
+    reviewer: str
+    decision: str
+    decided_at: datetime | None
+    due_at: datetime
 
 
 @dataclass(slots=True)
@@ -190,6 +241,16 @@ class Company:
     okta: dict[str, OktaUser] = field(default_factory=dict)
     exemptions: list[Exemption] = field(default_factory=list)
     special: list[Special] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    reviews: list[Review] = field(default_factory=list)
+    untrained: dict[str, date | None] = field(default_factory=dict)
+    """Who lacks the training that everybody else has -> last day of the one they had."""
+    vacant: set[str] = field(default_factory=set)
+    """Governance roles whose holder's term is over."""
+    failed_tests: set[str] = field(default_factory=set)
+    """Controls whose last test failed."""
+    overdue_tests: set[str] = field(default_factory=set)
+    """Controls that were not tested in time."""
 
     @property
     def today(self) -> date:
@@ -212,11 +273,16 @@ class Company:
         """Return a person's directory account."""
         return self.accounts[person.login]
 
-    def approve(self, person: Person, system: str, entitlement: str, **more: object) -> Approval:
-        """Add an approval, decided on a working day before the first night."""
-        decided = datetime.combine(max(person.starts_on, date(2024, 1, 8)), time(9, 30), UTC)
-        approver = person.manager_id or self.people[0].person_id
-        approval = Approval(person, system, entitlement, decided, approver, **more)  # type: ignore[arg-type]  # by name
+    def approve(self, person: Person, system: str | None, entitlement: str | None, **more: object) -> Approval:
+        """Add an approval, decided on a working day before the first night and carried out by the service desk."""
+        named: dict[str, object] = {
+            "decided_at": datetime.combine(max(person.starts_on, date(2024, 1, 8)), time(9, 30), UTC),
+            "approved_by": person.manager_id or KEEPERS[1],
+            "requested_by": person.person_id,
+            "executed_by": DESK,
+        }
+        number = f"A-{len(self.approvals) + 1:05}"
+        approval = Approval(number, person, system, entitlement, **named | more)  # type: ignore[arg-type]  # by name
         self.approvals.append(approval)
         return approval
 
@@ -303,12 +369,18 @@ def _hire(company: Company, chance: random.Random) -> None:
             employee_id=f"{100_000 + number}",
         )
         person.manager_id = _manager(company, department)
+        if kind == "contractor":
+            person.supplier_id, person.contract_id = AGENCY, f"C-{AGENCY[2:]}-2025"
         company.people.append(person)
 
 
 def _sign_suppliers(company: Company, chance: random.Random) -> None:
     names = _names(chance, taken={person.login for person in company.people})
     number = 0
+    agency = Contract(
+        f"C-{AGENCY[2:]}-2025", AGENCY, date(2025, 1, 1), date(2026, 12, 31), CONTRACTORS, scope=("dept-*", "Everyone")
+    )
+    company.contracts[agency.contract_id] = agency
     for supplier_id, (_, domain, size) in SUPPLIERS.items():
         contract = Contract(
             contract_id=f"C-{supplier_id[2:]}-2025",
@@ -386,7 +458,8 @@ def _register(company: Company) -> None:
         ("breakglass-1", "break_glass", "Emergency access of the administrators"),
     ):
         company.accounts[uid] = Account(uid, None, numbered=False)
-        company.special.append(Special(LDAP, uid, kind, purpose))
+        if uid != "svc-backup":  # the configuration registers that one
+            company.special.append(Special(LDAP, uid, kind, purpose))
     for name, age in (("Payroll sync", 210), ("Invoice export", 20), ("reconciler", 30)):
         company.apps[name] = App(name, FIRST_NIGHT - timedelta(days=age))
     for name, purpose in (("ci-pipeline", "Build server"), ("backup-writer", "Writes the off-site copy")):

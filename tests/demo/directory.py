@@ -75,7 +75,9 @@ def _account(account: Account, company: Company) -> Entry:
         "cn": [account.uid],
         "sAMAccountName": [account.uid],
         "userAccountControl": [_DISABLED if account.locked else _ENABLED],
-        "lastLogonTimestamp": [_file_time(company.as_of - timedelta(days=2 + len(account.uid) % 9))],
+        "lastLogonTimestamp": [
+            _file_time(company.as_of - timedelta(days=account.idle_days or 2 + len(account.uid) % 9))
+        ],
     }
     if account.certificate:
         entry["userCertificate"] = [account.certificate]

@@ -4,37 +4,149 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]  # xlsxwriter ships no types
 
+from reconciler.bundled import root
 from tests.demo import directory
 from tests.demo.cloud import Ids
-from tests.demo.company import LDAP, ZONE, Approval, Company, Contract, Exemption, Person
+from tests.demo.company import (
+    AGENCY,
+    FIRST_NIGHT,
+    KEEPERS,
+    LDAP,
+    ZONE,
+    Approval,
+    Company,
+    Contract,
+    Exemption,
+    Person,
+    Review,
+)
 from tests.demo.names import SUPPLIERS
 
 Row = Mapping[str, Any]
+DAY_ONE = FIRST_NIGHT.date()
+QUALIFIED_UNTIL = {"S-05": DAY_ONE - timedelta(days=5)}
+"""Supplier -> last day of its qualification, where that is not far away."""
+DOCUMENTS = (
+    ("Access control policy", "policy", 200),
+    ("Supplier access procedure", "procedure", -3),
+    ("Joiner, mover and leaver procedure", "procedure", 0),
+    ("Acceptable use policy", "policy", 90),
+)
+"""Title, kind, and days from the first day to the next review."""
 
 
 def write(company: Company, ids: Ids, folder: Path) -> None:
     """Write every file anew."""
     folder.mkdir(parents=True, exist_ok=True)
     _csv(folder / "people.csv", [_person(person, company.today) for person in company.people])
-    _csv(folder / "approvals.csv", [_approval(n, one) for n, one in enumerate(company.approvals, start=1)])
+    _csv(folder / "approvals.csv", [_approval(one) for one in company.approvals])
     special = (
-        {"source": s.source, "account_id": s.name, "kind": s.kind, "purpose": s.purpose} for s in company.special
+        {
+            "source": one.source,
+            "account_id": one.name,
+            "kind": one.kind,
+            "purpose": one.purpose,
+            "owner_role": one.owner_role,
+            "steward": one.steward,
+            "reviewed_on": "2026-01-12",
+            "review_due_on": "2026-07-12",
+        }
+        for one in company.special
     )
-    _csv(folder / "special_accounts.csv", [row | _STEWARD for row in special])
-    _sheet(folder / "suppliers.xlsx", [_supplier(*item) for item in SUPPLIERS.items()])
+    _csv(folder / "special_accounts.csv", list(special))
+    _csv(folder / "role_holders.csv", list(_role_holders(company)))
+    _csv(folder / "trainings.csv", list(_trainings(company)))
+    _csv(folder / "documents.csv", _documents())
+    _csv(folder / "reviews.csv", [_review(one) for one in company.reviews])
+    _csv(folder / "control_tests.csv", list(_control_tests(company)))
+    everyone = SUPPLIERS | {AGENCY: ("Quill Staffing", "quill.example", 0)}
+    _sheet(folder / "suppliers.xlsx", [_supplier(*item) for item in everyone.items()])
     _sheet(folder / "contracts.xlsx", [_contract(one) for one in company.contracts.values()])
     lines = (json.dumps(_exemption(one, ids), ensure_ascii=False) for one in company.exemptions)
     (folder / "exceptions.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-_STEWARD = {"owner_role": "IT manager", "steward": "P-0001", "reviewed_on": "2026-01-12", "review_due_on": "2026-07-12"}
+_LONG_AGO = date(2010, 1, 1)
+_ROLES = ("IT manager", "Purchasing manager", "Quality manager")
+
+
+def _controls() -> Mapping[str, Row]:
+    declared = tomllib.loads((root("rules") / "controls.toml").read_text(encoding="utf-8"))["control"]
+    return {control["id"]: control for control in declared}
+
+
+def _role_holders(company: Company) -> Iterator[Row]:
+    """Every governance role has a holder, but for those that are vacant; who manages may approve."""
+    owners = {str(control["owner_role"]) for control in _controls().values()}
+    for role in sorted(owners.union(_ROLES)):
+        until = DAY_ONE - timedelta(days=10) if role in company.vacant else None
+        yield {"role": role, "person_id": KEEPERS[0], "since": _LONG_AGO, "until": until}
+    managers = {person.manager_id for person in company.people if person.manager_id}
+    for person_id in sorted(managers.union(KEEPERS)):
+        yield {"role": "Line manager", "person_id": person_id, "since": _LONG_AGO, "until": None}
+
+
+def _trainings(company: Company) -> Iterator[Row]:
+    for person in company.people:
+        until = date(2026, 10, 31)
+        if person.person_id in company.untrained:
+            last = company.untrained[person.person_id]
+            if last is None:
+                continue
+            until = last
+        done = until - timedelta(days=365)
+        row = {"person_id": person.person_id, "course": "Access and privacy", "completed_on": done}
+        yield row | {"valid_until": until}
+
+
+def _documents() -> list[Row]:
+    return [
+        {
+            "document_id": f"D-{number:02}",
+            "title": title,
+            "kind": kind,
+            "owner_role": "Quality manager",
+            "version": "3",
+            "approved_at": datetime(2025, 3, 10, 9, 0, tzinfo=UTC),
+            "next_review_on": DAY_ONE + timedelta(days=days),
+        }
+        for number, (title, kind, days) in enumerate(DOCUMENTS, start=1)
+    ]
+
+
+def _review(review: Review) -> Row:
+    return {
+        "review_id": review.review_id,
+        "source": LDAP,
+        "account_id": directory.account_id(review.uid),
+        "entitlement_id": directory.group_id(review.group),
+        "campaign": "Privileged access 2026-1",
+        "reviewer_id": review.reviewer,
+        "decision": review.decision,
+        "decided_at": review.decided_at,
+        "due_at": review.due_at,
+    }
+
+
+def _control_tests(company: Company) -> Iterator[Row]:
+    for control_id in _controls():
+        age = 800 if control_id in company.overdue_tests else 60
+        yield {
+            "control_id": control_id,
+            "test_id": f"T-{control_id}",
+            "performed_at": FIRST_NIGHT - timedelta(days=age),
+            "performed_by": KEEPERS[1],
+            "outcome": "failed" if control_id in company.failed_tests else "passed",
+            "evidence": f"audits/{control_id}.pdf",
+        }
 
 
 def _person(person: Person, today: date) -> Row:
@@ -42,7 +154,7 @@ def _person(person: Person, today: date) -> Row:
     return {
         "person_id": person.person_id,
         "full_name": person.name,
-        "emails": person.email,
+        "emails": "|".join([person.email, *([person.also] if person.also else [])]),
         "employee_id": person.employee_id,
         "kind": person.kind,
         "status": person.status or ("left" if gone else "active"),
@@ -56,15 +168,16 @@ def _person(person: Person, today: date) -> Row:
     }
 
 
-def _approval(number: int, approval: Approval) -> Row:
+def _approval(approval: Approval) -> Row:
     return {
-        "approval_id": f"A-{number:05}",
+        "approval_id": approval.approval_id,
         "kind": approval.kind,
         "person_id": approval.person.person_id,
         "system": approval.system,
         "entitlement": approval.entitlement,
-        "requested_by": approval.person.person_id,
+        "requested_by": approval.requested_by,
         "approved_by": approval.approved_by,
+        "executed_by": approval.executed_by,
         "justification": approval.justification,
         "decision": approval.decision,
         "decided_at": approval.decided_at,
@@ -80,7 +193,7 @@ def _supplier(supplier_id: str, details: tuple[str, str, int]) -> Row:
         "name": name,
         "domains": domain,
         "status": "qualified",
-        "qualified_until": date(2027, 6, 30),
+        "qualified_until": QUALIFIED_UNTIL.get(supplier_id, date(2027, 6, 30)),
         "owner_role": "Purchasing manager",
     }
 
@@ -93,28 +206,35 @@ def _contract(contract: Contract) -> Row:
         "starts_on": contract.starts_on,
         "ends_on": contract.ends_on,
         "time_zone": ZONE,
+        "scope": "|".join(contract.scope),
         "headcount": contract.headcount,
+        "business_owner": KEEPERS[0],
     }
 
 
 def _exemption(exemption: Exemption, ids: Ids) -> Row:
-    ldap = exemption.source == LDAP
     row = {
         "exception_id": exemption.exception_id,
         "rule_id": exemption.rule_id,
         "source": exemption.source,
-        "account_id": directory.account_id(exemption.account) if ldap else ids.users[exemption.account],
+        "account_id": _excepted(exemption, ids),
         "person_id": exemption.person.person_id if exemption.person else None,
         "entitlement_id": _group(exemption, ids),
         "reason": exemption.reason,
-        "compensating_control": "Weekly review of the sign-in log",
+        "compensating_control": exemption.compensation,
         "approved_by": "P-0001",
-        "approved_at": _text(datetime(2026, 1, 5, 10, 0, tzinfo=UTC)),
+        "approved_at": _text(exemption.approved_at),
         "expires_at": _text(exemption.expires_at),
-        "review_owner": "P-0002",
+        "review_owner": exemption.review_owner,
         "status": "approved",
     }
     return {column: value for column, value in row.items() if value is not None}
+
+
+def _excepted(exemption: Exemption, ids: Ids) -> str | None:
+    if exemption.account is None:
+        return None
+    return directory.account_id(exemption.account) if exemption.source == LDAP else ids.users[exemption.account]
 
 
 def _group(exemption: Exemption, ids: Ids) -> str | None:

@@ -7,18 +7,19 @@ deadlines are worked out here from the calendar, not by the product.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
 
-from tests.demo import directory, saas, tenant
-from tests.demo.certificate import credential_part, made_up_certificate
+from tests.demo import directory, following, planted_people, planted_records, saas, tenant
+from tests.demo.certificate import made_up_certificate
 from tests.demo.cloud import Ids
 from tests.demo.company import (
     AWS,
+    DESK,
     ENTRA,
     FIRST_NIGHT,
+    KEEPERS,
     LDAP,
     OKTA,
     OKTA_GROUPS,
@@ -28,60 +29,34 @@ from tests.demo.company import (
     CloudUser,
     Company,
     EntraUser,
+    Event,
     Exemption,
     Key,
     OktaUser,
-    Person,
     Special,
     build,
 )
-
-Subject = Callable[[Ids], dict[str, str]]
-_GRACE = timedelta(hours=24)
-_DAY_ONE = FIRST_NIGHT.date()
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A finding that must be there: its rule, verdict and, once the ids are known, its subject."""
-
-    rule_id: str
-    subject: Subject
-    verdict: str = "violation"
-
-
-@dataclass(slots=True)
-class Stage:
-    """The company of one night while it is being broken."""
-
-    company: Company
-    night: int
-    claims: list[Claim] = field(default_factory=list)
-    pool: list[Person] = field(default_factory=list)
-
-    def claim(self, rule_id: str, subject: Subject, *, when: bool = True, verdict: str = "violation") -> None:
-        """Say that a finding must follow, where ``when`` holds."""
-        if when:
-            self.claims.append(Claim(rule_id, subject, verdict))
-
-    def pick(self, zone: str | None = None, department: str | None = None, kind: str = "employee") -> Person:
-        """Take a person without special access whom nothing else concerns."""
-        for person in self.pool:
-            if zone in {None, person.office.zone} and department in {None, person.department} and kind == person.kind:
-                self.pool.remove(person)
-                return person
-        message = f"nobody left: {zone} {department} {kind}"
-        raise LookupError(message)
-
-    def is_over(self, last_day: date, zone: str) -> bool:
-        """Tell whether the grace after a last day, inclusive, has passed."""
-        end = datetime.combine(last_day + timedelta(days=1), time(), ZoneInfo(zone))
-        return end + _GRACE <= self.company.as_of
-
-    def leave(self, person: Person, days: int) -> bool:
-        """Let a person's last day be so many days from the first night; tell whether access must have ended."""
-        person.ends_on = _DAY_ONE + timedelta(days=days)
-        return self.is_over(person.ends_on, person.office.zone)
+from tests.demo.stage import (
+    DAY_ONE,
+    Claim,
+    Stage,
+    carried_out,
+    cloud_people,
+    give_in_okta,
+    of_account,
+    of_certificate,
+    of_cloud_grant,
+    of_directory_role,
+    of_excepted,
+    of_guest,
+    of_key,
+    of_membership,
+    of_okta_member,
+    of_okta_user,
+    of_record,
+    of_secret,
+    of_user,
+)
 
 
 def broken(night: int) -> tuple[Company, list[Claim]]:
@@ -89,7 +64,7 @@ def broken(night: int) -> tuple[Company, list[Claim]]:
     company = build(night)
     holders = {approval.person.person_id for approval in company.approvals if approval.kind != "onboarding"}
     managers = {person.manager_id for person in company.people}
-    plain = [person for person in company.people if person.person_id not in holders | managers]
+    plain = [person for person in company.people if person.person_id not in holders | managers | {*KEEPERS, DESK}]
     random.Random(7).shuffle(plain)
     stage = Stage(company, night, pool=plain)
     for plant in (
@@ -103,49 +78,20 @@ def broken(night: int) -> tuple[Company, list[Claim]]:
         _exceptions,
         _old_keys,
         _entra,
+        planted_people.all_of_them,
         _okta,
+        planted_records.all_of_them,
+        following.all_of_them,
     ):
         plant(stage)
     return company, stage.claims
-
-
-def _account(uid: str) -> Subject:
-    return lambda _ids: {"source": LDAP, "account_id": directory.account_id(uid)}
-
-
-def _user(name: str) -> Subject:
-    return lambda ids: {"source": AWS, "account_id": ids.users[name]}
-
-
-def _key(name: str, number: int = 0) -> Subject:
-    return lambda ids: {"source": AWS, "credential_id": ids.keys[name][number]}
-
-
-def _membership(uid: str, group: str) -> Subject:
-    return lambda _ids: {
-        "source": LDAP,
-        "principal_kind": "account",
-        "principal_id": directory.account_id(uid),
-        "entitlement_id": directory.group_id(group),
-        "assignment": "direct",
-    }
-
-
-def _cloud_grant(name: str, held: Callable[[Ids], str]) -> Subject:
-    return lambda ids: {
-        "source": AWS,
-        "principal_kind": "account",
-        "principal_id": ids.users[name],
-        "entitlement_id": held(ids),
-        "assignment": "direct",
-    }
 
 
 def _old_leavers(stage: Stage) -> None:
     """Left long ago and offboarded as they should be: nothing to find."""
     for number in range(14):
         person = stage.pick()
-        stage.leave(person, -30 - 11 * number)
+        stage.leave(person, -30 - 3 * number)
         account = stage.company.account_of(person)
         if number % 3:
             account.locked, account.groups = True, []
@@ -171,13 +117,13 @@ def _leavers_with_accounts(stage: Stage) -> None:
         over = stage.leave(person, days)
         account = stage.company.account_of(person)
         account.locked = stage.night in mended
-        stage.claim("IG-LVR-001", _account(account.uid), when=over and not account.locked)
+        stage.claim("IG-LVR-001", of_account(account.uid), when=over and not account.locked)
     unnumbered = stage.pick()  # linked by mail alone, and a leaver all the same
     stage.company.account_of(unnumbered).numbered = False
-    stage.claim("IG-LVR-001", _account(unnumbered.login), when=stage.leave(unnumbered, -12))
+    stage.claim("IG-LVR-001", of_account(unnumbered.login), when=stage.leave(unnumbered, -12))
     undated = stage.pick()  # said to have left, but nobody wrote down when
     undated.status = "left"
-    stage.claim("IG-LVR-001", _account(undated.login), verdict="not_evaluable")
+    stage.claim("IG-LVR-001", of_account(undated.login), verdict="not_evaluable")
 
 
 def _leavers_with_keys(stage: Stage) -> None:
@@ -191,13 +137,13 @@ def _leavers_with_keys(stage: Stage) -> None:
         over = stage.leave(person, days)
         revoked = days == -5 and stage.night >= 2  # the second night mends it
         key.active = active and not revoked
-        stage.claim("IG-LVR-002", _key(person.login), when=over and key.active)
-        stage.claim("IG-LVR-001", _user(person.login), when=over and (key.active or console))
+        stage.claim("IG-LVR-002", of_key(person.login), when=over and key.active)
+        stage.claim("IG-LVR-001", of_user(person.login), when=over and (key.active or console))
     person = stage.pick()  # disabled, and a certificate of which the directory does not say whether it is revoked
     stage.leave(person, -15)
     account = company.account_of(person)
     account.locked, account.certificate = True, made_up_certificate()
-    stage.claim("IG-LVR-002", _certificate(account), verdict="not_evaluable")
+    stage.claim("IG-LVR-002", of_certificate(account), verdict="not_evaluable")
 
 
 def _orphans(stage: Stage) -> None:
@@ -212,14 +158,14 @@ def _orphans(stage: Stage) -> None:
     ):
         if night in nights:
             company.accounts[uid] = Account(uid, None)
-            stage.claim("IG-ORP-001", _account(uid), when=uid != "plotter" or night == 1)
+            stage.claim("IG-ORP-001", of_account(uid), when=uid != "plotter" or night == 1)
     if night > 1:
         company.special.append(Special(LDAP, "PLOTTER", "service", "Large-format plotter"))
     company.accounts["closed-project"] = Account("closed-project", None, locked=True)
     fresh = [Key(company.days(-12), used=company.days(-1))]
     company.cloud["legacy-deploy"] = CloudUser("legacy-deploy", None, keys=fresh)
     company.cloud["idle-bot"] = CloudUser("idle-bot", None, keys=[Key(company.days(-12), active=False)])
-    stage.claim("IG-ORP-001", _user("legacy-deploy"))
+    stage.claim("IG-ORP-001", of_user("legacy-deploy"))
 
 
 def _unapproved(stage: Stage) -> None:
@@ -234,28 +180,30 @@ def _unapproved(stage: Stage) -> None:
         person = stage.pick(department=department)
         if first <= night < mended:
             company.account_of(person).groups.append(group)
-            stage.claim("IG-APR-001", _membership(person.login, group))
+            stage.claim("IG-APR-001", of_membership(person.login, group))
     late = stage.pick(department="Engineering")  # approved on night 2, after the fact
     company.account_of(late).groups.append("release-managers")
-    stage.claim("IG-APR-001", _membership(late.login, "release-managers"), when=night == 1)
+    stage.claim("IG-APR-001", of_membership(late.login, "release-managers"), when=night == 1)
     if night > 1:
         company.approve(late, LDAP, "release-managers")
     rejected, elsewhere = stage.pick(department="Sales"), stage.pick(department="Finance")
     company.grant(rejected, "crm-managers", decision="rejected")
     company.account_of(elsewhere).groups.append("finance-approvers")
-    company.approve(elsewhere, AWS, "finance-approvers")
+    wrong = company.approve(elsewhere, AWS, "finance-approvers")
+    stage.claim("IG-APR-004", of_record(approval_id=wrong.approval_id, source=AWS))
+    stage.claim("IG-APR-008", of_membership(rejected.login, "crm-managers"))
     for person, group in ((rejected, "crm-managers"), (elsewhere, "finance-approvers")):
-        stage.claim("IG-APR-001", _membership(person.login, group))
+        stage.claim("IG-APR-001", of_membership(person.login, group))
     by_pattern, by_id = stage.pick(department="Sales"), stage.pick(department="Quality")
     company.account_of(by_pattern).groups.append("crm-managers")
     company.approve(by_pattern, LDAP, "CRM-*")
     company.account_of(by_id).groups.append("audit-readers")
     company.approve(by_id, LDAP, directory.group_id("audit-readers"), valid_until=company.days(200))
-    debugger, builder = [person.login for person in _cloud_people(stage)][:2]
+    debugger, builder = [person.login for person in cloud_people(stage)][:2]
     company.cloud[debugger].policies.append("incident-debug")
-    stage.claim("IG-APR-001", _cloud_grant(debugger, lambda ids: ids.policies["incident-debug"]))
+    stage.claim("IG-APR-001", of_cloud_grant(debugger, lambda ids: ids.policies["incident-debug"]))
     company.cloud[builder].groups.append("billing")
-    stage.claim("IG-APR-001", _cloud_grant(builder, lambda ids: ids.groups["billing"]))
+    stage.claim("IG-APR-001", of_cloud_grant(builder, lambda ids: ids.groups["billing"]))
 
 
 def _expired_approvals(stage: Stage) -> None:
@@ -273,7 +221,7 @@ def _expired_approvals(stage: Stage) -> None:
         company.grant(person, group, valid_until=ended)
         if renewed:
             company.approve(person, LDAP, group, justification="Renewed")
-        stage.claim("IG-APR-002", _membership(person.login, group), when=ended < company.as_of and not renewed)
+        stage.claim("IG-APR-002", of_membership(person.login, group), when=ended < company.as_of and not renewed)
 
 
 def _contracts(stage: Stage) -> None:
@@ -281,8 +229,8 @@ def _contracts(stage: Stage) -> None:
     company = stage.company
     calibration, logistics, optics = (company.contracts[f"C-{n}-2025"] for n in ("03", "04", "05"))
     calibration.ends_on = date(2026, 2, 28)
-    logistics.ends_on = _DAY_ONE  # today: over on night 3
-    optics.ends_on = _DAY_ONE - timedelta(days=1)  # the grace runs until night 2
+    logistics.ends_on = DAY_ONE  # today: over on night 3
+    optics.ends_on = DAY_ONE - timedelta(days=1)  # the grace runs until night 2
     spot = replace(company.contracts["C-02-2025"], contract_id="C-02-SPOT", status="terminated")
     company.contracts[spot.contract_id] = spot
     renewal = replace(calibration, contract_id="C-03-2026", starts_on=date(2026, 3, 18), ends_on=date(2027, 3, 31))
@@ -298,9 +246,9 @@ def _contracts(stage: Stage) -> None:
         if person.contract_id is not None:
             contract = company.contracts[person.contract_id]
             over = contract.status == "terminated" or stage.is_over(contract.ends_on, ZONE)
-            stage.claim("IG-SUP-001", _account(person.login), when=over and not company.account_of(person).locked)
+            stage.claim("IG-SUP-001", of_account(person.login), when=over and not company.account_of(person).locked)
             # The guest in the cloud outlives the contract, and two of them the account in the directory.
-            stage.claim("IG-SUP-001", _guest(person.login), when=over)
+            stage.claim("IG-SUP-001", of_guest(person.login), when=over)
 
 
 def _exceptions(stage: Stage) -> None:
@@ -328,18 +276,14 @@ def _exceptions(stage: Stage) -> None:
         company.account_of(admin).groups.append("domain-admins")
     company.exemptions += [bench, debug, closed, old, renewed, running, grant]
     for exemption, when in ((bench, True), (debug, night > 1), (grant, night == 1)):
-        account = _account(exemption.account) if exemption.source == LDAP else _user(exemption.account)
-        stage.claim("IG-EXC-001", _excepted(exemption, account), when=when)
-
-
-def _excepted(exemption: Exemption, account: Subject) -> Subject:
-    return lambda ids: {"exception_id": exemption.exception_id, **account(ids)}
+        account = of_account(exemption.account) if exemption.source == LDAP else of_user(exemption.account)
+        stage.claim("IG-EXC-001", of_excepted(exemption, account), when=when)
 
 
 def _old_keys(stage: Stage) -> None:
     """IG-CRD-001: keys past 90 days; beside them younger, inactive and replaced ones."""
     company = stage.company
-    owners = [person.login for person in _cloud_people(stage)][2:8]
+    owners = [person.login for person in cloud_people(stage)][2:8]
     for name, age in zip([*owners, "backup-writer"], (412, 200, 91, 89.5, 500, 80, 700), strict=True):
         made = FIRST_NIGHT - timedelta(days=age)
         user = company.cloud[name]
@@ -348,7 +292,7 @@ def _old_keys(stage: Stage) -> None:
             user.keys[0].active = False
             user.keys.append(Key(FIRST_NIGHT - timedelta(hours=5)))
         old = made < company.as_of - timedelta(days=90)
-        stage.claim("IG-CRD-001", _key(name), when=old and user.keys[0].active)
+        stage.claim("IG-CRD-001", of_key(name), when=old and user.keys[0].active)
 
 
 def _entra(stage: Stage) -> None:
@@ -358,7 +302,7 @@ def _entra(stage: Stage) -> None:
     over = stage.leave(left, -8)
     company.account_of(left).locked = True  # disabled in the directory, and forgotten in the cloud until night 3
     company.entra[left.login] = EntraUser(left.login, left, enabled=stage.night < 3)
-    stage.claim("IG-LVR-001", _guest(left.login), when=over and stage.night < 3)
+    stage.claim("IG-LVR-001", of_guest(left.login), when=over and stage.night < 3)
     for person in company.staff("IT"):
         if person.status is None:
             company.entra[person.login] = EntraUser(person.login, person, groups=["IT staff"])
@@ -371,15 +315,17 @@ def _entra(stage: Stage) -> None:
         company.entra[person.login].apps.append("Payroll sync")
         company.approve(person, ENTRA, "Payroll sync")
     company.entra[given.login].roles.append("Global Reader")
-    stage.claim("IG-APR-001", _directory_role(given.login, "Global Reader", "direct"))
+    stage.claim("IG-APR-001", of_directory_role(given.login, "Global Reader", "direct"))
     company.entra[ended.login].eligible.append("User Administrator")
     company.approve(ended, ENTRA, "User Administrator", valid_until=FIRST_NIGHT - timedelta(days=5))
-    stage.claim("IG-APR-002", _directory_role(ended.login, "User Administrator", "eligible"))
+    stage.claim("IG-APR-002", of_directory_role(ended.login, "User Administrator", "eligible"))
+    if stage.night >= 3:
+        company.events.append(Event(ENTRA, FIRST_NIGHT + timedelta(days=1.5), "Disable account", left.login))
+    stage.claim("IG-LVR-005", of_guest(left.login), when=stage.night >= 3)
     company.entra["ghost"] = EntraUser("ghost", None, guest=True)
-    stage.claim("IG-ORP-001", _guest("ghost"))
     company.apps["Old reporting"] = App("Old reporting", company.days(-30), enabled=False)
-    stage.claim("IG-LVR-002", _secret("Old reporting"))
-    stage.claim("IG-CRD-001", _secret("Payroll sync"))
+    stage.claim("IG-LVR-002", of_secret("Old reporting"))
+    stage.claim("IG-CRD-001", of_secret("Payroll sync"))
     for name in company.apps:
         company.special.append(Special(ENTRA, tenant.service_id(name), "service", f"Application {name}"))
 
@@ -394,73 +340,30 @@ def _okta(stage: Stage) -> None:
         if person.kind != "supplier":
             last, zone = person.ends_on, person.office.zone
             gone = person.status is not None or (last is not None and stage.is_over(last, zone))
-            status = "DEPROVISIONED" if gone and person is not forgotten else "ACTIVE"
+            kept = person is forgotten or person.login in stage.reopened
+            status = "DEPROVISIONED" if gone and not kept else "ACTIVE"
             company.okta[person.login] = OktaUser(person.login, person, status)
-    stage.claim("IG-LVR-001", _okta_user(forgotten.login), when=over)
+    stage.claim("IG-LVR-001", of_okta_user(forgotten.login), when=over)
     for group, (department, size) in OKTA_GROUPS.items():
         staff = [person for person in company.staff(department) if person not in (given, ended) and not person.status]
         for person in staff[:size]:
-            company.okta[person.login].groups.append(group)
-            company.approve(person, OKTA, group)
-    for person in company.staff("Finance")[:5]:
-        company.okta[person.login].apps.append("Expenses")
-        company.approve(person, OKTA, "Expenses")
+            give_in_okta(stage, person, group)
+    for person in [*stage.spenders, *(one for one in company.staff("Finance")[:5] if one not in stage.spenders)]:
+        give_in_okta(stage, person, "Expenses")
     company.okta[given.login].groups.append("GitHub users")
-    stage.claim("IG-APR-001", _okta_member(given.login, "GitHub users"))
+    stage.claim("IG-APR-001", of_okta_member(given.login, "GitHub users"))
     company.okta[ended.login].groups.append("CRM users")
-    company.approve(ended, OKTA, "CRM users", valid_until=FIRST_NIGHT - timedelta(days=21))
-    stage.claim("IG-APR-002", _okta_member(ended.login, "CRM users"))
+    ending = company.approve(ended, OKTA, "CRM users", valid_until=FIRST_NIGHT - timedelta(days=21))
+    carried_out(stage, ending)
+    stage.claim("IG-APR-002", of_okta_member(ended.login, "CRM users"))
     company.okta["demo.screen"] = OktaUser("demo.screen", None)
-    stage.claim("IG-ORP-001", _okta_user("demo.screen"))
+    for rule in ("IG-ORP-001", "IG-ORP-004"):
+        stage.claim(rule, of_okta_user("demo.screen"))
     company.okta[saas.READER] = OktaUser(saas.READER, None)
     company.special.append(Special(OKTA, saas.user_id(saas.READER), "service", "Reads Okta for the reconciliation"))
     company.special.append(Special(OKTA, saas.service_id(), "service", "Sends the payroll"))
 
 
-def _okta_user(login: str) -> Subject:
-    return lambda _ids: {"source": OKTA, "account_id": saas.user_id(login)}
-
-
-def _okta_member(login: str, group: str) -> Subject:
-    return lambda _ids: {
-        "source": OKTA,
-        "principal_kind": "account",
-        "principal_id": saas.user_id(login),
-        "entitlement_id": saas.group_id(group),
-        "assignment": "direct",
-    }
-
-
-def _guest(login: str) -> Subject:
-    return lambda _ids: {"source": ENTRA, "account_id": tenant.user_id(login)}
-
-
-def _directory_role(login: str, role: str, assignment: str) -> Subject:
-    return lambda _ids: {
-        "source": ENTRA,
-        "principal_kind": "account",
-        "principal_id": tenant.user_id(login),
-        "entitlement_id": tenant.role_id(role),
-        "assignment": assignment,
-    }
-
-
-def _secret(app: str) -> Subject:
-    return lambda _ids: {"source": ENTRA, "credential_id": tenant.secret_id(app)}
-
-
-def _cloud_people(stage: Stage) -> list[Person]:
-    """Return the people with a cloud user who stay, in a fixed order."""
-    users = (user.person for user in stage.company.cloud.values())
-    return [person for person in users if person is not None and person.ends_on is None]
-
-
 def subjects(claims: list[Claim], ids: Ids) -> list[Mapping[str, object]]:
     """Write claims as plain values: rule_id, verdict, subject."""
     return [{"rule_id": c.rule_id, "verdict": c.verdict, "subject": c.subject(ids)} for c in claims]
-
-
-def _certificate(account: Account) -> Subject:
-    assert account.certificate is not None
-    credential = f"{directory.account_id(account.uid)}:certificate:{credential_part(account.certificate)}"
-    return lambda _ids: {"source": LDAP, "credential_id": credential}

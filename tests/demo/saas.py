@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from datetime import datetime, timedelta
 
-from tests.demo.company import FIRST_NIGHT, OKTA_GROUPS, Company, OktaUser
+from tests.demo.company import FIRST_NIGHT, OKTA, OKTA_GROUPS, Company, Event, OktaUser
 from tests.simulators.okta import shapes
 from tests.simulators.okta.org import Org
 
 READER = "svc-reconciler"
 _EVERYONE, _CONTRACTORS = "Everyone", "Contractors"
+_SPACE = uuid.UUID("0d6e0d4f-9a39-4c43-8f1c-3a7d6a1c5e02")
 _GITHUB, _EXPENSES, _BATCH = "GitHub", "Expenses", "Payroll batch"
 
 
@@ -22,6 +24,21 @@ def user_id(login: str) -> str:
 def group_id(name: str) -> str:
     """Return the id of a group."""
     return _id("00g", name)
+
+
+def event_id(event: Event) -> str:
+    """Return the id of an event of the System Log."""
+    return str(uuid.uuid5(_SPACE, f"{event.kind} {event.login} {event.group} {event.at}"))
+
+
+def app_id(name: str) -> str:
+    """Return the id of an app."""
+    return _id("0oa", name)
+
+
+def service_keys() -> tuple[str, ...]:
+    """Return the ids of the service app's key and secret."""
+    return f"{service_id()}/{_id('pks', _BATCH)}", f"{service_id()}/{_id('ocs', _BATCH)}"
 
 
 def service_id() -> str:
@@ -48,8 +65,10 @@ def build(company: Company) -> Org:
             row = shapes.app_user(github["id"], user_id(user.login), _login(user), scope="GROUP")
             org.add(f"apps/{github['id']}/users", row)
         if _EXPENSES in user.apps:
-            org.add(f"apps/{expenses['id']}/users", shapes.app_user(expenses["id"], user_id(user.login), _login(user)))
+            row = shapes.app_user(expenses["id"], user_id(user.login), _login(user))
+            org.add(f"apps/{expenses['id']}/users", row | {"created": _text(FIRST_NIGHT - timedelta(days=59))})
     _serve(org, company)
+    _trace(org, company)
     reader = user_id(READER)
     org.add("iam/assignees/users", shapes.assignee(reader))
     org.add(f"users/{reader}/roles", shapes.role(_id("ra1", "reader"), "SUPER_ADMIN", f"/users/{reader}"))
@@ -77,6 +96,32 @@ def _serve(org: Org, company: Company) -> None:
     secret = shapes.client_secret(_id("ocs", _BATCH), secret="shown-never", created=made)
     org.add(f"apps/{service_id()}/credentials/secrets", secret)
     org.put("iam/roles", shapes.iam_role(_id("cr0", "desk"), "Service desk", "Resets passwords"))
+
+
+def _trace(org: Org, company: Company) -> None:
+    """Add the System Log: a change long ago, so that it reaches back, and the story's own events."""
+    reader = company.okta[READER]
+    old = Event(OKTA, company.days(-89), "user.account.update_profile", company.staff("Sales")[0].login)
+    told = [old, *(event for event in company.events if event.source == OKTA and event.at <= company.as_of)]
+    for event in sorted(told, key=lambda event: event.at):
+        user = company.okta[event.login]
+        targets = [shapes.party(user_id(user.login), "User", user.login, _login(user))]
+        if event.group is not None:
+            app = event.group == _EXPENSES
+            held = _id("0oa", _EXPENSES) if app else group_id(event.group)
+            targets.append(shapes.party(held, "AppInstance" if app else "UserGroup", event.group))
+        data = {"requestUri": "/api/v1/users"} | ({"ticket": event.ticket} if event.ticket else {})
+        org.put(
+            "logs",
+            shapes.event(
+                event_id(event),
+                _text(event.at),
+                event.kind,
+                actor=shapes.party(user_id(reader.login), "User", reader.login, _login(reader)),
+                targets=targets,
+                debugContext={"debugData": data},
+            ),
+        )
 
 
 def _add(org: Org, user: OktaUser, company: Company) -> None:

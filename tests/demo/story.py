@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 from unittest.mock import patch
 
 from tests.demo import cloud, directory, governance, planted, saas, tenant
 from tests.demo.company import ESTATE, LDAP, ZONE, Company
+from tests.demo.names import DEPARTMENTS
 from tests.servers.moto_server import KEYS, serve
 from tests.simulators.graph.server import CLIENT_ID, SECRET, GraphSimulator
 from tests.simulators.ldap_server import Faults, LdapServer
@@ -48,6 +50,7 @@ bind_dn = "{reader}"
 bind_password = "env:{variable}"
 base_dn = "{base}"
 canaries = ["{canary}"]
+ordinary_groups = ["*"] # somebody looked: power lies only with the groups that the directory protects
 
 [sources.aws]
 connector = "aws"
@@ -58,7 +61,10 @@ connector = "okta"
 org_url = "{okta}"
 api_token = "env:{okta_variable}"
 ca_file = "{okta_ca}"
-tables = ["accounts", "entitlements", "grants", "credentials"]
+ordinary = ["GitHub", "Expenses", "GitHub users", "CRM users", "Contractors", "Everyone"]
+kinds = {{ employee = "human", contractor = "human" }}
+events_days = 90
+approval_path = "debugContext.debugData.ticket"
 
 [sources.entra]
 connector = "entra"
@@ -68,12 +74,50 @@ client_secret = "env:{client_variable}"
 authority_url = "{graph}"
 endpoint_url = "{graph}"
 ca_file = "{graph_ca}"
-tables = ["accounts", "entitlements", "grants", "credentials"]
+events_days = 30
 may_be_empty = ["grants/eligible for groups"] # nobody here is: a person's word for it
 
 [sources.qms]
 connector = "files"
 path = "qms"
+
+[[special_accounts]] # beside those in the register of the QMS
+source = "corp-ldap"
+account_id = "svc-backup"
+kind = "service"
+owner_role = "IT manager"
+steward = "P-0001"
+purpose = "Nightly backup of file shares"
+reviewed_on = 2026-01-12
+review_due_on = 2026-07-12
+
+[[rules.conflicts]]
+name = "invoices and customers"
+why = "Who looks after a customer must not approve what is paid back to it."
+left = [{{ source = "corp-ldap", entitlement = "finance-approvers" }}]
+right = [{{ source = "corp-ldap", entitlement = "crm-managers" }}]
+
+[[rules.conflicts]]
+name = "ledger and expenses"
+why = "Who can change the ledger must not hand in what is booked in it."
+left = [{{ source = "corp-ldap", entitlement = "erp-admins" }}]
+right = [{{ source = "okta", entitlement = "Expenses" }}]
+
+[[rules.approval_scope]] # given with the contract, which IG-SUP-001 to IG-SUP-008 judge
+source = "corp-ldap"
+entitlement = "suppliers"
+approval = "not_required"
+
+[[rules.approval_scope]]
+source = "entra"
+entitlement = "Partners"
+approval = "not_required"
+{role_maps}
+[rules.params.IG-APR-006]
+approver_roles = ["line manager"]
+
+[rules.params.IG-APR-007]
+courses = ["access and privacy"]
 
 [report]
 folder = "reports"
@@ -133,7 +177,7 @@ def next_night(folder: Path, *, reset: bool = False, blind: bool = False) -> Nig
         governance.write(company, ids, folder / "qms")
         (folder / "reconciler.toml").write_text(_config(ldap.url, aws.url, graph, okta), encoding="utf-8")
         (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
-        ran = _product(folder, "run", "--as-of", company.as_of.isoformat(), "--json")
+        ran = _product(folder, company.as_of, "run", "--as-of", company.as_of.isoformat(), "--json")
     said = json.loads(ran.stdout) if ran.returncode in {0, 1, 3} and ran.stdout else {}
     findings = _reported(said) if said else []
     found = _keys(finding for finding in findings if finding["state"] != "resolved")
@@ -216,11 +260,17 @@ def _standing(finding: Mapping[str, Any]) -> str:
 
 
 def _keys(findings: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    return frozenset(f"{f['rule_id']} {f['verdict']} {json.dumps(f['subject'], sort_keys=True)}" for f in findings)
+    return frozenset(
+        f"{f['rule_id']} {'suppressed' if f.get('state') == 'suppressed' else f['verdict']}"
+        f" {json.dumps(f['subject'], sort_keys=True)}"
+        for f in findings
+    )
 
 
 def _config(ldap: str, aws: str, graph: GraphSimulator, okta: OktaSimulator) -> str:
+    maps = '\n[[rules.role_maps]]\ndepartment = "{}"\nsource = "corp-ldap"\nentitlement = "{}"\n'
     return _CONFIG.format(
+        role_maps="".join(maps.format(name, f"dept-{name.lower()}") for name in DEPARTMENTS),
         name=ESTATE,
         zone=ZONE,
         ldap=ldap,
@@ -250,8 +300,8 @@ def _apart() -> Iterator[None]:
         yield
 
 
-def _product(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the real command, as an operator would."""
+def _product(folder: Path, hour: datetime, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command, as an operator would at that hour."""
     secrets = {
         _LDAP_PASSWORD: directory.PASSWORD,
         _ENTRA_SECRET: SECRET,
@@ -260,7 +310,10 @@ def _product(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "AWS_SECRET_ACCESS_KEY": KEYS[1],
     }
     return subprocess.run(
-        [sys.executable, "-m", "reconciler", *arguments, "--config", str(folder / "reconciler.toml")],
+        [
+            *(sys.executable, "-m", "tests.demo.nightly", hour.isoformat()),
+            *(*arguments, "--config", str(folder / "reconciler.toml")),
+        ],
         env=os.environ | secrets,
         capture_output=True,
         text=True,

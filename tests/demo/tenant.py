@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
-from tests.demo.company import ENTRA_ROLES, FIRST_NIGHT, App, Company, EntraUser
+from tests.demo.company import ENTRA, ENTRA_ROLES, FIRST_NIGHT, App, Company, EntraUser
 from tests.simulators.graph import objects as make
 from tests.simulators.graph.answers import Json
 from tests.simulators.graph.tenant import Tenant
@@ -38,6 +38,11 @@ def group_id(name: str) -> str:
     return make.guid("group", _number(f"group {name}"))
 
 
+def graph_id() -> str:
+    """Return the object id of Microsoft's own service, of which apps hold scopes."""
+    return make.guid("servicePrincipal", 1)
+
+
 def secret_id(name: str) -> str:
     """Return the id of an application's client secret."""
     number = _number(f"app {name}")
@@ -49,7 +54,7 @@ def build(company: Company) -> Tenant:
     tenant = Tenant(domain=_DOMAIN)
     for name, dynamic in _GROUPS.items():
         rule = {"groupTypes": ["DynamicMembership"], "membershipRule": 'user.department -eq "IT"'} if dynamic else {}
-        tenant.add("groups", make.group(_number(f"group {name}"), name, **rule))
+        tenant.add("groups", make.group(_number(f"group {name}"), name, isAssignableToRole=False, **rule))
     tenant.add(f"{_ROLES}/roleDefinitions", *(make.role_definition(role_id(name), name) for name in ENTRA_ROLES))
     for user in company.entra.values():
         tenant.add("users", _user(user))
@@ -75,11 +80,16 @@ def build(company: Company) -> Tenant:
 
 def _user(user: EntraUser) -> Json:
     person, number = user.person, _number(f"user {user.login}")
-    known = {"accountEnabled": user.enabled, "createdDateTime": _text(FIRST_NIGHT - timedelta(days=300))}
+    known: Json = {
+        "accountEnabled": user.enabled,
+        "createdDateTime": _text(FIRST_NIGHT - timedelta(days=300)),
+        "signInActivity": make.signed_in(_text(FIRST_NIGHT - timedelta(days=2 + len(user.login)))),
+    }
     if user.guest:
-        mail = person.email if person else f"{user.login}@gone.example"
+        mail = person.email if person else user.mail or f"{user.login}@gone.example"
         return make.guest(number, mail, person.name if person else user.login, _DOMAIN, **known)
-    assert person is not None
+    if person is None:
+        return make.user(number, user.login, user.login, _DOMAIN, **known)
     more = {"employeeId": person.employee_id, "department": person.department, "jobTitle": person.title}
     return make.user(number, person.login, person.name, _DOMAIN, **known, **more)
 
@@ -111,6 +121,8 @@ def _register(tenant: Tenant, app: App, graph: Json) -> None:
         number, app.name, accountEnabled=app.enabled, appOwnerOrganizationId=tenant.tenant_id
     )
     tenant.add("servicePrincipals", service)
+    if app.owner is not None:
+        tenant.link("owners", service["id"], user_id(app.owner))
     tenant.add("applications", make.application(number, app.name, passwordCredentials=secrets))
     tenant.add("oauth2PermissionGrants", make.permission_grant(number, service, graph, "User.Read"))
 
@@ -124,8 +136,18 @@ def _use_apps(tenant: Tenant, company: Company) -> None:
 
 
 def _trace(tenant: Tenant, company: Company) -> None:
+    """Add what the tenant recorded: an old change, so that the log reaches back, and the story's own events."""
+    rows = {row["id"]: row for row in tenant.collections["users"]}
     first = tenant.collections["users"][0]
-    tenant.add("auditLogs/directoryAudits", make.audit(1, _text(company.days(-1)), "Update user", first))
+    tenant.add("auditLogs/directoryAudits", make.audit(1, _text(company.days(-29)), "Update user", first))
+    told = (event for event in company.events if event.source == ENTRA and event.at <= company.as_of)
+    for number, event in enumerate(told, start=2):
+        user = rows[user_id(event.login)]
+        if event.kind == "signIn":
+            tenant.add("auditLogs/signIns", make.sign_in(number, _text(event.at), user))
+        else:
+            target = make.target(user, "User")
+            tenant.add("auditLogs/directoryAudits", make.audit(number, _text(event.at), event.kind, first, target))
     tenant.add("auditLogs/signIns", make.sign_in(1, _text(company.days(-1)), first))
 
 
