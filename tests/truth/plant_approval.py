@@ -89,7 +89,7 @@ def _approved(world: World, firm: Company) -> None:
         {"entitlement": f" {name.upper()} "},
         {"entitlement": f"{name[:-1].lower()}?"},
         {"entitlement": f"*{name[3:]}", "system": " Directory"},
-        {"entitlement": name, "system": None, "decision": " YES", "kind": "emergency_access"},
+        {"entitlement": name, "system": None, "decision": " YES", "kind": "onboarding"},
         {"entitlement": name, "environment": "Production ", "valid_until": AS_OF},
         {"entitlement": name, "valid_from": None, "valid_until": None},
     ):
@@ -143,7 +143,7 @@ def _expired(world: World, firm: Company) -> None:
     for values in (
         {},
         {"valid_until": AS_OF - SECOND},
-        {"kind": "emergency_access", "valid_until": when(300)},
+        {"kind": "emergency_access", "valid_until": when(300), "system": DIRECTORY},
         {"entitlement": "THING*"},
     ):
         who, held = staff(world, firm), thing(world)

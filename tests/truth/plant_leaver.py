@@ -19,6 +19,8 @@ MINUTE = timedelta(minutes=1)
 
 def plant(world: World, firm: Company) -> None:
     """Plant leavers whose access stayed, and leavers and others in whom nothing is wrong."""
+    for account in both(staff(world, firm)):
+        event(world, account, "account_changed", 3000)  # so far back do events reach
     for _ in range(COPIES):
         _keeps_account(world, firm)
         _keeps_account_not_quite(world, firm)
@@ -114,11 +116,7 @@ def _keeps_account(world: World, firm: Company) -> None:
         (date(2024, 2, 29), PARIS),
         (date(2026, 10, 24), PARIS),
     ):
-        who = leaver(world, firm, ends_on, zone)
-        violate(world, "IG-LVR-001", *both(who))
-        if ends_on.year < 2025:  # before any event that was read
-            for account in both(who):
-                doubt(world, account, "IG-LVR-008")
+        violate(world, "IG-LVR-001", *both(leaver(world, firm, ends_on, zone)))
     who = leaver(world, firm, status="active")
     for account, values in ((who.account, {"can_sign_in": None}), (who.cloud, {"status": None})):
         violate(world, "IG-LVR-001", world.change("accounts", account, **values))
