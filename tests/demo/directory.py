@@ -66,6 +66,7 @@ def entries(company: Company) -> Mapping[str, Entry]:
 def _account(account: Account, company: Company) -> Entry:
     person = account.person
     created = FIRST_NIGHT - timedelta(days=900)
+    idle = account.idle_days or 2 + len(account.uid) % 9
     entry: Entry = {
         "objectClass": ["top", "person", "organizationalPerson", "user"],
         "objectCategory": [f"CN=Person,CN=Schema,CN=Configuration,{DOMAIN}"],
@@ -75,9 +76,7 @@ def _account(account: Account, company: Company) -> Entry:
         "cn": [account.uid],
         "sAMAccountName": [account.uid],
         "userAccountControl": [_DISABLED if account.locked else _ENABLED],
-        "lastLogonTimestamp": [
-            _file_time(company.as_of - timedelta(days=account.idle_days or 2 + len(account.uid) % 9))
-        ],
+        "lastLogonTimestamp": [_file_time(company.as_of - timedelta(days=idle))],
     }
     if account.certificate:
         entry["userCertificate"] = [account.certificate]

@@ -14,11 +14,12 @@ from tests.demo.stage import (
     Stage,
     Subject,
     of_account,
-    of_cloud_grant,
+    of_cloud_member,
     of_guest,
     of_held,
     of_membership,
     of_okta_user,
+    of_record,
     of_secret,
     of_user,
 )
@@ -87,16 +88,16 @@ def _powers(stage: Stage) -> None:
     company = stage.company
     for user in company.cloud.values():
         if "administrators" in user.groups:
-            stage.claim("IG-PRV-001", of_cloud_grant(user.name, lambda ids: ids.groups["administrators"]))
+            stage.claim("IG-PRV-001", of_cloud_member(user.name, "administrators"))
     for holder, role in ((saas.user_id(saas.READER), "SUPER_ADMIN"), (saas.service_id(), "READ_ONLY_ADMIN")):
         stage.claim("IG-PRV-001", of_held(OKTA, holder, role))
     for app in company.apps.values():
         if app.enabled:  # what lies behind a scope of Microsoft's own service is not listed
             held = of_held(ENTRA, tenant.service_id(app.name), f"{tenant.graph_id()}/User.Read")
             stage.claim("IG-PRV-001", held, verdict="not_evaluable")
-    for user in company.entra.values():
-        for name in user.apps:
-            held = of_held(ENTRA, tenant.user_id(user.login), tenant.service_id(name))
+    for member in company.entra.values():
+        for name in member.apps:
+            held = of_held(ENTRA, tenant.user_id(member.login), tenant.service_id(name))
             stage.claim("IG-PRV-001", held, verdict="not_evaluable")
 
 
@@ -108,27 +109,20 @@ def _undated_grants(stage: Stage) -> None:
         if approval.decision == "approved" and approval.kind != "role_change":
             approved[approval.person.person_id, approval.system].append(approval)
 
-    def speaks(person: Person, system: str, group: str, named: str) -> bool:
-        for one in approved[person.person_id, system]:
-            wanted = (one.entitlement or "").lower()
-            if fnmatchcase(group.lower(), wanted) or wanted == named:
-                return True
-        return False
+    for uid, person, group in [(a.uid, a.person, group) for a in company.accounts.values() for group in a.groups]:
+        if person is not None and group not in {"suppliers", f"dept-{person.department.lower()}"}:
+            when = _speak(approved[person.person_id, LDAP], group, directory.group_id(group))
+            stage.claim("IG-APR-003", of_membership(uid, group), when=when, verdict="not_evaluable")
+    for name, person, group in [(u.name, u.person, group) for u in company.cloud.values() for group in u.groups]:
+        if person is not None:
+            when = _speak(approved[person.person_id, AWS], group)
+            stage.claim("IG-APR-003", of_cloud_member(name, group), when=when, verdict="not_evaluable")
 
-    for account in company.accounts.values():
-        person = account.person
-        for group in account.groups if person is not None else ():
-            assert person is not None
-            if group in {"suppliers", f"dept-{person.department.lower()}"}:
-                continue
-            when = speaks(person, LDAP, group, directory.group_id(group))
-            stage.claim("IG-APR-003", of_membership(account.uid, group), when=when, verdict="not_evaluable")
-    for user in company.cloud.values():
-        for group in user.groups if user.person is not None else ():
-            assert user.person is not None
-            subject = of_cloud_grant(user.name, lambda ids, name=group: ids.groups[name])
-            when = speaks(user.person, AWS, group, "")
-            stage.claim("IG-APR-003", subject, when=when, verdict="not_evaluable")
+
+def _speak(approvals: list[Approval], group: str, group_id: str = "") -> bool:
+    """Tell whether one of the approvals means the group, by name, pattern or id."""
+    wanted = {str(one.entitlement).lower() for one in approvals}
+    return group_id in wanted or any(fnmatchcase(group.lower(), one) for one in wanted)
 
 
 def _undated_leavers(stage: Stage) -> None:
@@ -145,8 +139,7 @@ def _keys(stage: Stage) -> None:
         if claim.rule_id == "IG-LVR-002" and claim.verdict == "not_evaluable":
             stage.claim("IG-CRD-002", claim.subject, verdict="not_evaluable")
     for name in saas.service_keys():
-        subject: Subject = lambda _ids, key=name: {"source": OKTA, "credential_id": key}  # noqa: E731 - bound by value
-        stage.claim("IG-CRD-003", subject, verdict="not_evaluable")
+        stage.claim("IG-CRD-003", of_record(source=OKTA, credential_id=name), verdict="not_evaluable")
     for app in stage.company.apps.values():
         made = app.secret_made
         if app.enabled and made is not None and made + timedelta(days=90) < stage.company.as_of:

@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,10 @@ def _controls() -> Mapping[str, Row]:
 def _role_holders(company: Company) -> Iterator[Row]:
     """Every governance role has a holder, but for those that are vacant; who manages may approve."""
     owners = {str(control["owner_role"]) for control in _controls().values()}
-    for role in sorted(owners.union(_ROLES)):
-        until = DAY_ONE - timedelta(days=10) if role in company.vacant else None
-        yield {"role": role, "person_id": KEEPERS[0], "since": _LONG_AGO, "until": until}
     managers = {person.manager_id for person in company.people if person.manager_id}
+    for role, holder in zip(sorted(owners.union(_ROLES)), cycle(sorted(managers)), strict=False):
+        until = DAY_ONE - timedelta(days=10) if role in company.vacant else None
+        yield {"role": role, "person_id": holder, "since": _LONG_AGO, "until": until}
     for person_id in sorted(managers.union(KEEPERS)):
         yield {"role": "Line manager", "person_id": person_id, "since": _LONG_AGO, "until": None}
 

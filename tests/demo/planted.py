@@ -261,7 +261,8 @@ def _exceptions(stage: Stage) -> None:
     renewed = replace(old, exception_id="E-105", expires_at=FIRST_NIGHT + timedelta(days=120))
     running = Exemption("E-106", "IG-ORP-001", LDAP, "svc-scan", "Audit", FIRST_NIGHT + timedelta(days=60))
     admin = stage.pick(department="IT")
-    company.approve(admin, LDAP, "domain-admins")
+    held = company.approve(admin, LDAP, "domain-admins")
+    stage.claim("IG-APR-004", of_record(approval_id=held.approval_id, source=LDAP), when=night > 1)
     grant = Exemption(
         "E-107",
         "IG-PRV-001",
@@ -276,7 +277,8 @@ def _exceptions(stage: Stage) -> None:
         company.account_of(admin).groups.append("domain-admins")
     company.exemptions += [bench, debug, closed, old, renewed, running, grant]
     for exemption, when in ((bench, True), (debug, night > 1), (grant, night == 1)):
-        account = of_account(exemption.account) if exemption.source == LDAP else of_user(exemption.account)
+        name = str(exemption.account)
+        account = of_account(name) if exemption.source == LDAP else of_user(name)
         stage.claim("IG-EXC-001", of_excepted(exemption, account), when=when)
 
 

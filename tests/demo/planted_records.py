@@ -12,6 +12,7 @@ from tests.demo.stage import (
     carried_out,
     of_account,
     of_event,
+    of_excepted,
     of_membership,
     of_okta_member,
     of_record,
@@ -54,7 +55,7 @@ def _approvers(stage: Stage) -> None:
     stage.claim("IG-APR-006", of_record(approval_id=company.approvals[-1].approval_id))
     lapsed = next(person.manager_id for person in company.staff("Sales") if person.manager_id)
     company.untrained[lapsed] = DAY_ONE - timedelta(days=100)
-    stage.claim("IG-APR-007", lambda _ids: {"person_id": lapsed, "source": None})
+    stage.claim("IG-APR-007", of_record(person_id=lapsed, source=None))
     operator = next(
         account.person
         for account in company.accounts.values()
@@ -69,13 +70,13 @@ def _reviews(stage: Stage) -> None:
     company, due = stage.company, FIRST_NIGHT + timedelta(days=40)
     reviewed = [
         (account, group)
-        for group in ("domain-admins", "erp-admins", "audit-readers", "release-managers", "crm-managers")
+        for group in ("erp-admins", "audit-readers", "crm-managers")
         for account in company.accounts.values()
         if group in account.groups and account.person is not None and account.person.manager_id is not None
         if account.person.manager_id != account.person.person_id and account.person.department in HELD_DIRECTLY[group]
     ]
     for number, (account, group) in enumerate(reviewed, start=1):
-        assert account.person is not None
+        assert account.person is not None  # that was asked above
         decided = FIRST_NIGHT - timedelta(days=30) + timedelta(minutes=7 * number)
         reviewer = account.person.manager_id or KEEPERS[1]
         company.reviews.append(Review(f"R-{number:03}", account.uid, group, reviewer, "keep", decided, due))
@@ -88,14 +89,14 @@ def _reviews(stage: Stage) -> None:
         review.decision, review.decided_at = "revoke", FIRST_NIGHT + timedelta(days=days)
         over = review.decided_at + timedelta(days=7) < company.as_of
         stage.claim("IG-REC-002", of_review(review), when=over)
-    reviewer = company.accounts[own.uid].person
-    assert reviewer is not None
-    own.reviewer = reviewer.person_id
+    owner = company.accounts[own.uid].person
+    assert owner is not None
+    own.reviewer = owner.person_id
     stage.claim("IG-REC-003", of_review(own))
-    for number in range(24):
-        account = company.account_of(company.staff("Operations")[number + 1])
+    for number, person in enumerate(company.staff("Operations")[1:25]):
         at = FIRST_NIGHT - timedelta(days=12) + timedelta(seconds=2 * number)
-        company.reviews.append(Review(f"R-5{number:02}", account.uid, "dept-operations", KEEPERS[0], "keep", at, due))
+        stamped = Review(f"R-5{number:02}", person.login, "dept-operations", KEEPERS[0], "keep", at, due)
+        company.reviews.append(stamped)
     stage.claim("IG-REC-004", of_review(company.reviews[-24]))
 
 
@@ -111,19 +112,20 @@ def _exceptions(stage: Stage) -> None:
     company.exemptions += [bare, left, long]
     for number, exemption in enumerate((bare, left, long), start=2):
         stage.claim(f"IG-EXC-00{number}", of_record(exception_id=exemption.exception_id))
-    covers = {one.group: one for one in company.exemptions if one.exception_id.startswith("E-11")}
-    for account in company.accounts.values():
-        for group in set(PRIVILEGED).intersection(account.groups):
-            if account.locked:
-                continue
-            exemption = covers.get(group)
-            covered = exemption is not None and exemption.expires_at > company.as_of
+    _cover(stage)
+
+
+def _cover(stage: Stage) -> None:
+    """IG-PRV-001 in the directory: what no exception covers, and what one covered until it ended (IG-EXC-001)."""
+    covers = {one.group: one for one in stage.company.exemptions if one.exception_id.startswith("E-11")}
+    for account in stage.company.accounts.values():
+        for group in () if account.locked else set(PRIVILEGED).intersection(account.groups):
+            cover = covers.get(group)
+            covered = cover is not None and cover.expires_at > stage.company.as_of
             verdict = "suppressed" if covered else "violation"
             stage.claim("IG-PRV-001", of_membership(account.uid, group), verdict=verdict)
-            if exemption is not None and not covered:
-                subject = of_account(account.uid)
-                number = exemption.exception_id
-                stage.claim("IG-EXC-001", lambda ids, of=subject, n=number: {"exception_id": n, **of(ids)})
+            if cover is not None:
+                stage.claim("IG-EXC-001", of_excepted(cover, of_account(account.uid)), when=not covered)
 
 
 def _governance(stage: Stage) -> None:

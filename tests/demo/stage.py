@@ -25,7 +25,7 @@ from tests.demo.company import (
     Review,
 )
 
-Subject = Callable[[Ids], dict[str, str]]
+Subject = Callable[[Ids], dict[str, str | None]]
 _GRACE = timedelta(hours=24)
 DAY_ONE = FIRST_NIGHT.date()
 
@@ -111,6 +111,11 @@ def of_cloud_grant(name: str, held: Callable[[Ids], str]) -> Subject:
         "entitlement_id": held(ids),
         "assignment": "direct",
     }
+
+
+def of_cloud_member(name: str, group: str) -> Subject:
+    """Name a cloud user's membership of a cloud group."""
+    return of_cloud_grant(name, lambda ids: ids.groups[group])
 
 
 def of_excepted(exemption: Exemption, account: Subject) -> Subject:
@@ -201,7 +206,7 @@ def of_event(event: Event) -> Subject:
     return lambda _ids: {"source": OKTA, "event_id": saas.event_id(event)}
 
 
-def of_record(**named: str) -> Subject:
+def of_record(**named: str | None) -> Subject:
     """Name a governance record by its key."""
     return lambda _ids: dict(named)
 
