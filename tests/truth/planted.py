@@ -14,12 +14,16 @@ CLEAN = 40
 
 
 def world(seed: int = 1) -> World:
-    """Return a world with every plant in it, among people in order."""
+    """Return a world with every plant in it, among people in order; ``seed`` decides what comes before what."""
     made = World(seed)
     firm = company(made)
-    for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):
+    modules = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    made.random.shuffle(modules)
+    for module in modules:
         if module.startswith("plant_"):
             importlib.import_module(f"tests.truth.{module}").plant(made, firm)
+            for _ in range(made.random.randrange(3)):
+                staff(made, firm)
     for _ in range(CLEAN):
         staff(made, firm)
         supplier_staff(made, firm)
