@@ -41,9 +41,7 @@ def evaluate(
     with open_workspace(snapshot, judged, options, also=reads(snapshot, judged)) as workspace:
         read = _Read(snapshot)
         scoping = Scoping(read, options.matchers, workspace.faults, options.declared)
-        _count_this_run(
-            workspace.sandbox.connection, [rule for rule in judged if not all(scoping.scopes(rule).values())], as_of
-        )
+        _count_this_run(workspace, [rule for rule in judged if not all(scoping.scopes(rule).values())], as_of)
         excepting = Exceptions(
             workspace.sandbox.connection,
             read,
@@ -66,12 +64,15 @@ def evaluate(
     )
 
 
-def _count_this_run(connection: duckdb.DuckDBPyConnection, evaluable: Sequence[Rule], as_of: datetime) -> None:
+def _count_this_run(workspace: Workspace, evaluable: Sequence[Rule], as_of: datetime) -> None:
     """Let the table ``rule_evaluations``, where a rule reads it, know of the rules that are evaluated now."""
-    known = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rule_evaluations'").fetchone()
-    for rule in evaluable if known else ():
+    connection = workspace.sandbox.connection
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'rule_evaluations'").fetchone():
+        return
+    for rule in evaluable:
         connection.execute("DELETE FROM rule_evaluations WHERE rule_id = ?", [rule.info.rule_id])
         connection.execute("INSERT INTO rule_evaluations VALUES (?, ?)", [rule.info.rule_id, as_of])
+    workspace.runner.changed("rule_evaluations")
 
 
 class _Read:

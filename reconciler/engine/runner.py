@@ -22,6 +22,10 @@ class Runner(Protocol):
         """
         ...
 
+    def changed(self, table: str) -> None:
+        """Learn that rows of a built table were changed in the sandbox after the runner was made."""
+        ...
+
 
 class Here:
     """The sandbox's own DuckDB."""
@@ -30,3 +34,6 @@ class Here:
         """Return the rule's own text: it runs where its rows are kept, under the sandbox's own time limit."""
         del seconds
         return wrapped(rule.sql), values
+
+    def changed(self, table: str) -> None:
+        """Do nothing: the rules read the sandbox's own tables."""

@@ -205,6 +205,11 @@ class There:
         """Return the rows that the server gave, typed as DuckDB would have typed them."""
         return emitted(self.sandbox, rule, self.server.judge(rule, values, self.zones, seconds)), {}
 
+    def changed(self, table: str) -> None:
+        """Send a built table anew."""
+        columns = [(column.name, column.sql) for column in tables()[table].columns]
+        self.server.send(table, columns, _arrow(self.sandbox, table, columns))
+
 
 def emitted(sandbox: Sandbox, rule: Rule, rows: pa.Table) -> str:
     """Put a rule's rows before the sandbox; return the relation that reads them, typed as the rule's."""
@@ -265,11 +270,13 @@ def _arrow(sandbox: Sandbox, name: str, columns: Columns) -> pa.Table:
 def given(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> str:
     """Return a SELECT in Spark's dialect that gives these rows; a column that a row does not give is null."""
     typed = ", ".join(f"CAST(`{name}` AS {spark_type(kind)}) AS `{name}`" for name, kind in columns)
-    listed = ", ".join(f"({', '.join(literal(row.get(name)) for name, _ in columns)})" for row in rows)
-    none = f"({', '.join('NULL' for _ in columns)})"
-    names = ", ".join(f"`{name}`" for name, _ in columns)
-    where = "" if listed else " WHERE FALSE"
-    return f"SELECT {typed} FROM VALUES {listed or none} AS v({names}){where}"  # noqa: S608  # names of the estate, written values
+    listed = [", ".join((*(literal(row.get(name)) for name, _ in columns), "TRUE")) for row in rows]
+    # A last row, of nulls, is left out again: thus every column may be null, as in Parquet. Sail trips over its own
+    # plans where it knows that one may not.
+    listed.append(", ".join((*("NULL" for _ in columns), "FALSE")))
+    names = ", ".join((*(f"`{name}`" for name, _ in columns), "`there`"))
+    shown = ", ".join(f"({values})" for values in listed)
+    return f"SELECT {typed} FROM VALUES {shown} AS v({names}) WHERE `there`"  # noqa: S608  # names of the estate, written values
 
 
 def spark_type(kind: str) -> str:
