@@ -68,7 +68,9 @@ by_holder as (
   select conflict, person_id, coalesce(person_id, concat(min(source), '/', alone)) as holder, alone, min(why) as why,
          bool_or(left_sure) and bool_or(right_sure) as sure,
          min(case when left_sure and right_sure then source end) as sure_inside,
-         min(case when left_held and right_held then source end) as inside,
+         -- one entitlement without a name is not both sides at once: another source's makes the doubt
+         min(case when left_held and right_held and (left_sure or right_sure or first_held <> last_held)
+                  then source end) as inside,
          coalesce(min(left_told), min(left_doubted)) as left_told,
          coalesce(min(right_told), min(right_doubted)) as right_told
   from by_source

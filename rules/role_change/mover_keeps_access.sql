@@ -16,13 +16,27 @@ with moves as (
     and (e.outcome is null or list_contains($success_words, lower(trim(e.outcome))))
     and not coalesce(list_contains($no_moves, lower(trim(e.raw_action))), false)
 ),
--- Whoever has an account where events were not read whole may have moved without our knowing.
+-- Whoever has an account where events were not read whole may have moved without our knowing; where its accounts
+-- were not read whole either, that may be anybody.
 blind as (
-  select l.person_id, min(c.source) as unread
-  from coverage c
-  join links l on l.source = c.source
-  where c.table_name = 'events' and c.status <> 'COMPLETE' and l.person_id is not null
-  group by l.person_id
+  select person_id, min(source) as unread
+  from (
+    select l.person_id, c.source
+    from coverage c
+    join links l on l.source = c.source
+    where c.table_name = 'events' and c.status <> 'COMPLETE' and l.person_id is not null
+    union all
+    select p.person_id, u.source
+    from people p
+    cross join (
+      select min(c.source) as source
+      from coverage c
+      join coverage a on a.source = c.source and a.table_name = 'accounts' and a.status <> 'COMPLETE'
+      where c.table_name = 'events' and c.status <> 'COMPLETE'
+    ) u
+    where u.source is not null
+  ) anywhere
+  group by person_id
 ),
 movers as (
   select person_id from moves where coalesce(moved_at + $window <= $as_of, true)
