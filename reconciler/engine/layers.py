@@ -258,9 +258,9 @@ told AS (
 SELECT 'grant', source, NULL, wanted, NULL, person_id, approval_id, decided_at, NULL, NULL, NULL,
        'required', 'proven', CASE WHEN doubt IS NULL THEN 'missing' ELSE 'not_evaluable' END,
        CASE WHEN doubt IS NULL THEN 'approved_not_executed' ELSE 'not_evaluable' END,
-       coalesce(concat('approval ', approval_id, ': ', doubt),
-                concat('approval ', approval_id, ' of ', strftime(decided_at, '%Y-%m-%d'),
-                       ': no account of the person holds it, and no event shows it granted'))
+       CASE WHEN doubt IS NOT NULL THEN concat('approval ', approval_id, ': ', doubt)
+            ELSE concat('approval ', approval_id, ' of ', strftime(decided_at, '%Y-%m-%d'),
+                        ': no account of the person holds it, and no event shows it granted') END
 FROM told
 """  # noqa: S608  # all of it is our own text
 
@@ -397,7 +397,7 @@ SELECT 'revocation', source, account_id, entitlement_id, NULL, person_id, order_
          WHEN doubt IS NOT NULL THEN doubt
          WHEN standing = 'stands' AND NOT again THEN concat(
            CASE WHEN entitlement_id IS NULL THEN 'the account is not closed' ELSE 'the entitlement is still held' END,
-           coalesce(concat(', though event ', event_id, ' says so'), ''))
+           CASE WHEN event_id IS NULL THEN '' ELSE concat(', though event ', event_id, ' says so') END)
          WHEN rank IS NULL THEN concat('no event from ', strftime(decided_at, '%Y-%m-%d %H:%M:%S'), ' to ',
            strftime(until, '%Y-%m-%d %H:%M:%S'), ', nor one that names it, shows it carried out')
          WHEN rank = 2

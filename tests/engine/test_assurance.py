@@ -276,6 +276,7 @@ def test_approved_access_that_nobody_holds_was_not_executed(ask: Ask) -> None:
     row = only(ask(approvals=[approval()]))
     assert told(row) == ("required", "proven", "missing", "approved_not_executed")
     assert (row["source"], row["account_id"], row["entitlement_id"]) == ("ldap", None, "finance")
+    assert row["reason"].endswith(": no account of the person holds it, and no event shows it granted")
 
 
 @pytest.mark.parametrize(
@@ -338,6 +339,7 @@ def test_an_account_that_stands_contradicts_every_event(ask: Ask) -> None:
     for events in ([disabled(target_id="a")], None):
         row = only(ask(approvals=[termination(person_id="p1")], events=events))
         assert row["verdict"] == "revocation_unproven"
+        assert (", though event " in row["reason"]) == (events is not None)
 
 
 @pytest.mark.parametrize(
