@@ -95,6 +95,7 @@ def _explained(rule: Rule) -> Iterator[str]:
     for name in rule.reads:
         needed = [" or ".join(columns) for table, columns in rule.needs if table == name]
         notes = ["may be absent"] if name in rule.optional else []
+        notes += ["of every source at once"] if name in rule.across else []
         notes += [f"needs {', '.join(needed)}"] if needed else []
         told = "; ".join(notes)
         yield f"- `{name}`: {tables()[name].doc}{f' ({told})' if notes else ''}"

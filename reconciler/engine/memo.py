@@ -128,7 +128,7 @@ def _rule(rule: Rule) -> Mapping[str, object]:
         "info": rule.info,
         "sql": rule.sql,
         "params": {param.name: param.value for param in rule.params.values()},
-        "reads": [rule.reads, rule.optional, rule.needs, sorted(rule.types)],
+        "reads": [rule.reads, rule.optional, rule.across, rule.needs, sorted(rule.types)],
     }
 
 

@@ -31,7 +31,7 @@ _CHOICES = {
 }
 _TEXTS = ("id", "title", "severity", "stage", "layer", "status", "why", "remedy", "population")
 _LISTS = ("known_gaps", "reads", "identity")
-_OPTIONAL = ("needs", "optional", "params", "case")
+_OPTIONAL = ("needs", "optional", "across", "params", "case")
 _KEYS = (*_TEXTS, "version", *_LISTS, *_OPTIONAL)
 
 
@@ -52,8 +52,13 @@ class MetadataReader:
         lists = {key: self._texts(key, required=True) for key in _LISTS}
         reads = self._tables("reads", lists["reads"])
         optional = self._tables("optional", self._texts("optional"))
+        across = self._tables("across", self._texts("across"))
         params = self._params()
         self._hold(texts, lists, reads, optional)
+        for number, table in enumerate(across):
+            if table not in reads or tables()[table].group != "identity":
+                told = f"across table {table!r} is no identity table that the rule reads"
+                self.notes.fault(told, "Take it out, or add it to reads.", "across", number)
         return Rule(
             info=RuleInfo(
                 rule_id=texts["id"],
@@ -75,6 +80,7 @@ class MetadataReader:
             toml_path=self.notes.document.path,
             reads=tuple(reads),
             optional=tuple(optional),
+            across=tuple(across),
             needs=tuple(self._needs(reads)),
             params=params,
             cases=tuple(CaseReader(self.notes, params, reads).cases()),

@@ -93,6 +93,7 @@ class Rule:
 
     ``reads`` names the estate tables in its SQL; those in ``optional`` count as empty where no source reports
     them. ``needs`` are tables, each with columns of which a source must report one, else nothing is judged.
+    ``across`` are identity tables whose rows in one source decide on subjects of another.
     ``columns`` are those that must be loaded for it, by table; ``types`` those it selects, with DuckDB's name of
     their type; ``asked`` the parameters that its SQL names.
     """
@@ -103,6 +104,7 @@ class Rule:
     toml_path: Path
     reads: tuple[str, ...]
     optional: tuple[str, ...]
+    across: tuple[str, ...]
     needs: tuple[tuple[str, tuple[str, ...]], ...]
     params: Mapping[str, Param]
     cases: tuple[Case, ...]

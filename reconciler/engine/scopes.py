@@ -75,9 +75,9 @@ class Scoping:
                 return {None: (f"no source reports {population.name}",)}
         else:
             sources = sorted(reporting | set(named))
-        governance = tuple(dict.fromkeys(self._governance(rule)))
+        everywhere = tuple(dict.fromkeys(self._everywhere(rule)))
         found: dict[str | None, tuple[str, ...]] = {
-            source: tuple(dict.fromkeys((*governance, *self._source(rule, source, identity)))) for source in sources
+            source: tuple(dict.fromkeys((*everywhere, *self._source(rule, source, identity)))) for source in sources
         }
         if population.group != "identity":
             unread = [
@@ -86,7 +86,7 @@ class Scoping:
                 if table not in rule.optional and not self.coverage.sources_of(table)
             ]
             others = [words for source in sources if source in reporting for words in found[source]]
-            found[None] = tuple(dict.fromkeys((*governance, *unread, *others)))
+            found[None] = tuple(dict.fromkeys((*everywhere, *unread, *others)))
         return found
 
     def _reads(self, rule: Rule) -> list[str]:
@@ -96,10 +96,13 @@ class Scoping:
     def _identity_tables(self, rule: Rule) -> list[str]:
         return [name for name in self._reads(rule) if tables()[name].group == "identity"]
 
-    def _governance(self, rule: Rule) -> Iterator[str]:
+    def _everywhere(self, rule: Rule) -> Iterator[str]:
         for name, _ in rule.needs:
             if tables()[name].group == "declared" and not self.declared.get(name):
                 yield f"the configuration declares no {name}"
+        for name in rule.across:
+            for source in self.coverage.sources_of(name):
+                yield from self._incomplete(source, name)
         for name in self._reads(rule):
             if tables()[name].group != "governance":
                 continue

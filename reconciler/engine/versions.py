@@ -32,7 +32,8 @@ def fingerprint(rule: Rule) -> str:
     """Return the SHA-256 of what decides the rule's verdicts: its SQL and its parameters' defaults."""
     lines = "\n".join(line.rstrip() for line in rule.sql.strip().splitlines())
     params = {name: [param.type, str(param.default)] for name, param in rule.params.items()}
-    text = json.dumps([lines, params, rule.optional, rule.needs, rule.info.identity], sort_keys=True)
+    facts: list[object] = [lines, params, rule.optional, rule.needs, rule.info.identity]
+    text = json.dumps([*facts, rule.across] if rule.across else facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -65,21 +65,16 @@ elsewhere as (
   join by_source b on b.person_id = t.person_id and b.source <> t.source
   where coalesce(t.usable, true)
   group by t.source, t.account_id
-),
-unread as (
-  select min(source) as source from coverage where table_name = 'accounts' and status <> 'COMPLETE'
 )
 select t.source, t.account_id, t.person_id,
        case when t.cause = 'over' and t.usable and e.closed is not null then 'violation' else 'not_evaluable' end as verdict,
        concat(t.told, '; account ', t.shown,
               case when t.usable then concat(' is still ', coalesce(t.status, 'usable')) else ' may still sign in' end,
               case when e.closed is not null then concat(', while account ', e.closed)
-                   when e.doubtful is not null then concat(', and whether account ', e.doubtful, ' is closed is unknown')
-                   else concat(', and the accounts of ', u.source, ' were not read whole') end) as reason
+                   else concat(', and whether account ', e.doubtful, ' is closed is unknown') end) as reason
 from theirs t
-cross join unread u
-left join elsewhere e on e.source = t.source and e.account_id = t.account_id
-where coalesce(t.usable, true) and (e.closed is not null or e.doubtful is not null or u.source is not null)
+join elsewhere e on e.source = t.source and e.account_id = t.account_id
+where coalesce(t.usable, true) and (e.closed is not null or e.doubtful is not null)
 union all
 select a.source, a.account_id, l.person_id, 'not_applicable',
        case when l.person_id is null then 'linked to nobody' else concat(l.person_id, ' is not among the people') end

@@ -88,6 +88,11 @@ def test_a_sound_rule_loads_and_passes_its_cases(tmp_path: Path) -> None:
             ["old_account.toml:14: optional table 'people' is not read"],
         ),
         (
+            'identity = ["source", "account_id"]',
+            'identity = ["source", "account_id"]\nacross = ["people"]',
+            ["old_account.toml:14: across table 'people' is no identity table that the rule reads"],
+        ),
+        (
             '"P1D"',
             '"P1M"',
             [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,12 @@ RULES = Path(__file__).parents[2] / "rules"
 @pytest.fixture
 def rule(tmp_path: Path) -> dict[str, list[Rule]]:
     """Load the rules that are judged here, each by its name."""
-    for name in ("governance/source_stale", "governance/role_vacant", "privilege/toxic_combination"):
+    for name in (
+        "governance/source_stale",
+        "governance/role_vacant",
+        "privilege/toxic_combination",
+        "leaver/split_offboarding",
+    ):
         for suffix in (".sql", ".toml"):
             copy = tmp_path / "rules" / (name + suffix)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -136,3 +141,23 @@ def test_a_combination_across_sources_is_judged_only_where_every_source_was_read
     blocked = {scope.source: bool(scope.blocked) for scope in result.scopes}
     unread = bank is not Status.COMPLETE
     assert blocked == {"bank": unread, "erp": False, None: unread}
+
+
+@pytest.mark.parametrize("closed", [Status.COMPLETE, Status.PARTIAL])
+def test_a_source_that_was_not_read_whole_blocks_a_rule_that_looks_across_sources(
+    seal: Seal, rule: dict[str, list[Rule]], closed: Status
+) -> None:
+    """Without it nobody knows whether the other account is closed: that opens nothing, and closes nothing."""
+    reads = [
+        Read("hr", "people", [Person(person_id="p1", logins=["ada"], ends_on=date(2026, 1, 10))]),
+        Read("aws", "accounts", [Account(source="aws", account_id="u9", login="ada", status="enabled")]),
+        Read("ldap", "accounts", [Account(source="ldap", account_id="u1", login="ada", status="disabled")], closed),
+    ]
+    (result,) = evaluate(seal(reads), rule["split_offboarding"], as_of=NIGHT).results
+    blocked = {scope.source: scope.blocked for scope in result.scopes}
+    if closed is Status.COMPLETE:
+        assert [(v.subject["account_id"], v.verdict) for v in result.verdicts] == [("u9", "violation")]
+        assert blocked == {"aws": (), "ldap": ()}
+    else:
+        assert result.verdicts == ()
+        assert blocked == dict.fromkeys(("aws", "ldap"), ("ldap: accounts is PARTIAL: the connection broke",))
