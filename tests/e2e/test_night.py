@@ -70,6 +70,7 @@ PLANTED = {
     "IG-SUP-001": {"contract C1 of Dirk Contractor ended on 2026-02-15; account dirk is still enabled"},
 }
 UNTOLD = {
+    "the configuration declares no conflicts",
     "no source reports events",
     "aws does not report events",
     "corp-ldap does not report events",
@@ -77,7 +78,7 @@ UNTOLD = {
     "corp-ldap does not report credentials.last_used_at",
     "corp-ldap does not report entitlements.privileged",
 }
-"""What a plain directory and a cloud account without its trail cannot tell."""
+"""What a plain directory, a cloud account without its trail and the configuration leave open."""
 
 
 def test_the_planted_problems_are_found_and_nothing_else(world: World) -> None:
