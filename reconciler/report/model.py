@@ -92,6 +92,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     rule: RuleInfo
     scope: Scope
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is more to say of it than that nothing was found."""
+        scope = self.scope
+        return bool(scope.violations or scope.excepted or scope.not_evaluable or scope.blocked or scope.unmatched)
+
 
 class ReportModel(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a report says; every format writes this and nothing else."""

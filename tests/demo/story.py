@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -216,7 +217,7 @@ def tell(night: Night, out: TextIO) -> int:
     print(f"  {len(said['coverage'])} parts read, {len(incomplete)} of them not whole", file=out)
     for part in incomplete:
         print(f"    {part['source']} {part['table_name']}: {part['status']}: {' '.join(part['gaps'] or [])}", file=out)
-    moves = ("new", "persisting", "reopened", "unverified", "resolved")
+    moves = ("new", "persisting", "reopened", "unverified", "resolved", "suppressed")
     print(f"  {', '.join(f'{said[move]} {move}' for move in moves)}\n", file=out)
     for line in _table(night.findings):
         print(f"  {line}", file=out)
@@ -225,12 +226,26 @@ def tell(night: Night, out: TextIO) -> int:
     print(f"\n  {len(night.expected)} findings {due}: {len(missed)} missed, {len(extra)} too many", file=out)
     for text in sorted([f"missed   {key}" for key in missed] + [f"too many {key}" for key in extra]):
         print(f"    {text}", file=out)
-    report = next(path for path in said["reports"] if path.endswith(".html"))
-    print(f"\n  Report: {report}", file=out)
-    command = os.path.relpath(Path(sys.executable).with_name("reconciler"))
-    print(f"  Look closer: {command} findings list --config {night.folder / 'reconciler.toml'}", file=out)
-    print("  Run it again for the next night: some is mended, something new goes wrong.", file=out)
+    _look(night, out)
     return 0 if night.went_well else 1
+
+
+def _look(night: Night, out: TextIO) -> None:
+    """Say where to look, each a command that works as it stands."""
+    report = next(path for path in night.said["reports"] if path.endswith(".html"))
+    print(f"\n  Report: {report}\n", file=out)
+    print("  Look closer; each command works as it stands:", file=out)
+    command = os.path.relpath(Path(sys.executable).with_name("reconciler"))
+    config = f"--config {shlex.quote(str(night.folder / 'reconciler.toml'))}"
+    for what, said in (
+        ("findings list --open --severity critical", "what stands open"),
+        ("matrix", "each control: proven, violated, not evaluable, and who answers for it"),
+        (f"assurance --as-of {night.company.as_of:%Y-%m-%dT%H:%M:%SZ}", "is each grant and revocation proven?"),
+        ("links list --state ambiguous", "accounts that several people fit"),
+        ("exceptions list", "what exceptions suppress"),
+    ):
+        print(f"    # {said}\n    {command} {what} {config}", file=out)
+    print("  Run it again for the next night: some is mended, something new goes wrong.", file=out)
 
 
 def _reported(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -240,18 +255,44 @@ def _reported(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return findings
 
 
+_FAMILIES = {
+    "LVR": "leavers",
+    "ORP": "accounts of nobody",
+    "APR": "approvals",
+    "MOV": "movers",
+    "SOD": "segregation",
+    "PRV": "privilege",
+    "REC": "reviews",
+    "SUP": "suppliers",
+    "EXC": "exceptions",
+    "CRD": "credentials",
+    "NHI": "machines",
+    "GOV": "governance",
+}
+
+
 def _table(findings: Iterable[Mapping[str, Any]]) -> list[str]:
-    states = ("new", "persisting", "reopened", "unverified", "resolved")
-    counted = Counter((f["rule_id"], f["rule"], f["severity"], _standing(f)) for f in findings)
-    rules = sorted({key[:3] for key in counted}, key=lambda rule: rule[0])
-    width = max((len(rule[1]) for rule in rules), default=0)
-    head = f"{'rule':<11} {'':<{width}} {'severity':<9}" + "".join(f"{state:>11}" for state in states)
-    rows = [
-        f"{rule_id:<11} {name:<{width}} {severity:<9}"
-        + "".join(f"{counted[rule_id, name, severity, state] or '-':>11}" for state in states)
-        for rule_id, name, severity in rules
+    """Count findings by what they are about: a line for each of 54 rules stands in the report."""
+    states = ("new", "persisting", "reopened", "unverified", "suppressed", "resolved")
+    counted: Counter[tuple[str, str]] = Counter()
+    rules: dict[str, set[str]] = {}
+    for finding in findings:
+        family = finding["rule_id"].split("-")[1]
+        standing = _standing(finding)
+        unknown = finding["verdict"] == "not_evaluable" and standing != "resolved"
+        counted[family, "unknown" if unknown else standing] += 1
+        if standing != "resolved":
+            rules.setdefault(family, set()).add(finding["rule_id"])
+    head = f"{'':<20}{'rules':>6}" + "".join(f"{state:>11}" for state in (*states, "unknown"))
+    return [
+        head,
+        *(
+            f"{title:<20}{len(rules.get(family, ())):>6}"
+            + "".join(f"{counted[family, state] or '-':>11}" for state in (*states, "unknown"))
+            for family, title in _FAMILIES.items()
+        ),
+        "rules: how many have something to say; unknown: what decides could not be read, so nobody is judged",
     ]
-    return [head, *rows]
 
 
 def _standing(finding: Mapping[str, Any]) -> str:
