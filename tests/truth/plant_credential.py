@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from reconciler.sdk.records import Account, Credential, SpecialAccount, SpecialKind
 from tests.truth.base import Company, staff
 from tests.truth.world import AS_OF, CLOUD, DAY, DIRECTORY, TODAY, World, when
@@ -127,11 +129,18 @@ def _unused_break_glass(world: World, firm: Company, account: Account) -> None:
         "special_accounts", SpecialAccount(source=CLOUD, account_id=vague.account_id, steward=firm.boss.person_id)
     )
     world.unknown("IG-CRD-002", CLOUD, _key(world, vague, last_used_at=when(91)).credential_id)
-    # the same id in the other system is registered, not this one
+    # an account of the same id in the other system is registered, not this one
     twin = staff(world, firm).cloud
+    world.add("accounts", msgspec.structs.replace(twin, source=DIRECTORY))
     world.add(
         "special_accounts",
-        SpecialAccount(source=DIRECTORY, account_id=twin.account_id, kind="break_glass", steward=firm.boss.person_id),
+        SpecialAccount(
+            source=DIRECTORY,
+            account_id=twin.account_id,
+            kind="break_glass",
+            steward=firm.boss.person_id,
+            review_due_on=TODAY + 300 * DAY,
+        ),
     )
     world.violates("IG-CRD-002", CLOUD, _key(world, twin, last_used_at=when(91)).credential_id)
 

@@ -285,6 +285,7 @@ def _guest_without_sponsor(world: World, firm: Company) -> None:
         guest(manager_ref=gone(ends_on=YESTERDAY)),
         guest(manager_ref=gone(status="Left")),
         guest(manager_ref=gone(kind="contractor", supplier_id="S-1", contract_id=firm.contract.contract_id)),
+        guest(manager_ref=gone(supplier_id="S-1", contract_id=firm.contract.contract_id)),
         guest(manager_ref="whoever"),
         guest(manager=gone(ends_on=date(2024, 2, 29))),
         guest(contract=owned),
