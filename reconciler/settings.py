@@ -189,7 +189,13 @@ class Rules(Section):
     ] = {}
 
 
+def _hide_token(url: str) -> None:
+    if found := re.search(r"token=([^;\s]+)", url):
+        hide(found[1])
+
+
 def _engine(url: str) -> str:
+    _hide_token(url)  # before anything can be said of it
     if not re.fullmatch(r"duckdb|sc://[^/\s:;]+(:\d+)?(/.*)?|env:.+|file:/.+", url):
         raise ValueError("must be duckdb, sc://host:port of a Spark Connect server, or env:NAME or file:/path to it")
     return url
@@ -270,8 +276,7 @@ class Settings:
         url = self.config.engine.engine
         if url.startswith(("env:", "file:")):
             url = reveal(SecretRef(url))
-        if found := re.search(r"[/;]token=([^;]+)", url):
-            hide(found[1])
+        _hide_token(url)
         return url
 
     @property

@@ -90,9 +90,13 @@ def test(config: Path | None, ids: tuple[str, ...], url: str | None, *, machine:
     """Try the cases of every rule, or of those named; exit code 2 where one fails."""
     from reconciler import engine
     from reconciler.cli import output
+    from reconciler.sdk.secrets import SecretRef, reveal
 
     chosen = [_find(rule_id, _rules_of(config)) for rule_id in ids] if ids else _rules_of(config)
-    results = engine.run_cases(chosen, engine=url or "duckdb")
+    place = url or "duckdb"
+    results = engine.run_cases(
+        chosen, engine=reveal(SecretRef(place)) if place.startswith(("env:", "file:")) else place
+    )
     failed = [result for result in results if not result.passed]
     if machine:
         output.emit([{"rule_id": r.rule_id, "case": r.name, "passed": r.passed, "detail": r.detail} for r in results])
