@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -112,6 +113,17 @@ def test_the_summary_names_the_report_and_the_figures(nights: list[story.Night])
     assert f"{len(nights[1].expected)} findings were planted: 0 missed, 0 too many" in said
     report = next(line.split(": ", 1)[1] for line in said.splitlines() if "Report:" in line)
     assert "Everything was seen" in Path(report).read_text(encoding="utf-8")
+
+
+def test_each_command_that_is_printed_works_as_it_stands(nights: list[story.Night]) -> None:
+    out = io.StringIO()
+    story.tell(nights[2], out)
+    commands = [line.strip() for line in out.getvalue().splitlines() if " --config " in line]
+    assert [shlex.split(line)[1] for line in commands] == ["findings", "matrix", "assurance", "links", "exceptions"]
+    for line in commands:
+        done = subprocess.run(shlex.split(line), capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        assert done.stdout.strip()
 
 
 def test_a_miss_is_told_and_ends_in_failure(nights: list[story.Night]) -> None:
