@@ -11,10 +11,10 @@ from typing import Any
 import duckdb
 import msgspec
 
-from reconciler.engine.exceptions import Exceptions, instant, reads
+from reconciler.engine.exceptions import Exceptions, reads
 from reconciler.engine.lint import TOO_MUCH, required_identity
 from reconciler.engine.rule import Problem, Rule, RuleError
-from reconciler.engine.sandbox import RuleFailed
+from reconciler.engine.sandbox import RuleFailed, instant
 from reconciler.engine.scopes import Scoping
 from reconciler.engine.workspace import ROOM, Options, Workspace, open_workspace
 from reconciler.errors import StoreError

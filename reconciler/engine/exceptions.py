@@ -7,13 +7,14 @@ words in which exceptions are matched everywhere: a source, account, person or e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 import msgspec
 
 from reconciler.engine.rule import Rule
+from reconciler.engine.sandbox import EPOCH, instant
 from reconciler.engine.scopes import Coverage
 from reconciler.engine.workspace import ROOM
 from reconciler.errors import StoreError
@@ -29,7 +30,6 @@ WORDS = ("active", "approved", "accepted", "open", "in force", "in_force", "vali
 _WORDS_OF = ("IG-EXC-001", "in_force_words")
 """The rule and parameter that say which words of the register let an exception stand."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS = (
     *("exception_id", "rule_id", "control_id", "source", "account_id", "person_id", "entitlement_id"),
     *("reason", "approved_by", "review_owner", "status"),
@@ -112,11 +112,6 @@ def reads(snapshot: Snapshot, rules: Sequence[Rule]) -> dict[str, set[str]]:
         if population.group in {"identity", "governance"}:
             wanted.setdefault(population.name, set()).update(told)
     return wanted
-
-
-def instant(until: int | None) -> datetime | None:
-    """Return the end of an exception as ``excepted`` holds it: microseconds since 1970."""
-    return None if until is None else _EPOCH + timedelta(microseconds=until)
 
 
 class Exceptions:
@@ -244,7 +239,7 @@ class Exceptions:
         rows = []
         for name, rules in self._in_force.items():
             state = self._states[name]
-            until = ((state.expires_at or _EPOCH) - _EPOCH) // timedelta(microseconds=1)
+            until = ((state.expires_at or EPOCH) - EPOCH) // timedelta(microseconds=1)
             keys = [_key(state.source), _key(state.account_id), state.person_id, _key(state.entitlement_id)]
             shape = " ".join(d for d in _DIMENSIONS if getattr(state, d))
             rows.append([name, until, *keys, shape, sorted(rules)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
-from reconciler.engine.sandbox import Sandbox
+from reconciler.engine.sandbox import EPOCH, Sandbox
 from reconciler.estate import correlate, names
 from reconciler.estate.results import NewLink
 from reconciler.estate.tables import tables
@@ -135,7 +136,7 @@ def made(sandbox: Sandbox, snapshot: Snapshot, *, people_are_clear: bool) -> tup
     if not (whole and people_are_clear and sources):
         return ()
     found = sandbox.connection.cursor().execute(
-        "SELECT source, account_id, person_id, method, confidence, since FROM links l "
+        "SELECT source, account_id, person_id, method, confidence, epoch_us(since) FROM links l "
         "ANTI JOIN remembered r ON r.source = l.source AND r.account_id = l.account_id AND r.state <> 'rejected' "
         "WHERE l.state = 'linked' AND list_contains($1, l.source) ORDER BY source, account_id",
         [sources],
@@ -150,7 +151,7 @@ def made(sandbox: Sandbox, snapshot: Snapshot, *, people_are_clear: bool) -> tup
                     person_id=person_id,
                     method=sys.intern(method),
                     confidence=confidence,
-                    since=since,
+                    since=EPOCH + timedelta(microseconds=since),
                 )
             )
     return tuple(links)

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from reconciler.engine import linking
-from reconciler.engine.sandbox import Sandbox
+from reconciler.engine.sandbox import Sandbox, instant
 from reconciler.engine.workspace import Options, open_links
 from reconciler.errors import ConfigurationError
 from reconciler.estate import correlate, names
@@ -22,7 +22,7 @@ UNLINKED = "unlinked"
 
 _LISTED = """
 SELECT a.source, a.account_id, coalesce(a.login, a.display_name), l.state, l.person_id, l.method, l.confidence,
-       l.since, l.candidates
+       epoch_us(l.since), l.candidates
 FROM accounts a LEFT JOIN links l ON l.source = a.source AND l.account_id = a.account_id
 WHERE ($source IS NULL OR a.source = $source) AND ($account IS NULL OR a.account_id = $account)
   AND ($state IS NULL OR coalesce(l.state, 'unlinked') = $state)
@@ -169,7 +169,7 @@ def _rows(
                 person_id=person_id,
                 method=method,
                 confidence=confidence,
-                since=since,
+                since=instant(since),
                 candidates=candidates,
                 reason=reasons.get((owner, account_id)),
             )

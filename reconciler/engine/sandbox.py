@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -25,6 +26,7 @@ _LOCK = (
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINE = re.compile(r"^(LINE (\d+): )(.*)\n( *)\^", re.MULTILINE)
 
 
@@ -50,6 +52,11 @@ class RuleFailed(Exception):  # noqa: N818  # it is caught where the rule's name
         self.column = column
         self.starved = starved
         self.stopped = stopped
+
+
+def instant(microseconds: int | None) -> datetime | None:
+    """Return an instant that a query gave as ``epoch_us``: DuckDB's own would need a package that we do not ask for."""
+    return None if microseconds is None else EPOCH + timedelta(microseconds=microseconds)
 
 
 class Sandbox:
