@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.estate.tables import ApprovalScope, RoleMap
 from reconciler.sdk.records import Approval, Entitlement, Grant, SpecialAccount
-from tests.truth.base import Company, Staff, approve, event, hold, person, staff
+from tests.truth.company import Company, Staff, approve, event, hold, person, staff
 from tests.truth.world import AS_OF, CLOUD, DIRECTORY, World, account_of, entitlement, grant, when
 
 COPIES = 2

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from reconciler.sdk.records import Approval, Person, RoleHolder, Training
-from tests.truth.base import APPROVER_ROLE, COURSE, Company, Staff, approve, decided_by, hold, person, staff
+from tests.truth.company import APPROVER_ROLE, COURSE, Company, Staff, approve, decided_by, hold, person, staff
 from tests.truth.world import CLOUD, DAY, DIRECTORY, TODAY, World, entitlement, when
 
 COPIES = 2

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from reconciler.sdk.records import Account, Credential, SpecialAccount, SpecialKind
-from tests.truth.base import Company, staff
+from tests.truth.company import Company, staff
 from tests.truth.world import AS_OF, CLOUD, DAY, DIRECTORY, TODAY, World, when
 
 COPIES = 4

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.sdk.records import Account, ExceptionRecord
-from tests.truth.base import Company, Staff, approve, hold, person, staff
+from tests.truth.company import Company, Staff, approve, hold, person, staff
 from tests.truth.world import AS_OF, CLOUD, DAY, DIRECTORY, TODAY, World, entitlement, when
 
 COPIES = 3

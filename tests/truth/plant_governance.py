@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.estate.tables import Control, ControlRule
 from reconciler.sdk.records import ControlTest, Document, RoleHolder
-from tests.truth.base import Company, person
+from tests.truth.company import Company, person
 from tests.truth.world import AS_OF, DAY, TODAY, World, when
 
 COPIES = 3

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from reconciler.sdk.records import Account, Approval, Credential, Entitlement, Grant, SpecialAccount
-from tests.truth.base import Company, Staff, approve, decided_by, event, hold, staff
+from tests.truth.company import Company, Staff, approve, decided_by, event, hold, staff
 from tests.truth.world import CLOUD, DAY, DIRECTORY, TODAY, World, account_of, entitlement, grant, when
 
 COPIES = 2

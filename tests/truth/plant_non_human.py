@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from reconciler.sdk.records import Account, RoleHolder, SpecialAccount
-from tests.truth.base import APPROVER_ROLE, Company, event, person, staff
+from tests.truth.company import APPROVER_ROLE, Company, event, person, staff
 from tests.truth.world import AS_OF, CLOUD, DAY, DIRECTORY, TODAY, World, when
 
 COPIES = 3

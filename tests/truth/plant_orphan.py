@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.sdk.records import Account, Person, SpecialAccount
-from tests.truth.base import Company, Staff, person, staff
+from tests.truth.company import Company, Staff, person, staff
 from tests.truth.world import CLOUD, DAY, DIRECTORY, TODAY, World, account_of, when
 
 COPIES = 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.estate.tables import Conflict
 from reconciler.sdk.records import Account, Approval, Entitlement, Event, Grant, RoleHolder, SpecialAccount
-from tests.truth.base import Company, Staff, approve, decided_by, event, hold, person, staff
+from tests.truth.company import Company, Staff, approve, decided_by, event, hold, person, staff
 from tests.truth.world import CLOUD, DAY, DIRECTORY, TODAY, World, account_of, entitlement, grant, when
 
 COPIES = 2

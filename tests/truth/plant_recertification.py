@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.sdk.records import Person, Review
-from tests.truth.base import Company, Staff, person, staff
+from tests.truth.company import Company, Staff, person, staff
 from tests.truth.world import AS_OF, CLOUD, DIRECTORY, World, account_of, when
 
 COPIES = 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.estate.tables import RoleMap
 from reconciler.sdk.records import Account, Approval, Event, Grant, Person, SpecialAccount
-from tests.truth.base import Company, Staff, approve, decided_by, event, hold, person, staff
+from tests.truth.company import Company, Staff, approve, decided_by, event, hold, person, staff
 from tests.truth.world import CLOUD, DIRECTORY, World, account_of, entitlement, when
 
 COPIES = 2

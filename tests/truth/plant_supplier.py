@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from reconciler.sdk.records import Account, Contract, SpecialAccount, Supplier
-from tests.truth.base import Company, Staff, approve, hold, person, staff
+from tests.truth.company import Company, Staff, approve, hold, person, staff
 from tests.truth.world import CLOUD, DAY, DIRECTORY, TODAY, World, entitlement, when
 
 COPIES = 2

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from tests.truth.base import company, staff, supplier_staff
+from tests.truth.company import company, staff, supplier_staff
 from tests.truth.world import World
 
 CLEAN = 40

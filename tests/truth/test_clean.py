@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.estate.results import Evaluation
 from reconciler.estate.tables import Conflict
-from tests.truth.base import company, staff, supplier_staff
+from tests.truth.company import company, staff, supplier_staff
 from tests.truth.judged import judge
 from tests.truth.world import World
 
