@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import bench_connectors, bench_correlation, bench_governance, bench_pull, bench_rules
+from tests.bench import (
+    bench_connectors,
+    bench_correlation,
+    bench_estate,
+    bench_findings,
+    bench_governance,
+    bench_pull,
+    bench_rules,
+)
 from tests.bench.bench_pull import say
 
 
 def main() -> int:
     """Run them all; figures are ratios within one run, since machines differ and are shared."""
     worst = 0
-    benches = (bench_pull, bench_rules, bench_connectors, bench_governance, bench_correlation)
-    for title, bench in zip(("pull", "rules", "connectors", "governance", "correlation"), benches, strict=True):
+    benches = (
+        bench_pull,
+        bench_rules,
+        bench_connectors,
+        bench_governance,
+        bench_correlation,
+        bench_estate,
+        bench_findings,
+    )
+    titles = ("pull", "rules", "connectors", "governance", "correlation", "estate", "findings")
+    for title, bench in zip(titles, benches, strict=True):
         say(f"\n--- {title}")
         worst = max(worst, bench.main())
     return worst
