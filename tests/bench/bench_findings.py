@@ -99,7 +99,8 @@ def measure(kind: str, store: FindingStore, many: int, bulk: Any) -> bool:
         rates.append(len(rows) / seconds)
         say(
             f"{kind:10} night {number}: {len(night.results[0].verdicts):,} findings in {seconds:.1f} s; "
-            f"{len(rows):,} differ, {len(rows) / seconds:,.0f} a second written (own bulk load: {len(rows) / loaded:,.0f}); "
+            f"{len(rows):,} differ, {len(rows) / seconds:,.0f} a second written "
+            f"(own bulk load: {len(rows) / loaded:,.0f}); "
             f"new {run.new:,}, gone {run.resolved:,}"
         )
     changed, gone = many // 100 * 2, many // 100 * 4

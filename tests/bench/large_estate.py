@@ -296,7 +296,11 @@ def declared() -> dict[str, Sequence[Record]]:
         "conflicts": [
             Conflict(
                 conflict=f"conflict {n}",
-                side=side,  # type: ignore[arg-type]  # one of the two below number=1, source=None, entitlement=f"group {letter}{n}", why=None
+                side=side,  # type: ignore[arg-type]  # one of the two below
+                number=1,
+                source=None,
+                entitlement=f"group {letter}{n}",
+                why=None,
             )
             for n in range(1, 4)
             for side, letter in (("left", "e"), ("right", "x"))

@@ -127,7 +127,7 @@ def _rewritten(node: exp.Expression, values: Mapping[str, object]) -> exp.Expres
                 this="datetime", expressions=[node.this, exp.Literal.string(f"{sign}{seconds} seconds")]
             )
         case exp.RegexpLike():
-            return sqlglot.parse_one(f"({node.this.sql('sqlite')} GLOB '*[*?]*')", read="sqlite")
+            return exp.Paren(this=exp.Glob(this=node.this, expression=exp.Literal.string("*[*?]*")))
         case exp.Select() if node.find(exp.Explode) and len(node.expressions) > 1:
             listed = node.find(exp.Explode)
             if listed is not None and listed.find_ancestor(exp.Select) is node:
