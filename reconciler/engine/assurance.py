@@ -49,7 +49,7 @@ import pyarrow.parquet as pq
 
 from reconciler.engine.built import READS
 from reconciler.engine.layers import COLUMNS, STEPS
-from reconciler.engine.sandbox import RuleFailed, Sandbox
+from reconciler.engine.sandbox import RuleFailed, Sandbox, instant
 from reconciler.engine.workspace import ROOM, Options, open_workspace
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.sdk.connector import Status
@@ -88,6 +88,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "role_maps": ("number", "department", "source", "entitlement"),
 }
 _STATE = ("accounts", "entitlements", "grants")
+_INSTANTS = ("decided_at", "event_at")
 _EVENT_COLUMNS = ("occurred_at", "action", "target_id")
 
 
@@ -165,13 +166,15 @@ class Assurance:
         """Return the first ``most`` rows of each kind and verdict that is not proven, or of the one asked for."""
         chosen, values = _chosen(source, verdict)
         told = "" if verdict else " AND verdict <> 'proven'"
+        listed = ", ".join(f"epoch_us({name})" if name in _INSTANTS else name for name in COLUMNS)
         found = self._sandbox.connection.execute(
-            f"SELECT {', '.join(COLUMNS)} FROM assurance WHERE {chosen}{told} "  # noqa: S608  # names of our own
+            f"SELECT {listed} FROM assurance WHERE {chosen}{told} "  # noqa: S608  # names of our own
             f"QUALIFY row_number() OVER (PARTITION BY kind, verdict ORDER BY {', '.join(COLUMNS[1:])}) <= {most} "
             f"ORDER BY {', '.join(('kind', 'verdict', *COLUMNS[1:]))}",
             values,
         ).fetchall()
-        return [dict(zip(COLUMNS, row, strict=True)) for row in found]
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
+        return [row | {name: instant(row[name]) for name in _INSTANTS} for row in rows]
 
     def write(self, path: Path, *, source: str | None = None, verdict: str | None = None) -> int:
         """Write the rows asked for to ``path``, as its ending says (.csv, .parquet), in batches; return how many.

@@ -75,6 +75,12 @@ def test_a_run_from_the_root_folder_finds_a_leaver(command: Path, tmp_path: Path
     (folder / "accounts.csv").write_text(
         "account_id,login,employee_id,status,can_sign_in\nu1,ada,7,enabled,true\nu2,ghost,,enabled,true\n"
     )
+    (folder / "grants.csv").write_text("principal_kind,principal_id,entitlement_id,assignment\naccount,u1,e1,direct\n")
+    (folder / "approvals.csv").write_text(
+        "approval_id,kind,person_id,system,entitlement,decision,decided_at\n"
+        "A1,access_request,p1,hr,e1,approved,2026-01-10T09:00:00Z\n"
+        "A2,termination,p1,,,approved,2026-01-10T09:00:00Z\n"
+    )
     config = tmp_path / "reconciler.toml"
     config.write_text('[estate]\nname = "acme"\n[sources.hr]\nconnector = "files"\npath = "exports"\n')
     answer = ask(command, "run", "--config", config, "--as-of", "2026-03-01T00:00:00Z")
@@ -82,3 +88,6 @@ def test_a_run_from_the_root_folder_finds_a_leaver(command: Path, tmp_path: Path
     found = json.loads(ask(command, "findings", "list", "--config", config, "--json").stdout)
     assert {(f["rule_id"], f["subject"]["account_id"]) for f in found} >= {("IG-LVR-001", "u1"), ("IG-ORP-001", "u2")}
     assert list((tmp_path / "reports").glob("*.html"))
+    for words in (["links", "list"], ["assurance"], ["matrix"], ["exceptions", "list"]):
+        said = ask(command, *words, "--config", config)
+        assert said.returncode == 0, f"{words}: {said.stderr}"
