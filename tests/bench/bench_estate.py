@@ -146,7 +146,7 @@ def links(folder: Path) -> Figures:
     with workspace.open_workspace(
         _snapshot(folder), _ten(), options, also={"links": ("source",), "nesting": ("source",)}
     ) as opened:
-        rows = {name: opened.sandbox.connection.table(name).to_arrow_table() for name in ("links", "nesting")}
+        rows = {name: opened.sandbox.connection.cursor().table(name).to_arrow_table() for name in ("links", "nesting")}
     with duckdb.connect(str(_built(folder))) as connection:
         for name, table in rows.items():
             connection.register("given", table)
