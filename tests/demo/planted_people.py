@@ -147,6 +147,7 @@ def _suppliers(stage: Stage) -> None:
     company.grant(second, "lab-control")
     stage.claim("IG-SUP-004", of_membership(first.login, "crm-managers"))
     company.contracts["C-01-2025"].headcount = 7
+    company.contracts["C-01-2025"].ends_on = DAY_ONE + timedelta(days=25)
     stage.claim("IG-SUP-006", of_record(contract_id="C-01-2025"))
     company.entra["support"] = EntraUser("support", None, guest=True, mail="support@corvid.example")
     stage.claim("IG-SUP-005", of_guest("support"))

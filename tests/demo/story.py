@@ -29,6 +29,8 @@ from tests.simulators.okta.server import TOKEN, OktaSimulator
 NIGHTS = 14
 """Nights that the story has; after them it starts anew."""
 
+_ACROSS = ("IG-LVR-006", "IG-SOD-001", "IG-SUP-006")
+"""Rules that compare systems: with one of them in the dark they judge nothing."""
 _MARK = "night.json"
 _START: dict[str, Any] = {"night": 0, "open": []}
 _LDAP_PASSWORD = "MERIDIAN_LDAP_PASSWORD"
@@ -186,7 +188,7 @@ def next_night(folder: Path, *, reset: bool = False, blind: bool = False) -> Nig
         mark.write_text(json.dumps({"night": number, "open": sorted(found)}) + "\n", encoding="utf-8")
     due = _keys(expected)
     if blind:
-        due = frozenset(key for key in due if LDAP not in key) | frozenset(key for key in before["open"] if LDAP in key)
+        due = frozenset(key for key in due if not _hangs(key)) | frozenset(filter(_hangs, before["open"]))
     return Night(
         number=number,
         folder=folder,
@@ -228,6 +230,11 @@ def tell(night: Night, out: TextIO) -> int:
         print(f"    {text}", file=out)
     _look(night, out)
     return 0 if night.went_well else 1
+
+
+def _hangs(key: str) -> bool:
+    """Tell whether a finding hangs on the directory: it is of it, or compares it with the other systems."""
+    return LDAP in key or key.startswith(_ACROSS)
 
 
 def _look(night: Night, out: TextIO) -> None:
