@@ -12,7 +12,7 @@ from pathlib import Path
 from reconciler import clock
 from reconciler.bundled import root
 from reconciler.engine import Options, evaluate, load
-from tests.engine.test_spark import spoiled
+from tests.engine.engines import spoiled
 from tests.servers import sail, spark
 from tests.truth.world import AS_OF, Sealing
 
@@ -22,7 +22,7 @@ _ACCOUNTS_EACH = 2
 def main() -> int:
     """Print a line an engine."""
     accounts = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    rules = load([root("rules")], locked=False)
+    rules = load([root("rules")])
     digests = set()
     with tempfile.TemporaryDirectory() as folder, sail.serve() as sail_url, spark.serve() as spark_url:
         made = spoiled(accounts // _ACCOUNTS_EACH)

@@ -27,6 +27,8 @@ _SETTINGS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
+    "spark.sql.files.minPartitionNum": "1",
+    "spark.sql.files.openCostInBytes": "1",
 }
 _JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """A JVM that lives for a minute or two earns nothing back from its second compiler: two fifths of the CPU time."""
@@ -38,8 +40,12 @@ def home() -> Path:
     kept = os.environ.get("RECONCILER_SPARK") or str(Path.home() / ".cache" / "reconciler" / f"spark-{wanted}")
     folder = Path(kept)
     if not (folder / "pyspark" / "jars").is_dir():
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(folder), f"pyspark=={wanted}"]
-        subprocess.run(uv, check=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as half:
+            fresh = Path(half) / "spark"  # put in place only when it is whole
+            uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(fresh), f"pyspark=={wanted}"]
+            subprocess.run(uv, check=True)
+            fresh.rename(folder)
     return folder / "pyspark"
 
 
@@ -59,7 +65,7 @@ def serve() -> Iterator[str]:
     command = [
         str(spark / "bin" / "spark-submit"),
         "--master",
-        "local[1]",
+        "local[2]",
         "--driver-memory",
         "1g",
         "--driver-java-options",
