@@ -7,6 +7,7 @@ import sys
 from tests.bench import (
     bench_connectors,
     bench_correlation,
+    bench_engines,
     bench_estate,
     bench_findings,
     bench_governance,
@@ -27,8 +28,9 @@ def main() -> int:
         bench_correlation,
         bench_estate,
         bench_findings,
+        bench_engines,
     )
-    titles = ("pull", "rules", "connectors", "governance", "correlation", "estate", "findings")
+    titles = ("pull", "rules", "connectors", "governance", "correlation", "estate", "findings", "engines")
     for title, bench in zip(titles, benches, strict=True):
         say(f"\n--- {title}")
         worst = max(worst, bench.main())
