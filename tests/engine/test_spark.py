@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.engine import Options, RuleError, evaluate
 from reconciler.engine.dialect import Untranslatable, translate
+from reconciler.engine.sandbox import RuleFailed
 from reconciler.engine.spark import Server
 from reconciler.errors import ConfigurationError, StoreError
 from tests.engine import engines
@@ -75,6 +76,16 @@ def test_a_rule_that_cannot_be_said_is_named_with_file_and_line(sail_url: str) -
     with closing(Server(sail_url)) as server, pytest.raises(RuleError) as caught:
         server.judge(rule, {}, UTC_ALONE, 10)
     assert f"{rule.sql_path}:2: {rule.info.rule_id}: strip_accents" in str(caught.value)
+
+
+def test_a_rule_that_takes_too_long_is_stopped_on_the_server(sail_url: str) -> None:
+    rule = replace(bundled()[0], sql="SELECT count(*) AS n FROM coverage a JOIN coverage b ON a.rows <> b.rows")
+    before = "WITH coverage AS (SELECT id AS `rows` FROM range(1000000)) "
+    with closing(Server(sail_url)) as server:
+        with pytest.raises(RuleFailed) as caught:
+            server.judge(rule, {}, UTC_ALONE, 0.5, before)
+        assert server.rows("SELECT 1 AS x").to_pylist() == [{"x": 1}]
+    assert caught.value.stopped
 
 
 def test_a_server_that_is_not_there_is_named_without_its_token() -> None:
