@@ -35,11 +35,11 @@ lint: setup
 	$(BIN)/lint-imports --no-logo
 
 test: setup servers lint
-	$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
 # python3-ldap runs under Debian's own Python: it is what the LDAP connector is measured against.
 bench: setup
-	@$(PYTHON) tests/servers/install.py slapd python3-ldap
+	@$(PYTHON) tests/servers/install.py slapd python3-ldap openjdk-17-jre-headless
 	$(BIN)/python -m tests.bench
 
 fmt: setup
