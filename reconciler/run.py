@@ -19,7 +19,7 @@ from reconciler import clock, collect, connectors, declared, engine, report
 from reconciler.bundled import root
 from reconciler.errors import ConfigurationError, ReconcilerError, StoreError
 from reconciler.estate.results import OPEN, SEVERITIES, Evaluation, Finding, Outcome, Run, Scope
-from reconciler.estate.tables import Coverage
+from reconciler.estate.tables import Coverage, tables
 from reconciler.findings import FindingStore
 from reconciler.sdk.connector import Gap, Source, Status
 from reconciler.settings import Settings
@@ -316,10 +316,19 @@ def exit_code(
     return EXIT_FINDINGS if any(severity in counted for severity in violations) else 0
 
 
-def scopes(run: Run | Evaluation) -> list[Scope]:
-    """Return every scope that was or could not be judged."""
-    parts = run.scopes.values() if isinstance(run, Run) else [result.scopes for result in run.results]
-    return [scope for part in parts for scope in part]
+def scopes_of_sources(run: Run | Evaluation) -> list[Scope]:
+    """Return every scope of what was read that was or could not be judged.
+
+    Rules about the watch itself, its controls and how fresh its sources are, can be judged when nothing was read.
+    """
+    parts = run.scopes.items() if isinstance(run, Run) else ((r.rule.rule_id, r.scopes) for r in run.results)
+    infos = {rule.rule_id: rule for rule in (run.rules if isinstance(run, Run) else (r.rule for r in run.results))}
+    return [
+        scope
+        for rule, found in parts
+        if tables()[infos[rule].population].group in {"identity", "governance"}
+        for scope in found
+    ]
 
 
 def open_violations(findings: Sequence[Finding]) -> list[str]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from reconciler import log
+
+# pyspark takes a process whose main module has no file, as a worker of pytest-xdist is, for a run of its own doctests.
+vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 
 
 @pytest.fixture(autouse=True)

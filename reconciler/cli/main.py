@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import pkgutil
@@ -55,7 +56,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, _interrupt)
     try:
         code = reconciler.main(standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (click.exceptions.Abort, KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(_stop())
     except click.ClickException as error:
         error.show()
@@ -79,7 +80,14 @@ def _interrupt(*_: object) -> None:
     leave = threading.Timer(PATIENCE, lambda: os._exit(_stop()))
     leave.daemon = True
     leave.start()
-    raise KeyboardInterrupt
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise KeyboardInterrupt from None
+    # Raised here it would end whatever task is at work, and leave the loop's others pending: each is told to end.
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.call_soon_threadsafe(lambda: None)  # wakes a loop that waits for a server
 
 
 def _stop() -> int:

@@ -13,6 +13,7 @@ import click
 from reconciler.cli import output
 from reconciler.estate.results import OPEN, SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
 from reconciler.estate.tables import Coverage
+from reconciler.run import scopes_of_sources
 from reconciler.snapshot import Snapshot
 
 _SHOWN = 12
@@ -114,6 +115,8 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
     _show_unsealed(unsealed)
     _show_coverage(run.coverage)
     _show_blocked(run.scopes)
+    if all(scope.blocked for scope in scopes_of_sources(run)):
+        click.secho("NOTHING COULD BE JUDGED: no rule could be evaluated in any source.", fg="red", bold=True)
     _show_held(findings)
     click.echo()
     columns = ("new", "persisting", "reopened", UNVERIFIED, "resolved", State.SUPPRESSED.value, State.HELD.value)
@@ -323,8 +326,6 @@ def _show_blocked(scopes: Mapping[str, Sequence[Scope]]) -> None:
             places.setdefault(where, []).append(rule)
         for where, rules_there in places.items():
             click.echo(f"    keeps {', '.join(rules_there)} from judging {', '.join(where)}")
-    if not any(not scope.blocked for parts in scopes.values() for scope in parts):
-        click.secho("NOTHING COULD BE JUDGED: no rule could be evaluated in any source.", fg="red", bold=True)
 
 
 def _standing(finding: Finding) -> str:

@@ -30,6 +30,8 @@ NOT_EVERYWHERE = {
     "IG-APR-009",  # Entra's events name no approval
     "IG-CRD-002",  # Okta does not say when a token was last used
 }
+BY_THE_QMS = {"IG-REC-001", "IG-REC-004"}
+"""They judge the QMS's own record of reviews, and need no directory for it."""
 FIRST = sorted(RULES - LATER)
 
 
@@ -83,7 +85,7 @@ def test_the_second_night_shows_new_persisting_and_resolved(nights: list[story.N
     for key in second.expected - first.expected:
         assert states[frozenset({key})] == ("suppressed" if " suppressed " in key else "new")
     for key in first.expected - second.expected:
-        assert states[frozenset({key})] == "resolved"
+        assert states[frozenset({key.replace(" suppressed ", " violation ")})] == "resolved"
     moves = Counter(f["state"] for f in second.findings)
     assert {state: second.said[state] for state in ("new", "persisting", "resolved", "suppressed")} == dict(moves)
     assert min(moves.values()) >= 10
@@ -94,7 +96,7 @@ def test_on_a_blind_night_nothing_of_the_directory_is_opened_or_resolved(nights:
     assert third.exit_code == 3
     assert third.found == third.expected
     of_directory = {story._keys([f]): f for f in third.findings if f["source"] == "corp-ldap"}
-    for finding in (f for f in second.findings if f["source"] == "corp-ldap"):
+    for finding in (f for f in second.findings if f["source"] == "corp-ldap" and f["rule_id"] not in BY_THE_QMS):
         now = of_directory[story._keys([finding])]
         assert (now["state"] == "resolved") == (finding["state"] == "resolved")
         assert now["verified"] is False

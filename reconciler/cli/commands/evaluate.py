@@ -39,11 +39,13 @@ def command(
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, chosen, rules, as_of=as_of or chosen.as_of, keep=True)
     if dry_run:
-        code = run.exit_code(chosen.coverage(), run.scopes(evaluation), run.violations(evaluation), fail_on)
+        code = run.exit_code(chosen.coverage(), run.scopes_of_sources(evaluation), run.violations(evaluation), fail_on)
         return summary.replayed(evaluation, store.run_of_snapshot(chosen.snapshot_id), code, machine=machine)
     recorded = run.record(settings, store, chosen, evaluation)
     findings = store.findings()
     idle = run.idle(settings, evaluation)
     standing = run.open_violations(findings)
-    code = run.exit_code(recorded.coverage, run.scopes(recorded), standing, fail_on, held=recorded.held, idle=idle)
+    code = run.exit_code(
+        recorded.coverage, run.scopes_of_sources(recorded), standing, fail_on, held=recorded.held, idle=idle
+    )
     return summary.recorded(recorded, findings, (), (), code, idle=idle, machine=machine)

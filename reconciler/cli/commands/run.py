@@ -40,7 +40,7 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
         night = run.night(settings, as_of=as_of, progress=progress)
     standing = run.open_violations(night.findings)
     code = run.exit_code(
-        night.run.coverage, run.scopes(night.run), standing, fail_on, held=night.run.held, idle=night.idle
+        night.run.coverage, run.scopes_of_sources(night.run), standing, fail_on, held=night.run.held, idle=night.idle
     )
     return summary.recorded(
         night.run, night.findings, night.reports, night.unsealed, code, idle=night.idle, machine=machine
@@ -57,5 +57,5 @@ def _replay(settings: Settings, name: str, as_of: datetime | None, fail_on: str,
     with output.working("evaluating"):
         evaluation = run.evaluate(settings, snapshot, run.load_rules(settings), as_of=as_of or snapshot.as_of)
     recorded = FindingStore.open(settings.database_url, to_read=True).run_of_snapshot(snapshot.snapshot_id)
-    code = run.exit_code(snapshot.coverage(), run.scopes(evaluation), run.violations(evaluation), fail_on)
+    code = run.exit_code(snapshot.coverage(), run.scopes_of_sources(evaluation), run.violations(evaluation), fail_on)
     return summary.replayed(evaluation, recorded, code, machine=machine)
