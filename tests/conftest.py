@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from reconciler import log
+from tests.servers.postgres import Server, postgres
 
 # pyspark takes a process whose main module has no file, as a worker of pytest-xdist is, for a run of its own doctests.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
@@ -16,3 +19,18 @@ vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 def _secrets_of_one_test_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a test hides: its password would be taken out of every later test's messages."""
     monkeypatch.setattr(log, "_hidden", set(log._hidden))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'reconciler.db'}"
+    server: Server = request.getfixturevalue("postgres_server")
+    return server.url(server.new_database())

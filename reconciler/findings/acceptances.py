@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
+from reconciler.database.findings import AcceptanceRow, ChangeRow, FindingRow
 from reconciler.errors import ConfigurationError
-from reconciler.findings.models import AcceptanceRow, ChangeRow, FindingRow
 from reconciler.findings.reading import last_evaluated, last_run
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 import msgspec
 from sqlmodel import Session, col, select
 
+from reconciler.database.findings import DropRow
 from reconciler.errors import ConfigurationError
-from reconciler.findings.models import DropRow
 
 
 class AcceptedDrop(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Index, Text, insert
-from sqlmodel import Field, Session, col, select
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
 
+from reconciler.database.links import LinkDecisionRow, LinkRow
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import NewLink
-from reconciler.findings.models import BIG, Instant, Model
 from reconciler.snapshot.memory import RememberedLink
 
 HOLDS = ("linked", "manual")
@@ -29,40 +29,6 @@ MANUAL = "manual"
 _CHUNK = 10_000
 _LOOK_UP = 500
 """Accounts asked for by one statement: SQLite takes only so many values in one."""
-
-
-class LinkRow(Model, table=True):
-    """An account and a person: linked by a matcher, linked by hand, or rejected. ``since`` is when first made."""
-
-    __tablename__: ClassVar[str] = "links"
-
-    source: str = Field(primary_key=True)
-    account_id: str = Field(primary_key=True)
-    person_id: str = Field(primary_key=True)
-    state: str
-    method: str
-    confidence: float | None
-    since: datetime | None = Field(sa_type=Instant)
-    decided_by: str | None
-    decided_at: datetime | None = Field(sa_type=Instant)
-    reason: str | None = Field(sa_type=Text)
-
-
-class LinkDecisionRow(Model, table=True):
-    """What a named person decided about an account and a person; rows are added and never altered."""
-
-    __tablename__: ClassVar[str] = "link_decisions"
-    __table_args__ = (Index(None, "source", "account_id"),)
-
-    number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
-    source: str
-    account_id: str
-    person_id: str
-    decision: str
-    before: str = Field(sa_type=Text)
-    decided_by: str
-    decided_at: datetime = Field(sa_type=Instant)
-    reason: str = Field(sa_type=Text)
 
 
 class LinkDecision(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from sqlalchemy import Select, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
+from reconciler.database.findings import ChangeRow, EvaluationRow, FindingRow, RunRow
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import (
     OPEN,
@@ -30,7 +31,6 @@ from reconciler.estate.tables import Coverage
 from reconciler.findings.identity import DIGITS
 from reconciler.findings.lifecycle import KEPT
 from reconciler.findings.lifecycle import state as stand
-from reconciler.findings.models import ChangeRow, EvaluationRow, FindingRow, RunRow
 
 _ID = re.compile(rf"(?:F-)?([0-9a-f]{{1,{DIGITS}}})", re.IGNORECASE)
 _SHOWN = 5

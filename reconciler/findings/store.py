@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Self
 
+from reconciler.database import schema
+from reconciler.database.connection import Database
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import Change, Evaluation, Finding, Outcome, Run, Scope, Severity, State
 from reconciler.estate.tables import Coverage
-from reconciler.findings import acceptances, drops, links, reading, recording, schema
+from reconciler.findings import acceptances, drops, links, reading, recording
 from reconciler.findings.acceptances import Acceptance
-from reconciler.findings.database import Database
 from reconciler.findings.drops import AcceptedDrop
 from reconciler.findings.links import LinkDecision
 from reconciler.snapshot.memory import RememberedLink
@@ -35,13 +36,8 @@ class FindingStore:
         one, and, unless it is opened ``to_read`` only, for a file that this user may not write to: better now
         than after hours of pulling. Raises ``ConfigurationError`` for a URL that names no database.
         """
-        store = cls(url)
-        if not to_read:
-            store._database.refuse_closed()
-        if store.schema_version() is None:
-            store.upgrade()
-        schema.refuse_other(store.schema_version(), str(store._database))
-        return store
+        schema.opened(url, to_read=to_read)
+        return cls(url)
 
     def upgrade(self) -> list[str]:
         """Bring the schema to the newest version; return the versions applied, none where it was current."""
@@ -49,8 +45,7 @@ class FindingStore:
 
     def schema_version(self) -> str | None:
         """Return the version of the database's schema, None for an empty database."""
-        with self._database.reading() as session:
-            return schema.found(session.connection(), str(self._database))
+        return schema.version(self._database)
 
     def is_current(self) -> bool:
         """Return whether the schema is the one that this product reads and writes."""

@@ -49,7 +49,7 @@ def test_data_that_ships_and_data_that_does_not(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert any(name.startswith("reconciler/_bundled/rules/") and name.endswith(".sql") for name in names)
     assert "reconciler/_bundled/config/reconciler.toml" in names
-    assert any(name.startswith("reconciler/findings/migrations/versions/") for name in names)
+    assert any(name.startswith("reconciler/database/migrations/versions/") for name in names)
     assert "reconciler/py.typed" in names
     assert not [name for name in names if "/fixtures/" in name or "/expected/" in name or "tests/" in name]
 

@@ -10,10 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine, inspect, text
 
+from reconciler.database import schema
+from reconciler.database.connection import Database
+from reconciler.database.model import METADATA
 from reconciler.errors import StoreError
-from reconciler.findings import schema
-from reconciler.findings.database import Database
-from reconciler.findings.models import METADATA
 from reconciler.findings.store import FindingStore
 from tests.findings.nights import record, result, verdict
 

@@ -12,8 +12,8 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import ArgumentError
 from sqlmodel import Session
 
+from reconciler.database.faults import READ_ONLY, closed_file, redacted, translated
 from reconciler.errors import ConfigurationError, StoreError
-from reconciler.findings.faults import READ_ONLY, closed_file, redacted, translated
 
 PATIENCE = 30
 """Seconds to wait for another process's lock before it is an error."""

@@ -10,9 +10,22 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
+from reconciler.database import findings, links
+from reconciler.database.connection import Database
+from reconciler.database.model import Model
 from reconciler.errors import StoreError
-from reconciler.findings.database import Database
-from reconciler.findings.models import METADATA
+
+MODELS: tuple[type[Model], ...] = (
+    findings.RunRow,
+    findings.EvaluationRow,
+    findings.FindingRow,
+    findings.ChangeRow,
+    findings.DropRow,
+    findings.AcceptanceRow,
+    links.LinkRow,
+    links.LinkDecisionRow,
+)
+"""Every table; importing them here makes the metadata whole."""
 
 VERSION_TABLE = "reconciler_schema"
 
@@ -33,7 +46,7 @@ def found(connection: Connection, name: str) -> str | None:
     """
     version = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
     if version is None:
-        taken = sorted(set(METADATA.tables) & set(inspect(connection).get_table_names()))
+        taken = sorted({str(model.__tablename__) for model in MODELS} & set(inspect(connection).get_table_names()))
         if taken:
             raise StoreError(
                 f"the database {name} holds tables that reconciler did not make: {', '.join(taken)}",
@@ -58,6 +71,28 @@ def refuse_other(version: str | None, name: str) -> None:
         f"the database {name} has schema version {version}, made by a newer reconciler (this one knows {known[-1]})",
         advice="install the newer reconciler; a database is never taken back",
     )
+
+
+def opened(url: str, *, to_read: bool = False) -> Database:
+    """Return the database at ``url``, its tables created where it is empty.
+
+    Raises ``StoreError`` for a database of an older schema (advice: ``reconciler db upgrade``) or a newer one, and,
+    unless it is opened ``to_read`` only, for a file that this user may not write to: better now than after hours of
+    pulling. Raises ``ConfigurationError`` for a URL that names no database.
+    """
+    database = Database(url)
+    if not to_read:
+        database.refuse_closed()
+    if version(database) is None:
+        migrate(database)
+    refuse_other(version(database), str(database))
+    return database
+
+
+def version(database: Database) -> str | None:
+    """Return the version of the database's schema, None for an empty database."""
+    with database.reading() as session:
+        return found(session.connection(), str(database))
 
 
 def migrate(database: Database, *, target: str | None = None) -> list[str]:

@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
+from reconciler.database import connection
+from reconciler.database.connection import Database, parse
+from reconciler.database.faults import redacted, translated
 from reconciler.errors import ConfigurationError, StoreError
-from reconciler.findings import database
-from reconciler.findings.database import Database, parse
-from reconciler.findings.faults import redacted, translated
 from reconciler.findings.store import FindingStore
 from tests.findings.nights import evaluation, night, record, result, verdict
 from tests.servers.postgres import PASSWORD, Server
@@ -245,7 +245,7 @@ def writer(url: str) -> Iterator[None]:
 def test_a_second_writer_waits_then_says_who_is_in_the_way(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     record(FindingStore.open(url), 0, result(verdict("a")))
     with writer(url):
-        monkeypatch.setattr(database, "PATIENCE", 1)
+        monkeypatch.setattr(connection, "PATIENCE", 1)
         store = FindingStore(url)
         with pytest.raises(StoreError, match="is locked by another process") as raised:
             record(store, 1, result())
