@@ -13,13 +13,18 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from reconciler import clock, connectors, toml
 from reconciler.errors import ConfigurationError
 from reconciler.log import hide
 from reconciler.sdk.secrets import SecretRef, reveal
 from reconciler.sdk.settings import SourceSettings
+from reconciler.sections.filing import Filing
+from reconciler.sections.inbound import Inbound
+from reconciler.sections.nonconformities import Nonconformities
+from reconciler.sections.notices import Notices
+from reconciler.sections.section import Section
 
 DEFAULT_FILE = "reconciler.toml"
 
@@ -37,12 +42,6 @@ def _database(url: str) -> str:
             "must be sqlite:///FILE, postgresql+psycopg://..., or a reference env:NAME or file:/path to it"
         )
     return url
-
-
-class Section(BaseModel):
-    """A part of the configuration; a key nobody reads is an error, not a comment."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Estate(Section):
@@ -236,6 +235,13 @@ class Config(Section):
     rules: Rules = Rules()
     engine: Engine = Engine()
     report: Report = Report()
+    nonconformities: Nonconformities = Nonconformities()
+    filing: Filing = Filing()
+    notices: Notices = Notices()
+    inbound: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], Inbound],
+        Field(description="Name -> webhooks that may reach us."),
+    ] = {}
     special_accounts: Annotated[
         list[RegisteredAccount], Field(description="Special accounts, beside those that sources report.")
     ] = []

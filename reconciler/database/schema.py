@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
-from reconciler.database import findings, links
+from reconciler.database import filing, findings, links, nonconformities
 from reconciler.database.connection import Database
 from reconciler.database.model import Model
 from reconciler.errors import StoreError
@@ -24,6 +24,16 @@ MODELS: tuple[type[Model], ...] = (
     findings.AcceptanceRow,
     links.LinkRow,
     links.LinkDecisionRow,
+    nonconformities.NonconformityRow,
+    nonconformities.AttachedRow,
+    nonconformities.TransitionRow,
+    nonconformities.RiskRow,
+    nonconformities.NoticeRow,
+    filing.TicketRow,
+    filing.OperationRow,
+    filing.AttemptRow,
+    filing.CommentRow,
+    filing.DeliveryRow,
 )
 """Every table; importing them here makes the metadata whole."""
 

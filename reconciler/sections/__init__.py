@@ -1,0 +1,1 @@
+"""Sections of the configuration about what follows a finding; ``reconciler.settings`` puts the file together."""
