@@ -14,10 +14,10 @@ Severity = Literal["critical", "high", "medium", "low"]
 class Days(Section):
     """Days from detection until a nonconformity is due, by severity."""
 
-    critical: Annotated[int, Field(ge=0, le=3650)] = 1
-    high: Annotated[int, Field(ge=0, le=3650)] = 7
-    medium: Annotated[int, Field(ge=0, le=3650)] = 30
-    low: Annotated[int, Field(ge=0, le=3650)] = 90
+    critical: Annotated[int, Field(ge=0, le=3650, description="Days for findings that are critical.")] = 1
+    high: Annotated[int, Field(ge=0, le=3650, description="Days for findings that are high.")] = 7
+    medium: Annotated[int, Field(ge=0, le=3650, description="Days for findings that are medium.")] = 30
+    low: Annotated[int, Field(ge=0, le=3650, description="Days for findings that are low.")] = 90
 
 
 class OfRule(Section):
