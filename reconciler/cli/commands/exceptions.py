@@ -63,6 +63,9 @@ def list_exceptions(settings: Settings, *, machine: bool) -> None:
         return
     for reason in last.exceptions_unread:
         click.secho(f"NOT READ WHOLE: {reason}. What stood suppressed stays so.", fg="red", bold=True)
+    if not known and all(part.table_name != "exceptions" for part in last.coverage):
+        click.echo("No source reports exceptions: nothing is suppressed.")
+        return
     rows = [
         (
             name,
