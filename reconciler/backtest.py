@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,7 +14,7 @@ import msgspec
 from reconciler import engine, run
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import Evaluation, Outcome, RuleResult, Verdict
-from reconciler.settings import Settings
+from reconciler.settings import Limits, Settings
 from reconciler.snapshot import Snapshot, SnapshotStore
 
 _PARAM = re.compile(r"([A-Za-z0-9-]+)\.([a-z][a-z0-9_]*)=(.*)", re.DOTALL)
@@ -21,12 +22,21 @@ _BOOLEANS = {"true": True, "false": False}
 _KEPT = {Outcome.VIOLATION, Outcome.NOT_EVALUABLE}
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """New violations of a rule in one source (None: the whole estate) that are more than its limit."""
+
+    source: str | None
+    violations: int
+    limit: int
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """What one changed rule would do to the findings of one snapshot.
 
     ``opens`` and ``closes`` are verdicts that only the changed or only the present rule gives; ``changes`` are those
     of both whose verdict or reason differs, as the changed rule says them. ``blocked`` says, per source, why the
-    changed rule could not be judged there: nothing opens or closes in such a one.
+    changed rule could not be judged there: nothing opens or closes in such a one. ``held`` are the sources in which
+    more violations would be new than the rule's limit allows: all of them would wait for a person's acceptance.
     """
 
     rule_id: str
@@ -34,6 +44,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     closes: tuple[Verdict, ...]
     changes: tuple[Verdict, ...]
     blocked: dict[str, tuple[str, ...]]
+    held: tuple[Held, ...] = ()
 
 
 class Backtest(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,10 +101,12 @@ def over(settings: Settings, snapshot: Snapshot, changed: Sequence[Change]) -> B
     """Judge one snapshot by the present and by the changed rules, and say what differs."""
     before = run.evaluate(settings, snapshot, [c.present for c in changed if c.present], as_of=snapshot.as_of)
     after = run.evaluate(settings, snapshot, [c.changed for c in changed], as_of=snapshot.as_of)
-    return Backtest(snapshot=snapshot.snapshot_id, differences=tuple(_differences(before, after)))
+    return Backtest(
+        snapshot=snapshot.snapshot_id, differences=tuple(_differences(before, after, settings.config.limits))
+    )
 
 
-def _differences(before: Evaluation, after: Evaluation) -> Iterator[Difference]:
+def _differences(before: Evaluation, after: Evaluation, limits: Limits) -> Iterator[Difference]:
     old = {result.rule.rule_id: result for result in before.results}
     for result in after.results:
         blocked = {scope.source: scope.blocked for scope in result.scopes if scope.blocked}
@@ -105,7 +118,28 @@ def _differences(before: Evaluation, after: Evaluation) -> Iterator[Difference]:
             closes=tuple(v for key, v in was.items() if key not in now and v.source not in blocked),
             changes=tuple(verdict for key, verdict in now.items() if key in was and verdict != was[key]),
             blocked={source or "": reasons for source, reasons in blocked.items()},
+            held=tuple(_held(was, now, result, limits)),
         )
+
+
+def _held(
+    was: Mapping[tuple[str | None, ...], Verdict],
+    now: Mapping[tuple[str | None, ...], Verdict],
+    result: RuleResult,
+    limits: Limits,
+) -> Iterator[Held]:
+    """Say in which sources a night would hold what is new, by the limits that a night has."""
+    fresh = Counter(
+        verdict.source for key, verdict in now.items() if _counts(verdict) and not (key in was and _counts(was[key]))
+    )
+    for scope in result.scopes:
+        allowed = limits.allowed(result.rule.rule_id, scope.population)
+        if fresh[scope.source] > allowed:
+            yield Held(source=scope.source, violations=fresh[scope.source], limit=allowed)
+
+
+def _counts(verdict: Verdict) -> bool:
+    return verdict.verdict is Outcome.VIOLATION and verdict.exception is None
 
 
 def _verdicts(result: RuleResult | None) -> dict[tuple[str | None, ...], Verdict]:

@@ -173,6 +173,7 @@ def pull(
             accepted=accepted,
             report=progress,
             memory=memory,
+            matchers=settings.config.correlation.matchers,
         )
     )
 

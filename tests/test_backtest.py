@@ -91,6 +91,32 @@ def test_a_new_rule_opens_all_that_it_finds_and_people_read_it(estate: Path) -> 
     assert "+ not_evaluable: account a3" in said
 
 
+def limited(estate: Path, limits: str) -> dict[str, Any]:
+    (estate / "reconciler.toml").write_text(f"{CONFIG}[limits]\n{limits}\n")
+    (result,) = call(estate, "rules", "backtest", "--json", "--param", f"{RULE}.age=PT1H")
+    return dict(result["differences"][0])
+
+
+def test_what_the_night_would_hold_is_said(estate: Path) -> None:
+    held = limited(estate, "new_findings = 0")
+    assert subjects(held["opens"]) == {"a2"}
+    assert held["held"] == [{"source": "qms", "violations": 1, "limit": 0}]
+    said = call(estate, "rules", "backtest", "--param", f"{RULE}.age=PT1H")
+    assert "the night would hold 1 new violations in qms: more than the limit of 0" in said
+    assert limited(estate, "new_findings = 1")["held"] == [], "as many as the limit are not held"
+    own = limited(estate, f'new_findings = 0\n[limits.rules."{RULE}"]\nnew_findings = 1')
+    assert own["held"] == [], "the rule's own limit counts"
+
+
+def test_what_is_only_doubted_is_never_held(estate: Path) -> None:
+    (estate / "reconciler.toml").write_text(f"{CONFIG}[limits]\nnew_findings = 1\n")
+    folder = write(estate / "tomorrow", SQL, TOML.replace("001", "002"))
+    (result,) = call(estate, "rules", "backtest", "--json", "--folder", str(folder))
+    (found,) = result["differences"]
+    assert len(found["opens"]) == 2
+    assert found["held"] == [], "one violation, and one that is not evaluable"
+
+
 def test_what_cannot_be_judged_neither_opens_nor_closes(estate: Path) -> None:
     needy = TOML.replace('identity = ["source"', 'needs = ["accounts.email"]\nidentity = ["source"')
     folder = write(estate / "tomorrow", SQL, needy)

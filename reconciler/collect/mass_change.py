@@ -14,12 +14,12 @@ source left the configuration although rules join its governance tables to every
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.collect.outcome import Part, TableOutcome
-from reconciler.estate.correlate import MATCHERS
+from reconciler.estate.correlate import DEFAULT, matcher
 from reconciler.sdk.connector import Gap, Partition, Status
 from reconciler.sdk.records import GOVERNANCE
 from reconciler.snapshot.filled import filled
@@ -33,9 +33,6 @@ HELD = "held by the mass-change stop"
 _SMALL_LOSS = 3
 _PASSING = {"events"}
 """Tables of what happened in a span of time: a quiet weekend is no loss."""
-_LINKING = {f"accounts.{m.account_column}" for m in MATCHERS.values()} | {
-    f"people.{m.person_column}" for m in MATCHERS.values()
-}
 _FEW_VALUES = 20
 """Columns with fewer values come and go; from here on the loss of more than half of them is held."""
 
@@ -132,6 +129,15 @@ def too_much(before: int, now: int, limits: Limits) -> bool:
     return drop > limits.drop_count and drop * 100 > limits.drop_percent * before
 
 
+def linking(matchers: Iterable[str]) -> set[str]:
+    """Return the columns, as TABLE.COLUMN, by which accounts are linked to people, whichever of the matchers are used.
+
+    ``attribute:NAME`` adds the column of attributes.
+    """
+    used = [matcher(name) for name in dict.fromkeys([*DEFAULT, *matchers])]
+    return {f"accounts.{m.account_column}" for m in used} | {f"people.{m.person_column}" for m in used}
+
+
 def hold(
     source: str,
     outcomes: dict[str, TableOutcome],
@@ -141,6 +147,7 @@ def hold(
     writer: SnapshotWriter,
     selected: Sequence[str] | None,
     withdrawn: Collection[str] = (),
+    matchers: Collection[str] = DEFAULT,
 ) -> None:
     """Add a gap to each COMPLETE table of ``source`` that lost too much, and one for each that vanished.
 
@@ -148,9 +155,11 @@ def hold(
     ``outcomes`` as PARTIAL. ``selected`` are the tables that the configuration names, None for all: a table
     left out there was left out by a person. ``withdrawn`` are the columns, as TABLE.COLUMN, of which the source's
     own check said tonight that they cannot be filled: they are unknown, and their table is whole. Only those that
-    link accounts to people are held all the same, for without one of them accounts would look like nobody's.
+    link accounts to people, by the ``matchers``, are held all the same, for without one of them accounts would look
+    like nobody's.
     """
     before = past.reports(source)
+    said = set(withdrawn) - linking(matchers)
     for table in dict.fromkeys([*outcomes, *before]):
         baseline = None if table in _PASSING else past.baseline(source, table)
         outcome = outcomes.get(table)
@@ -166,7 +175,7 @@ def hold(
             else:  # with the rows go their values: that is said already
                 for lost in _lost_values(source, outcome, baseline, writer):
                     outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
-            for lost in _lost_columns(source, outcome, baseline, set(withdrawn) - _LINKING):
+            for lost in _lost_columns(source, outcome, baseline, said):
                 outcome.add_gap(_gap(source, table, lost, writer.snapshot_id).reason)
 
 

@@ -15,6 +15,7 @@ from reconciler.collect.patience import Sleep
 from reconciler.collect.source import Pull, SourceReading
 from reconciler.collect.verdicts import judge_fan_out
 from reconciler.errors import ConfigurationError
+from reconciler.estate.correlate import DEFAULT
 from reconciler.snapshot.memory import Memory
 from reconciler.snapshot.store import Snapshot, SnapshotStore
 from reconciler.snapshot.writer import SnapshotWriter
@@ -30,13 +31,15 @@ async def pull(
     accepted: Sequence[Acceptance],
     report: Callable[[Progress], None],
     memory: Memory | None = None,
+    matchers: Sequence[str] = DEFAULT,
     sleep: Sleep = asyncio.sleep,
 ) -> Snapshot:
     """Read every source whole, as far as it can be, and seal what was read.
 
     What could not be read stands in the snapshot's coverage with its gap; it never raises. ``report`` is
     called after every page, and once a table with its final status. ``memory`` is what is known from earlier
-    nights and sealed with the rest; None: nothing is. ``sleep`` waits between retries.
+    nights and sealed with the rest; None: nothing is. ``matchers`` will link accounts to people: what they read may
+    not be lost unasked. ``sleep`` waits between retries.
 
     Raises ``ConfigurationError`` for settings that cannot be meant and ``StoreError`` where the folder cannot
     be read or written or another pull is under way in it; then every source is closed and nothing is sealed.
@@ -59,7 +62,7 @@ async def pull(
         async with asyncio.TaskGroup() as group:
             for reading in readings:
                 group.create_task(reading.read())
-        snapshot = _seal(readings, writer, past, limits, report)
+        snapshot = _seal(readings, writer, past, limits, report=report, matchers=matchers)
     except BaseExceptionGroup as errors:
         writer.abandon()
         raise _first(errors) from errors
@@ -74,14 +77,25 @@ def _seal(
     writer: SnapshotWriter,
     past: History,
     limits: Limits,
+    *,
     report: Callable[[Progress], None],
+    matchers: Sequence[str],
 ) -> Snapshot:
     for reading in readings:
         # First what already is in doubt, so that a drop is held for its own sake only; then what a hold puts in doubt.
         judge_fan_out(reading.outcomes)
         selected = reading.pull.settings.tables
         withdrawn = reading.entry().unknown
-        hold(reading.name, reading.outcomes, past, limits, writer=writer, selected=selected, withdrawn=withdrawn)
+        hold(
+            reading.name,
+            reading.outcomes,
+            past,
+            limits,
+            writer=writer,
+            selected=selected,
+            withdrawn=withdrawn,
+            matchers=matchers,
+        )
         judge_fan_out(reading.outcomes)
         for outcome in reading.outcomes.values():
             report(Progress(reading.name, outcome.table, outcome.rows, outcome.status))

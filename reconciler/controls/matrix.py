@@ -243,7 +243,8 @@ def _because(standing: Standing, rules: Sequence[RuleRow], counts: Counts) -> st
             said.append(f"{rule.rule_id} {where}: {_first(rule.blocked)}")
         elif not rule.judged and rule.standing != "never run":
             said.append(f"{rule.rule_id} has no place to judge")
-    said += [f"{counts.not_evaluable:,} subjects could not be judged"] if counts.not_evaluable else []
+    unjudged = "1 subject" if counts.not_evaluable == 1 else f"{counts.not_evaluable:,} subjects"
+    said += [f"{unjudged} could not be judged"] if counts.not_evaluable else []
     return "; ".join(said) or ("nothing that its rules apply to" if standing == "no subject" else "")
 
 

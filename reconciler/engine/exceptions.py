@@ -202,10 +202,8 @@ class Exceptions:
         return [self._states[name] for name, rules in self._in_force.items() if rule.info.rule_id in rules]
 
     def _unread(self, faults: Mapping[str, Sequence[str]]) -> Iterator[str]:
-        sources = self._coverage.sources_of("exceptions")
-        if not sources:
-            yield "no source reports exceptions"
-        for source in sources:
+        # Where no source reports exceptions there is nothing to read; a register that vanished is held as PARTIAL.
+        for source in self._coverage.sources_of("exceptions"):
             yield from self._incomplete(source, "exceptions")
             for column in (*_TEXTS, "approved_at", "expires_at"):
                 if why := self._coverage.why_unknown(source, "exceptions", column):

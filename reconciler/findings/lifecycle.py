@@ -8,9 +8,11 @@ unverified; what stood under an exception stays so while the exceptions cannot b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import Evaluation, ExceptionState, Outcome, RuleResult, Scope, State, Verdict
@@ -35,8 +37,7 @@ class Step(StrEnum):
     HELD = "held"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True, gc=False):
     """What is remembered of a finding, light enough to hold all those of a rule at once.
 
     ``held`` is the verdict it stands at, ``verified`` False where the last verdict could not confirm that,
@@ -54,8 +55,7 @@ class Standing:
     waiting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True, gc=False):
     """One finding after one evaluation, and what the step took it to.
 
     ``source``, ``held``, ``verified``, ``exception``, ``until`` and ``waiting`` are how it stands now; ``verdict``

@@ -5,36 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, String, Update, bindparam, func, insert, inspect, update
+from sqlalchemy import Connection, func
 from sqlmodel import Session, col, select
 
 from reconciler.database.findings import ChangeRow, EvaluationRow, FindingRow, RunRow
 from reconciler.errors import StoreError
 from reconciler.estate.results import Evaluation, Outcome, RuleInfo, RuleResult, Scope, Verdict
 from reconciler.estate.tables import Coverage
+from reconciler.findings import bulk
 from reconciler.findings.lifecycle import Exceptions, Move, Standing, Step, moves
 from reconciler.findings.reading import last_evaluated, last_run
 
-CHUNK = 2_000
-"""Rows written by one statement."""
+CHUNK = 5_000
+"""Rows written by one statement, or read at a time."""
 
-_KEY = bindparam("key", type_=String())
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _STANDS: dict[str, Any] = {"exception": None, "excepted_until": None, "waiting": False}
 _GONE: dict[str, Any] = {"resolved_run": None, "resolved_at": None}
-
-
-@cache
-def _update(columns: tuple[str, ...], *, again: bool) -> Update:
-    """Return the statement that sets these columns of one finding; ``again``: it was reopened once more."""
-    types = inspect(FindingRow).columns
-    values: dict[str, Any] = {name: bindparam(f"new_{name}", type_=types[name].type) for name in columns}
-    if again:
-        values["times_reopened"] = col(FindingRow.times_reopened) + 1
-    return update(FindingRow).where(col(FindingRow.finding_id) == _KEY).values(**values)
 
 
 def record(
@@ -128,8 +119,7 @@ def _write_scopes(connection: Connection, run: int, results: Sequence[RuleResult
         for result in results
         for scope in result.scopes
     ]
-    if rows:
-        connection.execute(insert(EvaluationRow), [{"position": n} | row for n, row in enumerate(rows)])
+    bulk.insert(connection, EvaluationRow, [{"position": n} | row for n, row in enumerate(rows)])
 
 
 def _standings(connection: Connection, rule_id: str) -> dict[str, Standing]:
@@ -140,9 +130,11 @@ def _standings(connection: Connection, rule_id: str) -> dict[str, Standing]:
         .add_columns(col(row.last_seen_run), col(row.content), col(row.exception))
         .add_columns(col(row.excepted_until), col(row.waiting))
         .where(col(row.rule_id) == rule_id)
+        .execution_options(yield_per=CHUNK)
     )
+    sources: dict[str | None, str | None] = {}
     return {
-        identity: Standing(source, is_open, Outcome(held), last_seen is None, *rest)
+        identity: Standing(sources.setdefault(source, source), is_open, _OUTCOMES[held], last_seen is None, *rest)
         for identity, source, is_open, held, last_seen, *rest in found
     }
 
@@ -185,7 +177,7 @@ class _Ledger:
             altered = self._altered_to(move, before)
             again = move.step in {Step.REOPENED, Step.HELD} and move.comes_back
             rows = self._altered.setdefault((tuple(altered), again), [])
-            rows.append({"key": move.finding_id} | {f"new_{name}": value for name, value in altered.items()})
+            rows.append({"finding_id": move.finding_id} | altered)
         if verdict is None:
             self._remember(move, Outcome.PASS, f"evaluated in snapshot {self._snapshot} and no longer found")
         else:
@@ -245,11 +237,11 @@ class _Ledger:
         )
 
     def _flush(self) -> None:
-        altered = [(_update(columns, again=again), rows) for (columns, again), rows in self._altered.items()]
-        for statement, rows in ((insert(FindingRow), self._opened), *altered, (insert(ChangeRow), self._history)):
-            if rows:
-                self._connection.execute(statement, rows)
-                rows.clear()
+        bulk.insert(self._connection, FindingRow, self._opened)
+        for (_, again), rows in self._altered.items():
+            bulk.update(self._connection, FindingRow, "finding_id", rows, count_up="times_reopened" if again else "")
+        bulk.insert(self._connection, ChangeRow, self._history)
+        self._opened, self._altered, self._history = [], {}, []
 
 
 def _stands(move: Move) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Iterator
 
+from reconciler.report.excepted import effect, reach
 from reconciler.report.model import ReportModel
 from reconciler.report.neutral import neutral
 from reconciler.report.rows import Row, finding_columns, finding_row, stamp
-from reconciler.report.wording import joined
+from reconciler.report.wording import count, joined
 
 
 def to_csv(model: ReportModel) -> bytes:
@@ -51,5 +52,22 @@ def _rows(model: ReportModel) -> Iterator[Row]:
             "source": blocked.source or "",
             "reason": " ".join(blocked.reasons),
         }
+    for reason in model.run.exceptions_unread:
+        yield {"record": "exceptions_not_read", "reason": f"{reason}. What stood suppressed stays so."}
+    for state in model.exceptions:
+        yield {
+            "record": "exception",
+            "rule_id": state.rule_id or "",
+            "source": state.source or "",
+            "person_id": state.person_id or "",
+            "exception": state.exception_id,
+            "exception_owner": state.owner or "",
+            "excepted_until": stamp(state.expires_at),
+            "reason": "; ".join(
+                part
+                for part in (f"suppresses {count(state.suppresses, 'finding')}", effect(state), reach(state))
+                if part
+            ),
+        }
     for finding in model.findings:
-        yield {"record": "finding", **finding_row(finding)}
+        yield {"record": "finding", **finding_row(finding, model.answers(finding))}

@@ -64,10 +64,10 @@ def _document(model: ReportModel) -> dict[str, Any]:
         },
         "exceptions_unread": list(run.exceptions_unread),
         "exceptions": [
-            {**msgspec.to_builtins(state), "expires_at": _or_null(state.expires_at)} for state in run.exceptions
+            {**msgspec.to_builtins(state), "expires_at": _or_null(state.expires_at)} for state in model.exceptions
         ],
         "rules": [_rule(rule.rule_id, model) for rule in run.rules],
-        "findings": [_finding(finding) for finding in model.findings],
+        "findings": [_finding(finding, model.answers(finding)) for finding in model.findings],
     }
 
 
@@ -99,7 +99,7 @@ def _scope(check: Check) -> dict[str, Any]:
     return {**msgspec.to_builtins(check.scope), "pass_rate": pass_rate(check.scope)}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, owner: str | None) -> dict[str, Any]:
     return {
         "finding_id": finding.finding_id,
         "rule_id": finding.rule_id,
@@ -118,6 +118,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "resolved_at": _or_null(finding.resolved_at),
         "times_reopened": finding.times_reopened,
         "exception": finding.exception,
+        "exception_owner": owner,
         "excepted_until": _or_null(finding.excepted_until),
     }
 

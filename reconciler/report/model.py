@@ -11,7 +11,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from reconciler.errors import ConfigurationError
-from reconciler.estate.results import OPEN, SEVERITIES, Finding, Outcome, RuleInfo, Run, Scope, Severity, State
+from reconciler.estate.results import (
+    OPEN,
+    SEVERITIES,
+    ExceptionState,
+    Finding,
+    Outcome,
+    RuleInfo,
+    Run,
+    Scope,
+    Severity,
+    State,
+)
+from reconciler.report.excepted import exceptions
 from reconciler.report.seen import CoverageView, view
 from reconciler.report.wording import sentences
 
@@ -114,6 +126,10 @@ class ReportModel(msgspec.Struct, frozen=True, kw_only=True):
     """Groups of violations that wait for acceptance: more at once than their rule's limit."""
     suppressed: tuple[Group, ...]
     """Groups of violations that an exception covers."""
+    exceptions: tuple[ExceptionState, ...]
+    """Every exception that the run read or that suppresses a finding, with how many."""
+    owners: Mapping[str, str | None]
+    """Who answers for each of them."""
     not_evaluable: tuple[Group, ...]
     resolved: tuple[Group, ...]
     """Groups of findings that this or an earlier run resolved."""
@@ -129,6 +145,10 @@ class ReportModel(msgspec.Struct, frozen=True, kw_only=True):
     def local(self, instant: datetime) -> datetime:
         """Return the instant in the estate's time zone."""
         return instant.astimezone(ZoneInfo(self.time_zone))
+
+    def answers(self, finding: Finding) -> str | None:
+        """Return who answers for the exception that covers a finding; None where there is none, or nobody is known."""
+        return self.owners.get(finding.exception or "")
 
     def resolved_by_this_run(self, finding: Finding) -> bool:
         """Tell whether it was this run that resolved the finding."""
@@ -178,6 +198,7 @@ def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportMod
     sections = [_groups(part, run) for part in (violations, held, suppressed, unknown, gone)]
     counted = [*violations, *held, *suppressed]
     tallies = _tallies(counted, (f for f in gone if f.verdict is Outcome.VIOLATION and _resolved_by(f, run)))
+    excepting = exceptions(run, suppressed)
     return ReportModel(
         run=run,
         time_zone=time_zone,
@@ -187,6 +208,8 @@ def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportMod
         violations=sections[0],
         held=sections[1],
         suppressed=sections[2],
+        exceptions=excepting,
+        owners={state.exception_id: state.owner for state in excepting},
         not_evaluable=sections[3],
         resolved=sections[4],
         checks=tuple(Check(rule=rule, scope=scope) for rule in _ranked(run.rules) for scope in _scopes(rule, run)),

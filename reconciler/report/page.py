@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reconciler.estate.results import SEVERITIES, Finding, Scope
+from reconciler.report.excepted import effect, reach
 from reconciler.report.model import STANDINGS, Group, ReportModel, pass_rate, standing
 from reconciler.report.wording import count, joined, percent
 
@@ -49,6 +50,8 @@ def to_html(model: ReportModel) -> Iterator[bytes]:
             severities=SEVERITIES,
             standings=STANDINGS,
             sources=sorted({finding.source for finding in model.findings if finding.source}),
+            effect=effect,
+            reach=reach,
             instant=lambda at: _instant(model, at),
             day=lambda at: _day(model, at),
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from reconciler.estate.results import Finding, RuleInfo
+from reconciler.estate.results import ExceptionState, Finding, RuleInfo
+from reconciler.report.excepted import effect
 from reconciler.report.model import Check, ReportModel, pass_rate
 from reconciler.report.seen import Blocked, Read
 from reconciler.report.wording import percent
@@ -44,13 +45,14 @@ def finding_columns(model: ReportModel) -> list[str]:
         "resolved_at",
         "times_reopened",
         "exception",
+        "exception_owner",
         "excepted_until",
         "finding_id",
     ]
 
 
-def finding_row(finding: Finding) -> Row:
-    """Write one finding as a row."""
+def finding_row(finding: Finding, owner: str | None = None) -> Row:
+    """Write one finding as a row; ``owner`` answers for the exception that covers it."""
     return {
         "severity": finding.severity,
         "state": finding.state.value,
@@ -67,8 +69,27 @@ def finding_row(finding: Finding) -> Row:
         "resolved_at": stamp(finding.resolved_at),
         "times_reopened": str(finding.times_reopened),
         "exception": finding.exception or "",
+        "exception_owner": owner or "",
         "excepted_until": stamp(finding.excepted_until),
         "finding_id": finding.finding_id,
+    }
+
+
+def exception_row(state: ExceptionState) -> Row:
+    """Write one exception as a row."""
+    return {
+        "exception": state.exception_id,
+        "suppresses": str(state.suppresses),
+        "owner": state.owner or "",
+        "expires_at": stamp(state.expires_at),
+        "why_nothing": effect(state),
+        "rule_id": state.rule_id or "",
+        "control_id": state.control_id or "",
+        "source": state.source or "",
+        "account_id": state.account_id or "",
+        "person_id": state.person_id or "",
+        "entitlement_id": state.entitlement_id or "",
+        "reason": state.reason or "",
     }
 
 

@@ -1,4 +1,4 @@
-"""The report as an XLSX workbook: Summary, Findings, Coverage, Rules."""
+"""The report as an XLSX workbook: Summary, Findings, Exceptions, Coverage, Rules."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from reconciler.report.model import ReportModel
 from reconciler.report.neutral import neutral
 from reconciler.report.rows import (
     Row,
+    exception_row,
     finding_columns,
     finding_row,
     header_rows,
@@ -51,19 +52,34 @@ _TALLY = (
     "suppressed",
     "resolved by this run",
 )
+_EXCEPTIONS = (
+    *("exception", "suppresses", "owner", "expires_at", "why_nothing", "rule_id", "control_id"),
+    *("source", "account_id", "person_id", "entitlement_id", "reason"),
+)
 _NUMBERS = frozenset(
     {
+        "suppresses",
         *("version", "rows", "provider_count", "partitions", "times_reopened"),
         *("population", "violations", "excepted", "passes", "not_applicable", "not_evaluable", *_TALLY[1:]),
     }
 )
-_WIDE = {"reason": 90, "gaps": 80, "why": 60, "remedy": 60, "known_gaps": 60, "not_judged_because": 60, "title": 40}
+_WIDE = {
+    "reason": 90,
+    "gaps": 80,
+    "why": 60,
+    "remedy": 60,
+    "known_gaps": 60,
+    "not_judged_because": 60,
+    "why_nothing": 60,
+    "title": 40,
+}
 _MIDDLE = {
     "finding_id": 28,
     "first_seen": 22,
     "last_seen": 22,
     "resolved_at": 22,
     "excepted_until": 22,
+    "expires_at": 22,
     "rule": 26,
     "canaries": 30,
 }
@@ -85,8 +101,9 @@ def to_xlsx(model: ReportModel, *, row_limit: int = ROW_LIMIT) -> bytes:
         columns = finding_columns(model)
         size = row_limit - 1
         for number, start in enumerate(range(0, max(len(model.findings), 1), size), start=1):
-            rows = (finding_row(finding) for finding in model.findings[start : start + size])
+            rows = (finding_row(finding, model.answers(finding)) for finding in model.findings[start : start + size])
             sheets.table("Findings" if number == 1 else f"Findings {number}", columns, rows)
+        _exceptions(sheets, model)
         sheets.table("Coverage", _COVERAGE, (read_row(read) for read in model.coverage.reads))
         rules = list(rule_rows(model))
         sheets.table("Rules", list(dict.fromkeys(name for row in rules for name in row)) or ["rule_id"], rules)
@@ -136,6 +153,15 @@ class _Sheets:
             sheet.write_number(row, column, int(text), style or self.plain)
         elif text:
             sheet.write_string(row, column, _fitting(neutral(text)), style or self.plain)
+
+
+def _exceptions(sheets: _Sheets, model: ReportModel) -> None:
+    """Add the sheet of exceptions; where the register was not read whole, its first rows say so."""
+    doubts: list[Row] = [
+        {"why_nothing": f"NOT READ WHOLE: {reason}. What stood suppressed stays so."}
+        for reason in model.run.exceptions_unread
+    ]
+    sheets.table("Exceptions", _EXCEPTIONS, [*doubts, *map(exception_row, model.exceptions)])
 
 
 def _summary(sheets: _Sheets, model: ReportModel) -> None:

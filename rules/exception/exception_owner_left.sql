@@ -43,7 +43,7 @@ select exception_id, review_owner as person_id,
                   case cause
                     when 'missing' then ' is not among the people'
                     when 'left' then concat(' left on ', strftime(ends_on, '%Y-%m-%d'))
-                    when 'said' then concat(' is ', person_status)
+                    when 'said' then concat(' is ', person_status, ', and no last day is known')
                     when 'contradicted' then concat(' is ', person_status, ', but the last day is ', strftime(ends_on, '%Y-%m-%d'))
                     else concat(' leaves on ', strftime(ends_on, '%Y-%m-%d'), ' in the unknown time zone ', time_zone)
                   end,

@@ -14,7 +14,9 @@ with terms as (
 weighed as (
   select role, name,
          case
-           when begins > $as_of or term_over <= $as_of or known is null or deadline <= $as_of then 'gone'
+           when begins > $as_of or term_over <= $as_of or known is null or deadline <= $as_of
+             -- that a person has left is a fact, though nobody says since when
+             or (said_to_have_left and ends_on is null) then 'gone'
            when said_to_have_left or (ends_on is not null and deadline is null and earliest <= $as_of) then 'unknown'
            else 'active'
          end as state,
@@ -25,7 +27,8 @@ weighed as (
              when term_over <= $as_of then concat(' held it until ', strftime(until, '%Y-%m-%d'))
              when known is null then ' is not among the people'
              when deadline <= $as_of then concat(' left on ', strftime(ends_on, '%Y-%m-%d'))
-             when said_to_have_left then concat(' is ', status, ', but when that person left is unknown')
+             when said_to_have_left and ends_on is null then concat(' is ', status, ', and no last day is known')
+             when said_to_have_left then concat(' is ', status, ', but the last day is ', strftime(ends_on, '%Y-%m-%d'))
              else concat(' leaves on ', coalesce(strftime(ends_on, '%Y-%m-%d'), 'no day that is known'),
                          ' in the unknown time zone ', coalesce(time_zone, 'of the estate'))
            end

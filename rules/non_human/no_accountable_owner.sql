@@ -78,7 +78,9 @@ weighed as (
          case
            when o.unknown then 'unknown'
            when o.person_id is null then 'nobody'
-           when e.person_id is null or e.deadline <= $as_of then 'gone'
+           when e.person_id is null or e.deadline <= $as_of
+             -- that a person has left is a fact, though nobody says since when
+             or (e.said_to_have_left and e.ends_on is null) then 'gone'
            when e.said_to_have_left or (e.ends_on is not null and e.deadline is null and e.earliest <= $as_of) then 'unknown'
            when e.begins > $as_of then 'gone'
            else 'active'
@@ -92,7 +94,8 @@ weighed as (
              case
                when e.person_id is null then ' is not among the people'
                when e.deadline <= $as_of then concat(' left on ', strftime(e.ends_on, '%Y-%m-%d'))
-               when e.said_to_have_left then concat(' is ', e.status, ', but when that person left is unknown')
+               when e.said_to_have_left and e.ends_on is null then concat(' is ', e.status, ', and no last day is known')
+               when e.said_to_have_left then concat(' is ', e.status, ', but the last day is ', strftime(e.ends_on, '%Y-%m-%d'))
                when e.begins > $as_of then concat(' begins on ', strftime(e.starts_on, '%Y-%m-%d'))
                else concat(' leaves on ', strftime(e.ends_on, '%Y-%m-%d'), ' in the unknown time zone ', e.time_zone)
              end

@@ -10,6 +10,8 @@ engaged as (
   select person_id, coalesce(full_name, person_id) as name, ends_on, status,
          case
            when access_deadline(ends_on, time_zone, to_hours(0)) <= $as_of then 'gone'
+           -- that a person has left is a fact, though nobody says since when
+           when ends_on is null and list_contains($ended_statuses, lower(trim(status))) then 'gone'
            -- no zone is two days from another: before this instant an unknown one decides nothing
            when coalesce(list_contains($ended_statuses, lower(trim(status))), false)
              or (ends_on is not null and access_deadline(ends_on, time_zone, to_hours(0)) is null
@@ -42,6 +44,7 @@ owned as (
              when o.unknown then 'who holds it is unknown'
              when o.person_id is null then 'nobody holds it'
              when e.person_id is null then concat(o.person_id, ' is not among the people')
+             when e.state = 'gone' and e.ends_on is null then concat(e.name, ' is ', e.status, ', and no last day is known')
              when e.state = 'gone' then concat(e.name, ' left on ', strftime(e.ends_on, '%Y-%m-%d'))
              else concat(e.name, ' may have left')
            end

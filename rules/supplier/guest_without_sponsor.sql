@@ -1,6 +1,7 @@
 -- A guest account that can be used and that no active employee answers for.
 with staff as (
   select person_id, coalesce(full_name, person_id) as owner,
+         case when ends_on is null then ' has left, and no last day is known' else ' has left' end as how,
          case
            when kind in ('contractor', 'supplier', 'external') or supplier_id is not null then 'outsider'
            when access_deadline(ends_on, time_zone, to_hours(0)) <= $as_of then 'left'
@@ -81,7 +82,7 @@ answered as (
   select r.source, r.account_id, bool_or(coalesce(s.state = 'active', false)) as active,
          bool_or(s.person_id is null and r.sponsor is null) as unlinked,
          min(case when s.state = 'unknown' then s.owner end) as unknown_one,
-         min(case when s.state = 'left' then s.owner end) as left_one,
+         min(case when s.state = 'left' then concat(s.owner, s.how) end) as left_one,
          min(case when s.person_id is null then r.sponsor end) as missing_one
   from answering r
   left join staff s on s.person_id = r.sponsor
@@ -107,7 +108,7 @@ select source, account_id, person_id,
              when unlinked then concat(' names an account of nobody known: ', ref)
              when lost_contract is not null
                then concat(' is under contract ', lost_contract, ', which is not among the contracts, nor is its owner known')
-             when left_one is not null then concat(' is answered for by nobody active: ', left_one, ' has left')
+             when left_one is not null then concat(' is answered for by nobody active: ', left_one)
              when missing_one is not null
                then concat(' is answered for by nobody active: ', missing_one, ' is not among the people')
              when ref is not null then concat(' is answered for by nobody active: ', ref, ' is no employee')

@@ -83,7 +83,7 @@ def test_accounts_are_listed_with_who_may_fit(settings: Settings, ask: Ask) -> N
     assert states(ask) == {"1": ("linked", "P1"), "2": ("proposed", None), "3": ("unlinked", None)}
     shown = ask("list", "--proposed").output
     assert "name 100 % like Bob Stone P2" in shown
-    assert "1 accounts of snapshot" in shown
+    assert "1 account of snapshot" in shown
     assert ask("list", "--state", "manual").output == "No accounts match.\n"
 
 

@@ -50,9 +50,7 @@ def recorded(config: Path) -> Path:
     chosen = settings.load(config)
     store = FindingStore.open(chosen.database_url)
     snapshot = run.pull(chosen, store, as_of=clock.parse_instant("2026-02-03T00:00:00Z"), progress=lambda _: None)
-    rules = [
-        rule for rule in engine.load([root("rules")], locked=False) if rule.info.rule_id in {"IG-ORP-001", "IG-CRD-001"}
-    ]
+    rules = [rule for rule in engine.load([root("rules")]) if rule.info.rule_id in {"IG-ORP-001", "IG-CRD-001"}]
     run.record(chosen, store, snapshot, run.evaluate(chosen, snapshot, rules, as_of=snapshot.as_of))
     return config
 

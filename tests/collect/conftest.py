@@ -27,6 +27,7 @@ class Night:
         self.progress: list[Progress] = []
         self.accepted: list[Acceptance] = []
         self.limits = Limits()
+        self.matchers: Sequence[str] = ("employee_id", "email", "login")
 
     async def pull(self, *sources: Source, estate: str = "acme", **settings: Any) -> Snapshot:
         self.waits, self.progress = [], []
@@ -39,6 +40,7 @@ class Night:
             limits=self.limits,
             accepted=self.accepted,
             report=self.progress.append,
+            matchers=self.matchers,
             sleep=self._sleep,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from reconciler.sdk.connector import Gap
@@ -104,6 +106,23 @@ def test_a_column_that_links_accounts_to_people_is_held_although_its_loss_is_sai
     held = night.run(Nameless(gaps=[Gap("accounts", "", "not granted", column="employee_id")]))
     assert held.status("simulated", "accounts").value == "PARTIAL"
     assert "column employee_id was reported" in gaps(held, "accounts")
+
+
+class Described(MisbehavingSource):
+    """Reports attributes of accounts too, where nothing keeps it from them."""
+
+    def __init__(self, gaps: Sequence[Gap] = ()) -> None:
+        super().__init__(gaps=gaps)
+        self.reports = {**self.reports, "accounts": self.reports["accounts"] | {"attributes"}}
+
+
+@pytest.mark.parametrize(("matcher", "status"), [("login", "COMPLETE"), ("attribute:hr_key", "PARTIAL")])
+def test_attributes_are_held_where_a_matcher_reads_them(night: Night, matcher: str, status: str) -> None:
+    night.matchers = ("employee_id", matcher)
+    night.run(Described())
+    found = night.run(Described(gaps=[Gap("accounts", "", "not granted", column="attributes")]))
+    assert found.status("simulated", "accounts").value == status
+    assert ("column attributes was reported" in gaps(found, "accounts")) == (status == "PARTIAL")
 
 
 def test_rows_that_are_lost_together_with_a_withdrawn_column_are_held(night: Night) -> None:

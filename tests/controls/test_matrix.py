@@ -63,6 +63,7 @@ def matrix(run: Run, *controls: Control, **asked: Any) -> Matrix:
         ((BROKEN, BLOCKED), "violated", "1 violated; IG-LVR-001 not judged everywhere: aws: aws: accounts is PARTIAL"),
         ((WHOLE, BLOCKED), "in part", "IG-LVR-001 not judged everywhere: aws: aws: accounts is PARTIAL"),
         ((UNSURE,), "in part", "3 subjects could not be judged"),
+        ((Scope(source="ldap", population=1, not_evaluable=1),), "in part", "1 subject could not be judged"),
         ((NOBODY,), "no subject", "nothing that its rules apply to"),
         ((BLOCKED,), "not evaluable", "IG-LVR-001 nowhere judged: aws: aws: accounts is PARTIAL"),
         ((), "not evaluable", "IG-LVR-001 has no place to judge"),

@@ -252,7 +252,13 @@ def test_where_the_register_was_not_read_nothing_is_suppressed_and_that_is_said(
     assert not covered(lost), "an exception without its account would cover every account"
     twice = estate.judge([excepted(), excepted()])
     assert "given more than once" in twice.exceptions_unread[0]
-    assert estate.judge(None).exceptions_unread == ("no source reports exceptions",)
+
+
+def test_an_estate_without_a_register_has_nothing_that_was_not_read(estate: Estate) -> None:
+    judged = estate.judge(None)
+    assert judged.exceptions_unread == ()
+    assert judged.exceptions == ()
+    assert not covered(judged)
 
 
 def test_what_exceptions_are_matched_by_and_could_not_be_read_is_named(estate: Estate) -> None:

@@ -233,11 +233,11 @@ def lines(sheet: Any) -> Iterator[dict[str, Any]]:
     return (dict(zip(head, line, strict=True)) for line in body)
 
 
-def test_the_workbook_has_its_four_sheets_with_figures_as_numbers(tmp_path: Path) -> None:
+def test_the_workbook_has_its_sheets_with_figures_as_numbers(tmp_path: Path) -> None:
     night, findings = mixed()
     write(build(night, findings, time_zone="UTC"), "xlsx", tmp_path / "r.xlsx")
     book = read_book((tmp_path / "r.xlsx").read_bytes())
-    assert book.sheetnames == ["Summary", "Findings", "Coverage", "Rules"]
+    assert book.sheetnames == ["Summary", "Findings", "Exceptions", "Coverage", "Rules"]
     found = list(lines(book["Findings"]))
     assert [row["finding_id"] for row in found] == [f.finding_id for f in (findings[i] for i in (0, 3, 2, 1))]
     assert found[2]["person_id"] is None

@@ -246,11 +246,12 @@ def _unattended(world: World, firm: Company) -> None:
         {"steward": world.number("nobody")},
         {"steward": gone.person.person_id},
         {"owner_role": role},
+        {"steward": person(world, manager=firm.boss, status="left").person_id},
         {"steward": firm.deputy.person_id, "review_due_on": TODAY - DAY},
     ):
         world.violates("IG-PRV-004", *_account(_glass(world, firm, **values)))
     world.violates("IG-GOV-002", role)
-    unsure = person(world, manager=firm.boss, status="left")
+    unsure = person(world, manager=firm.boss, status="left", ends_on=TODAY + DAY)
     for values in (
         {"steward": unsure.person_id},
         {"steward": firm.deputy.person_id, "review_due_on": None},

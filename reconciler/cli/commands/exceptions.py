@@ -10,7 +10,6 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
-    from reconciler.estate.results import ExceptionState
     from reconciler.settings import Settings
 
 
@@ -32,59 +31,41 @@ def list_exceptions(settings: Settings, *, machine: bool) -> None:
 
     from reconciler.cli import output
     from reconciler.errors import ConfigurationError
-    from reconciler.estate.results import ExceptionState, State
+    from reconciler.estate.results import State
     from reconciler.findings import FindingStore
+    from reconciler.report.excepted import effect, exceptions, reach
+    from reconciler.report.wording import count
 
     store = FindingStore.open(settings.database_url, to_read=True)
     last = store.last_run()
     if last is None:
         raise ConfigurationError("no run is recorded yet", advice="Do `reconciler run` first.")
-    findings: dict[str, list[str]] = defaultdict(list)
-    until = {}
-    for finding in store.findings(state=State.SUPPRESSED):
-        name = finding.exception or ""
-        findings[name].append(finding.finding_id)
-        until[name] = finding.excepted_until
-    known = {state.exception_id: state for state in last.exceptions}
-    for name in sorted(set(findings) - set(known)):
-        # Its register was not read: what is known of it is what it suppresses.
-        known[name] = ExceptionState(exception_id=name, expires_at=until[name], no_effect="not read by the last run")
+    suppressed = store.findings(state=State.SUPPRESSED)
+    known = exceptions(last, suppressed)
     if machine:
-        output.emit(
-            {
-                "run_id": last.run_id,
-                "unread": last.exceptions_unread,
-                "exceptions": [
-                    {**msgspec.structs.asdict(state), "suppresses": len(findings[name]), "findings": findings[name]}
-                    for name, state in known.items()
-                ],
-            }
-        )
+        findings: dict[str, list[str]] = defaultdict(list)
+        for finding in suppressed:
+            findings[finding.exception or ""].append(finding.finding_id)
+        told = [{**msgspec.structs.asdict(state), "findings": findings[state.exception_id]} for state in known]
+        output.emit({"run_id": last.run_id, "unread": last.exceptions_unread, "exceptions": told})
         return
     for reason in last.exceptions_unread:
         click.secho(f"NOT READ WHOLE: {reason}. What stood suppressed stays so.", fg="red", bold=True)
+    if not known and all(part.table_name != "exceptions" for part in last.coverage):
+        click.echo("No source reports exceptions: nothing is suppressed.")
+        return
     rows = [
         (
-            name,
-            _scope(state),
+            state.exception_id,
+            reach(state),
             state.owner or "",
             f"{state.expires_at:%Y-%m-%d}" if state.expires_at else "",
-            str(len(findings[name])),
-            state.no_effect or ("" if findings[name] else "in force; nothing that it fits was found"),
+            str(state.suppresses),
+            effect(state),
         )
-        for name, state in known.items()
+        for state in known
     ]
     output.table(("exception", "from", "owner", "until", "suppresses", "why nothing"), rows, right=("suppresses",))
-    click.echo(f"{len(known)} exceptions. `reconciler findings list --state suppressed` lists what they suppress.")
-
-
-def _scope(state: ExceptionState) -> str:
-    parts = (
-        state.rule_id,
-        state.control_id and f"control {state.control_id}",
-        state.source and f"in {state.source}",
-        state.account_id and f"account {state.account_id}",
-        state.person_id and f"person {state.person_id}",
-        state.entitlement_id and f"entitlement {state.entitlement_id}",
+    click.echo(
+        f"{count(len(known), 'exception')}. `reconciler findings list --state suppressed` lists what they suppress."
     )
-    return ", ".join(part for part in parts if part)

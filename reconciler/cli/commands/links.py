@@ -66,6 +66,7 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, mac
     """
     from reconciler.cli import output
     from reconciler.engine import links
+    from reconciler.report.wording import count
 
     snapshot = _snapshot(settings)
     with output.working("linking"):
@@ -92,7 +93,9 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, mac
     ]
     headings = ("source", "account", "login", "state", "person", "method", "confidence", "since", "who may fit")
     output.table(headings, rows)
-    click.echo(f"{len(found)} accounts of snapshot {snapshot.snapshot_id}. `reconciler links explain` says why.")
+    click.echo(
+        f"{count(len(found), 'account')} of snapshot {snapshot.snapshot_id}. `reconciler links explain` says why."
+    )
 
 
 @command.command()

@@ -134,7 +134,8 @@ def _show(matrix: Matrix, *, whole: bool) -> None:
     table(headings, found, right=numbers)
     click.echo()
     for row in matrix.controls:
-        if row.because and not whole:
+        # how many are violated stands in the table
+        if row.because and not whole and row.because != f"{row.counts.violated:,} violated":
             click.echo(f"{row.control.control_id} {row.standing}: {_short(row.because)}")
     if whole:
         _control(matrix)
@@ -179,7 +180,8 @@ def _control(matrix: Matrix) -> None:
             told = ", ".join(f"{n:,} {verdict.replace('_', ' ')}" for verdict, n in figure.verdicts.items() if n)
             said = f"not judged: {'; '.join(figure.blocked)}" if figure.blocked else f"{figure.known}: {told}"
             click.echo(f"three layers, {figure.kind} of {figure.source or '(none named)'}: {said.removesuffix(': ')}")
-        click.echo(f"kept {row.control.retention_days} days, fresh for {row.control.evidence_days} days")
+        tested = f", tested every {row.control.test_days} days" if row.control.test_days else ""
+        click.echo(f"kept {row.control.retention_days} days, fresh for {row.control.evidence_days} days{tested}")
         click.echo(f"clauses: {', '.join(row.clauses)}")
 
 

@@ -142,6 +142,8 @@ def backtest(
 ) -> None:
     """Show what changed rules or parameters would open and close on stored snapshots; nothing is recorded.
 
+    Where more would be new than [limits] allows in one night, it says how many the night would hold.
+
     \b
     Example:
       reconciler rules backtest --param IG-LVR-001.grace=PT4H
@@ -195,6 +197,12 @@ def _show_backtest(result: Backtest) -> None:
                 click.echo(f"    {sign} {verdict.verdict.value}: {redact(verdict.reason)}")
             if len(verdicts) > _EXAMPLES:
                 click.echo(f"    {sign} and {len(verdicts) - _EXAMPLES} more; --json lists all")
+        for held in found.held:
+            click.secho(
+                f"    the night would hold {held.violations:,} new violations in {held.source or 'the whole estate'}: "
+                f"more than the limit of {held.limit:,} ([limits]). They wait for `reconciler findings accept`.",
+                fg="yellow",
+            )
         for source, reasons in found.blocked.items():
             click.echo(f"    not evaluable in {source or 'the whole estate'}: {'; '.join(reasons)}")
 
