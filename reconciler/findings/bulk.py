@@ -17,7 +17,7 @@ from sqlalchemy import select as columns
 from sqlalchemy import update as alteration
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from reconciler.findings.models import Instant, Model
+from reconciler.database.model import Instant, Model
 
 Row = dict[str, Any]
 
