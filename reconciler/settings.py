@@ -339,7 +339,7 @@ def _sources(file: toml.Document, config: Config) -> tuple[dict[str, SourceSetti
         where = f"{file.at('sources', name)}: sources.{name}"
         connector = section.get("connector")
         if not isinstance(connector, str):
-            problems.append(f"{where}: connector is missing; use one of: {', '.join(connectors.names())}")
+            problems.append(f"{where}: connector is missing; use one of: {', '.join(connectors.readers())}")
             continue
         try:
             model = connectors.load(connector).Settings
@@ -413,7 +413,7 @@ def schema() -> dict[str, Any]:
     whole = Config.model_json_schema()
     definitions = whole.setdefault("$defs", {})
     variants = []
-    for name in connectors.names():
+    for name in connectors.readers():
         model = connectors.load(name).Settings
         part = model.model_json_schema(ref_template="#/$defs/{model}")
         definitions |= part.pop("$defs", {})

@@ -13,20 +13,31 @@ from reconciler import bundled, connectors
 from reconciler.errors import ConfigurationError
 from reconciler.sdk.settings import SourceSettings
 from reconciler.sdk.testing import check_source
+from reconciler.sdk.tickets import TicketSettings
 
 
 def test_every_folder_is_a_connector_and_loads() -> None:
     assert {"aws", "files", "ldap"} <= set(connectors.names())
-    for name in connectors.names():
+    assert set(connectors.readers()) | set(connectors.filers()) == set(connectors.names())
+    for name in connectors.readers():
         module = connectors.load(name)
         assert issubclass(module.Settings, SourceSettings)
         assert callable(module.open_source)
+    for name in connectors.filers():
+        files = connectors.load_tickets(name)
+        assert issubclass(files.TicketSettings, TicketSettings)
+        assert callable(files.open_tickets)
 
 
 def test_an_unknown_connector_names_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match="unknown connector 'oracle'") as caught:
         connectors.load("oracle")
     assert "ldap" in caught.value.advice
+
+
+def test_a_connector_that_only_reads_files_nothing() -> None:
+    with pytest.raises(ConfigurationError, match="the connector 'ldap' files no tickets"):
+        connectors.load_tickets("ldap")
 
 
 def test_other_peoples_connectors_announce_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ from reconciler.settings import load
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.toml"))
+FILING = sorted((ROOT / "config" / "examples" / "filing").glob("*.toml"))
 _ESTATE = '[estate]\nname = "acme"\ntime_zone = "Europe/Amsterdam"\n\n'
 
 
 def test_each_bundled_connector_has_its_example() -> None:
     bundled = {folder.parent.name for folder in (ROOT / "connectors").glob("*/__init__.py")}
-    assert {path.stem for path in EXAMPLES} == bundled == set(connectors.names())
+    assert bundled == set(connectors.names())
+    assert {path.stem for path in EXAMPLES} == set(connectors.readers())
+    assert {path.stem for path in FILING} == set(connectors.filers())
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -35,3 +39,16 @@ def test_an_example_is_taken_as_it_stands(path: Path, tmp_path: Path, monkeypatc
     (pull,) = open_sources(settings)
     check_tables(settings, [pull])
     assert pull.source.endpoint
+
+
+@pytest.mark.parametrize("path", FILING, ids=lambda path: path.stem)
+def test_an_example_of_filing_is_taken_as_it_stands(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in re.findall(r"env:(\w+)", path.read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, "planted")
+    (section,) = tomllib.loads(path.read_text(encoding="utf-8"))["filing"]["systems"].values()
+    module = connectors.load_tickets(path.stem)
+    settings = module.TicketSettings.model_validate(section)
+    assert settings.connector == path.stem
+    assert module.open_tickets("qms", settings, tmp_path).endpoint
