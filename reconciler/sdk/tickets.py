@@ -146,6 +146,10 @@ class TicketSystem(Protocol):
     """Whether ``create`` twice with one key makes one ticket, by the system's own promise."""
     settle_seconds: float
     """How long after a create ``find`` may still not see it; 0 where a search sees what was written before."""
+    readable: bool
+    """Whether it can be asked what it holds. False (a webhook): ``find``, ``read`` and ``keyed`` raise ``Refused``,
+    since nothing they could return would be known; ``create`` and ``change`` may be sent again, as the receiver tells
+    a repetition by its id."""
 
     async def check(self) -> Sequence[Gap]:
         """Connect without writing, and say what these credentials cannot do; raise where nothing can be."""
@@ -177,4 +181,24 @@ class TicketSystem(Protocol):
 
     async def close(self) -> None:
         """Release connections; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class ExceptionRegister(Protocol):
+    """A system of record of accepted risks: a ticket system that is one too, where its section says how.
+
+    ``isinstance(system, ExceptionRegister)`` tells which are; ``holds_exceptions`` whether its section says how.
+    """
+
+    name: str
+    holds_exceptions: bool
+
+    async def put(self, exception_id: str, fields: Mapping[str, Any]) -> str:
+        """Write the exception under its id, over what stands there, and return the system's own id of the record.
+
+        ``fields`` are columns of the estate's table ``exceptions``, text, instants or None, so that a later pull of
+        the register reads back what was written. Twice with one id makes one record, so it may be sent again whatever
+        came of it. Raises by remedy; ``ConfigurationError`` naming the key where the section does not say how.
+        """
         ...
