@@ -28,6 +28,8 @@ class TicketRow(Model, table=True):
     remote_url: str | None
     status: str | None
     raw_status: str | None
+    closed_seen_at: datetime | None = Field(sa_type=Instant)
+    """When it was first seen closed; null while it is open, and again once it is."""
     assignee: str | None
     resolution: str | None = Field(sa_type=Text)
     remote_updated_at: datetime | None = Field(sa_type=Instant)

@@ -36,6 +36,7 @@ def _tickets() -> None:
         sa.Column("remote_url", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=True),
         sa.Column("raw_status", sa.String(), nullable=True),
+        sa.Column("closed_seen_at", _INSTANT, nullable=True),
         sa.Column("assignee", sa.String(), nullable=True),
         sa.Column("resolution", sa.Text(), nullable=True),
         sa.Column("remote_updated_at", _INSTANT, nullable=True),
