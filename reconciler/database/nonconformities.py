@@ -15,22 +15,90 @@ class NonconformityRow(Model, table=True):
     """A nonconformity as it stands. What was entered is null until somebody did; JSON where said.
 
     The gates of ISO 9001 10.2 are constraints: it cannot be closed without correction, cause, a done action and a
-    verification by machine, nor by whoever did what is verified.
+    verification by machine, nor by whoever did what is verified. Triggers hold what no one row shows: the run that
+    verified judged its findings, none of them stands, history tells of the close, and a closed row is only reopened.
     """
 
     __tablename__: ClassVar[str] = "nonconformities"
     __table_args__ = (
         CheckConstraint(
             "state <> 'closed' OR (correction IS NOT NULL AND cause IS NOT NULL AND action IS NOT NULL"
+            " AND (grade <> 'major' OR containment IS NOT NULL)"
             " AND action_done_at IS NOT NULL AND gone_at IS NOT NULL AND verified_at IS NOT NULL"
+            " AND verified_at >= action_done_at"
             " AND closed_by IS NOT NULL AND closed_at IS NOT NULL AND closed_reason IS NOT NULL)",
             name="closed_past_every_gate",
         ),
         CheckConstraint(
-            "closed_by IS NULL OR (closed_by <> corrected_by AND closed_by <> action_done_by)",
+            "closed_by IS NULL OR (lower(trim(closed_by)) <> lower(trim(COALESCE(corrected_by, '')))"
+            " AND lower(trim(closed_by)) <> lower(trim(COALESCE(action_done_by, ''))))",
             name="closed_by_somebody_else",
         ),
-        CheckConstraint("state IN ('open', 'verifying', 'closed')", name="known_state"),
+        CheckConstraint(
+            "state IN ('open', 'verifying', 'closed')",
+            name="known_state",
+        ),
+        CheckConstraint(
+            "grade IN ('minor', 'major')",
+            name="known_grade",
+        ),
+        CheckConstraint(
+            "cause_method IS NULL OR cause_method IN ('five_whys', 'fishbone', 'fault_tree', 'is_is_not', 'other')",
+            name="known_cause_method",
+        ),
+        CheckConstraint(
+            "(contained_by IS NULL) = (contained_at IS NULL) AND (contained_by IS NULL) = (containment IS NULL)",
+            name="containment_whole",
+        ),
+        CheckConstraint(
+            "(corrected_by IS NULL) = (corrected_at IS NULL) AND (corrected_by IS NULL) = (correction IS NULL)",
+            name="correction_whole",
+        ),
+        CheckConstraint(
+            "(cause_by IS NULL) = (cause_at IS NULL) AND (cause_by IS NULL) = (cause IS NULL)"
+            " AND (cause_by IS NULL) = (cause_method IS NULL)",
+            name="cause_whole",
+        ),
+        CheckConstraint(
+            "(action_by IS NULL) = (action_at IS NULL) AND (action_by IS NULL) = (action IS NULL)"
+            " AND (action_by IS NULL) = (action_owner_role IS NULL) AND (action_by IS NULL) = (action_due_on IS NULL)",
+            name="action_whole",
+        ),
+        CheckConstraint(
+            "(action_done_by IS NULL) = (action_done_at IS NULL) AND (action_done_by IS NULL OR action_by IS NOT NULL)",
+            name="action_done_whole",
+        ),
+        CheckConstraint(
+            "(gone_run IS NULL) = (gone_at IS NULL) AND (gone_run IS NULL) = (watch_until IS NULL)"
+            " AND (gone_run IS NULL OR watch_until >= gone_at)",
+            name="gone_whole",
+        ),
+        CheckConstraint(
+            "(verified_run IS NULL) = (verified_at IS NULL)"
+            " AND (verified_run IS NULL OR gone_run IS NOT NULL)"
+            " AND (verified_run IS NULL OR (verified_run >= gone_run AND verified_at >= watch_until))",
+            name="verified_whole",
+        ),
+        CheckConstraint(
+            "(state = 'closed') = (closed_by IS NOT NULL) AND (closed_by IS NULL) = (closed_at IS NULL)"
+            " AND (closed_by IS NULL) = (closed_reason IS NULL)",
+            name="closed_whole",
+        ),
+        CheckConstraint(
+            "lower(trim(COALESCE(contained_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(corrected_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(cause_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(action_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(action_done_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(closed_by, '-'))) NOT IN ('', 'reconciler')",
+            name="people_are_named",
+        ),
+        CheckConstraint(
+            "trim(COALESCE(containment, '-')) <> '' AND trim(COALESCE(correction, '-')) <> ''"
+            " AND trim(COALESCE(cause, '-')) <> '' AND trim(COALESCE(action, '-')) <> ''"
+            " AND trim(COALESCE(action_owner_role, '-')) <> '' AND trim(COALESCE(closed_reason, '-')) <> ''",
+            name="entries_say_something",
+        ),
         Index(
             "uq_nonconformities_open_cause_key",
             "cause_key",
@@ -114,6 +182,7 @@ class TransitionRow(Model, table=True):
     """
 
     __tablename__: ClassVar[str] = "nonconformity_transitions"
+    __table_args__ = (CheckConstraint("trim(who) <> '' AND trim(what) <> '' AND trim(why) <> ''", name="who_what_why"),)
 
     number: int | None = Field(default=None, primary_key=True, sa_type=BIG)
     nonconformity: int = Field(foreign_key="nonconformities.number", index=True)

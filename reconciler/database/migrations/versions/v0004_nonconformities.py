@@ -13,6 +13,85 @@ depends_on = None
 _INSTANT = sa.DateTime(timezone=True).with_variant(sa.String(32), "sqlite")
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+# What each table refuses whoever asks: what is said -> the condition on NEW and OLD. A REPLACE of SQLite deletes the
+# row in its way without any trigger on DELETE, so what would be replaced is refused too.
+_BEGINNING = {
+    "a nonconformity begins open": "NEW.state = 'closed'",
+    "a nonconformity of this number, or an open one of this cause, is there": (
+        "EXISTS (SELECT 1 FROM nonconformities n WHERE n.number = NEW.number"
+        " OR (n.cause_key = NEW.cause_key AND n.state <> 'closed'))"
+    ),
+}
+_CHANGING = {
+    "what a nonconformity is about, and since when, never changes": (
+        "NEW.number <> OLD.number OR NEW.cause_key <> OLD.cause_key OR NEW.rule_id <> OLD.rule_id"
+        " OR NEW.detected_at <> OLD.detected_at OR NEW.detected_run <> OLD.detected_run"
+        " OR NEW.times_reopened < OLD.times_reopened"
+    ),
+    "a closed nonconformity changes only by being reopened, and then all of it is owed anew": (
+        "OLD.state = 'closed' AND (NEW.state <> 'open' OR NEW.times_reopened <> OLD.times_reopened + 1"
+        " OR NEW.gone_run IS NOT NULL OR NEW.verified_run IS NOT NULL OR NEW.correction IS NOT NULL"
+        " OR NEW.cause IS NOT NULL OR NEW.action IS NOT NULL)"
+    ),
+    "another nonconformity of this cause is open": (
+        "OLD.state = 'closed' AND EXISTS (SELECT 1 FROM nonconformities n"
+        " WHERE n.cause_key = NEW.cause_key AND n.state <> 'closed' AND n.number <> NEW.number)"
+    ),
+}
+_OF_IT = "nonconformity_findings a JOIN findings f ON f.finding_id = a.finding_id WHERE a.nonconformity = NEW.number"
+_ELSEWHERE = (
+    "EXISTS (SELECT 1 FROM nonconformity_findings b WHERE b.finding_id = f.finding_id"
+    " AND b.nonconformity <> NEW.number AND b.detached_run IS NULL)"
+)
+_TOLD = (
+    "nonconformity_transitions t WHERE t.nonconformity = NEW.number AND t.number > COALESCE((SELECT MAX(r.number)"
+    " FROM nonconformity_transitions r WHERE r.nonconformity = NEW.number AND r.what = 'reopened'), 0)"
+)
+_CLOSING = {
+    "a nonconformity without findings has nothing that a run could see gone": f"NOT EXISTS (SELECT 1 FROM {_OF_IT})",  # noqa: S608 - all of it stands here
+    "a finding of the nonconformity stands": (
+        f"EXISTS (SELECT 1 FROM {_OF_IT} AND (a.detached_run IS NULL"  # noqa: S608 - all of it stands here
+        f" OR (f.is_open AND f.exception IS NULL AND NOT f.waiting AND NOT {_ELSEWHERE})))"
+    ),
+    "no run after the watch period, and after the action was done, verified the effect": (
+        "NOT EXISTS (SELECT 1 FROM runs r WHERE r.number = NEW.verified_run"
+        " AND r.as_of >= NEW.watch_until AND r.as_of >= NEW.action_done_at)"
+    ),
+    "the run that is said to have verified could not judge every finding of the nonconformity": (
+        f"EXISTS (SELECT 1 FROM {_OF_IT} AND NOT {_ELSEWHERE}"  # noqa: S608 - all of it stands here
+        " AND NOT EXISTS (SELECT 1 FROM evaluations e WHERE e.run = NEW.verified_run AND e.evaluated"
+        " AND e.rule_id = f.rule_id AND COALESCE(e.source, '') = COALESCE(f.source, '')))"
+    ),
+    "who closes a nonconformity is nobody who corrected it or did its action": (
+        f"EXISTS (SELECT 1 FROM {_TOLD} AND t.what IN ('corrected', 'done')"  # noqa: S608 - all of it stands here
+        " AND lower(trim(t.who)) = lower(trim(NEW.closed_by)))"
+    ),
+    "the history does not tell of this close: who, when and why": (
+        f"NOT EXISTS (SELECT 1 FROM {_TOLD} AND t.what = 'closed' AND t.who = NEW.closed_by"  # noqa: S608 - all of it stands here
+        " AND t.at = NEW.closed_at AND t.why = NEW.closed_reason)"
+    ),
+}
+_ATTACHING = {
+    "a closed nonconformity takes no finding: reopen it first": (
+        "EXISTS (SELECT 1 FROM nonconformities n WHERE n.number = NEW.nonconformity AND n.state = 'closed')"
+    ),
+    "the finding was attached in this run": (
+        "EXISTS (SELECT 1 FROM nonconformity_findings a WHERE a.nonconformity = NEW.nonconformity"
+        " AND a.finding_id = NEW.finding_id AND a.attached_run = NEW.attached_run)"
+    ),
+}
+_DETACHING = {
+    "a finding is detached once, and nothing else of it changes": (
+        "OLD.detached_run IS NOT NULL OR NEW.nonconformity <> OLD.nonconformity OR NEW.finding_id <> OLD.finding_id"
+        " OR NEW.attached_run <> OLD.attached_run"
+    ),
+}
+_TELLING = {
+    "nonconformity_transitions is a history: its rows are added and never altered": (
+        "EXISTS (SELECT 1 FROM nonconformity_transitions t WHERE t.number = NEW.number)"
+    ),
+}
+
 
 def upgrade() -> None:
     """Create the tables; what was recorded before stands as it was."""
@@ -22,6 +101,15 @@ def upgrade() -> None:
     _risk_acceptances()
     _notices()
     _keep_for_ever("nonconformity_transitions")
+    closes = "NEW.state = 'closed' AND OLD.state <> 'closed'"
+    closing = {said: f"{closes} AND {condition}" for said, condition in _CLOSING.items()}
+    _refuse("nonconformities", "INSERT", _BEGINNING)
+    _refuse("nonconformities", "UPDATE", _CHANGING | closing)
+    _refuse("nonconformity_findings", "INSERT", _ATTACHING)
+    _refuse("nonconformity_findings", "UPDATE", _DETACHING)
+    _refuse("nonconformity_transitions", "INSERT", _TELLING)
+    for table in ("nonconformities", "nonconformity_findings"):
+        _never_delete(table)
 
 
 def _nonconformities() -> None:
@@ -73,17 +161,7 @@ def _nonconformities() -> None:
         sa.Column("closed_reason", sa.Text(), nullable=True),
         sa.Column("times_reopened", sa.Integer(), nullable=False),
         sa.Column("recurrence_of", sa.Integer(), nullable=True),
-        sa.CheckConstraint(
-            "state <> 'closed' OR (correction IS NOT NULL AND cause IS NOT NULL AND action IS NOT NULL"
-            " AND action_done_at IS NOT NULL AND gone_at IS NOT NULL AND verified_at IS NOT NULL"
-            " AND closed_by IS NOT NULL AND closed_at IS NOT NULL AND closed_reason IS NOT NULL)",
-            name="closed_past_every_gate",
-        ),
-        sa.CheckConstraint("state IN ('open', 'verifying', 'closed')", name="known_state"),
-        sa.CheckConstraint(
-            "closed_by IS NULL OR (closed_by <> corrected_by AND closed_by <> action_done_by)",
-            name="closed_by_somebody_else",
-        ),
+        *_gates(),
         sa.ForeignKeyConstraint(["detected_run"], ["runs.number"], name="fk_nonconformities_detected_run"),
         sa.ForeignKeyConstraint(["gone_run"], ["runs.number"], name="fk_nonconformities_gone_run"),
         sa.ForeignKeyConstraint(["recurrence_of"], ["nonconformities.number"], name="fk_nonconformities_recurrence_of"),
@@ -99,6 +177,90 @@ def _nonconformities() -> None:
         sqlite_where=sa.text("state <> 'closed'"),
         postgresql_where=sa.text("state <> 'closed'"),
     )
+
+
+def _gates() -> list[sa.CheckConstraint]:
+    """Return what a row must hold by itself."""
+    return [
+        sa.CheckConstraint(
+            "state <> 'closed' OR (correction IS NOT NULL AND cause IS NOT NULL AND action IS NOT NULL"
+            " AND (grade <> 'major' OR containment IS NOT NULL)"
+            " AND action_done_at IS NOT NULL AND gone_at IS NOT NULL AND verified_at IS NOT NULL"
+            " AND verified_at >= action_done_at"
+            " AND closed_by IS NOT NULL AND closed_at IS NOT NULL AND closed_reason IS NOT NULL)",
+            name="closed_past_every_gate",
+        ),
+        sa.CheckConstraint(
+            "closed_by IS NULL OR (lower(trim(closed_by)) <> lower(trim(COALESCE(corrected_by, '')))"
+            " AND lower(trim(closed_by)) <> lower(trim(COALESCE(action_done_by, ''))))",
+            name="closed_by_somebody_else",
+        ),
+        sa.CheckConstraint(
+            "state IN ('open', 'verifying', 'closed')",
+            name="known_state",
+        ),
+        sa.CheckConstraint(
+            "grade IN ('minor', 'major')",
+            name="known_grade",
+        ),
+        sa.CheckConstraint(
+            "cause_method IS NULL OR cause_method IN ('five_whys', 'fishbone', 'fault_tree', 'is_is_not', 'other')",
+            name="known_cause_method",
+        ),
+        sa.CheckConstraint(
+            "(contained_by IS NULL) = (contained_at IS NULL) AND (contained_by IS NULL) = (containment IS NULL)",
+            name="containment_whole",
+        ),
+        sa.CheckConstraint(
+            "(corrected_by IS NULL) = (corrected_at IS NULL) AND (corrected_by IS NULL) = (correction IS NULL)",
+            name="correction_whole",
+        ),
+        sa.CheckConstraint(
+            "(cause_by IS NULL) = (cause_at IS NULL) AND (cause_by IS NULL) = (cause IS NULL)"
+            " AND (cause_by IS NULL) = (cause_method IS NULL)",
+            name="cause_whole",
+        ),
+        sa.CheckConstraint(
+            "(action_by IS NULL) = (action_at IS NULL) AND (action_by IS NULL) = (action IS NULL)"
+            " AND (action_by IS NULL) = (action_owner_role IS NULL) AND (action_by IS NULL) = (action_due_on IS NULL)",
+            name="action_whole",
+        ),
+        sa.CheckConstraint(
+            "(action_done_by IS NULL) = (action_done_at IS NULL) AND (action_done_by IS NULL OR action_by IS NOT NULL)",
+            name="action_done_whole",
+        ),
+        sa.CheckConstraint(
+            "(gone_run IS NULL) = (gone_at IS NULL) AND (gone_run IS NULL) = (watch_until IS NULL)"
+            " AND (gone_run IS NULL OR watch_until >= gone_at)",
+            name="gone_whole",
+        ),
+        sa.CheckConstraint(
+            "(verified_run IS NULL) = (verified_at IS NULL)"
+            " AND (verified_run IS NULL OR gone_run IS NOT NULL)"
+            " AND (verified_run IS NULL OR (verified_run >= gone_run AND verified_at >= watch_until))",
+            name="verified_whole",
+        ),
+        sa.CheckConstraint(
+            "(state = 'closed') = (closed_by IS NOT NULL) AND (closed_by IS NULL) = (closed_at IS NULL)"
+            " AND (closed_by IS NULL) = (closed_reason IS NULL)",
+            name="closed_whole",
+        ),
+        sa.CheckConstraint(
+            "lower(trim(COALESCE(contained_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(corrected_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(cause_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(action_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(action_done_by, '-'))) NOT IN ('', 'reconciler')"
+            " AND lower(trim(COALESCE(closed_by, '-'))) NOT IN ('', 'reconciler')",
+            name="people_are_named",
+        ),
+        sa.CheckConstraint(
+            "trim(COALESCE(containment, '-')) <> '' AND trim(COALESCE(correction, '-')) <> ''"
+            " AND trim(COALESCE(cause, '-')) <> '' AND trim(COALESCE(action, '-')) <> ''"
+            " AND trim(COALESCE(action_owner_role, '-')) <> '' AND trim(COALESCE(closed_reason, '-')) <> ''",
+            name="entries_say_something",
+        ),
+    ]
 
 
 def _nonconformity_findings() -> None:
@@ -139,6 +301,7 @@ def _nonconformity_transitions() -> None:
         ),
         sa.ForeignKeyConstraint(["run"], ["runs.number"], name="fk_nonconformity_transitions_run"),
         sa.PrimaryKeyConstraint("number", name="pk_nonconformity_transitions"),
+        sa.CheckConstraint("trim(who) <> '' AND trim(what) <> '' AND trim(why) <> ''", name="who_what_why"),
     )
     op.create_index("ix_nonconformity_transitions_nonconformity", "nonconformity_transitions", ["nonconformity"])
 
@@ -212,5 +375,38 @@ def _keep_for_ever(table: str) -> None:
     )
     op.execute(
         f"CREATE TRIGGER {table}_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {table}_kept()"
+    )
+
+
+def _refuse(table: str, act: str, refusals: dict[str, str]) -> None:
+    """Refuse to insert or update a row where a condition on it holds, and say why."""
+    name = f"{table}_{act.lower()}"
+    if op.get_bind().dialect.name == "sqlite":
+        said = " ".join(f"SELECT RAISE(ABORT, '{said}') WHERE {condition};" for said, condition in refusals.items())
+        op.execute(sa.text(f"CREATE TRIGGER {name} BEFORE {act} ON {table} FOR EACH ROW BEGIN {said} END"))
+        return
+    said = " ".join(
+        f"IF {condition} THEN RAISE EXCEPTION '{said}' USING ERRCODE = 'check_violation'; END IF;"
+        for said, condition in refusals.items()
+    )
+    op.execute(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {said} RETURN NEW; END $$")
+    op.execute(f"CREATE TRIGGER {name} BEFORE {act} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
+
+
+def _never_delete(table: str) -> None:
+    """Refuse to delete a row: what stood is evidence."""
+    said = f"{table} is evidence: its rows are never deleted"
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(
+            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, '{said}'); END"
+        )
+        return
+    op.execute(
+        f"CREATE FUNCTION {table}_kept() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION '{said}' USING ERRCODE = 'check_violation'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_kept BEFORE DELETE OR TRUNCATE ON {table}"
         f" FOR EACH STATEMENT EXECUTE FUNCTION {table}_kept()"
     )
