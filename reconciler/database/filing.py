@@ -97,6 +97,7 @@ class DeliveryRow(Model, table=True):
     """A webhook that reached us, whole, as evidence; a delivery that comes again is told by its id."""
 
     __tablename__: ClassVar[str] = "deliveries"
+    __table_args__ = (Index(None, "state", "next_at"),)
 
     endpoint: str = Field(primary_key=True)
     delivery_id: str = Field(primary_key=True)
@@ -107,5 +108,10 @@ class DeliveryRow(Model, table=True):
     """JSON of those that the signature covers or that name the delivery."""
     state: str
     """waiting, done, failed."""
+    attempts: int = 0
+    """How often its work was begun: counted before, so that one that ends the process is not begun for ever."""
+    next_at: datetime = Field(sa_type=Instant)
+    conflicts: int = 0
+    """How often another body came, rightly signed, under this id."""
     outcome: str | None = Field(sa_type=Text)
     done_at: datetime | None = Field(sa_type=Instant)

@@ -113,7 +113,11 @@ def _deliveries() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("headers", sa.Text(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", _INSTANT, nullable=False),
+        sa.Column("conflicts", sa.Integer(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("done_at", _INSTANT, nullable=True),
         sa.PrimaryKeyConstraint("endpoint", "delivery_id", name="pk_deliveries"),
     )
+    op.create_index("ix_deliveries_state_next_at", "deliveries", ["state", "next_at"])
