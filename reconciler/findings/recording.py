@@ -12,11 +12,11 @@ import msgspec
 from sqlalchemy import Connection, func
 from sqlmodel import Session, col, select
 
+from reconciler.database import bulk
 from reconciler.database.findings import ChangeRow, EvaluationRow, FindingRow, RunRow
 from reconciler.errors import StoreError
 from reconciler.estate.results import Evaluation, Outcome, RuleInfo, RuleResult, Scope, Verdict
 from reconciler.estate.tables import Coverage
-from reconciler.findings import bulk
 from reconciler.findings.lifecycle import Exceptions, Move, Standing, Step, moves
 from reconciler.findings.reading import last_evaluated, last_run
 
