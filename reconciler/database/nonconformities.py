@@ -243,6 +243,8 @@ class NoticeRow(Model, table=True):
     stage: str
     recipient: str
     channel: str
+    state: str
+    """waiting, sending, sent, unknown (whether it arrived), failed, dropped (no longer due before it could be sent)."""
     due_at: datetime = Field(sa_type=Instant)
     sent_at: datetime | None = Field(sa_type=Instant)
     attempts: int = 0

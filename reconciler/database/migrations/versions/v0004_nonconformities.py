@@ -348,6 +348,7 @@ def _notices() -> None:
         sa.Column("stage", sa.String(), nullable=False),
         sa.Column("recipient", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
         sa.Column("due_at", _INSTANT, nullable=False),
         sa.Column("sent_at", _INSTANT, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
