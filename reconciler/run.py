@@ -25,9 +25,14 @@ from reconciler.sdk.connector import Gap, Source, Status
 from reconciler.settings import Settings
 from reconciler.snapshot import Snapshot, SnapshotStore
 from reconciler.snapshot.memory import Memory
+from reconciler.snapshot.people import LEFT, Holders
+from reconciler.snapshot.people import holders as read_holders
 
 EXIT_FINDINGS = 1
 EXIT_SOURCE = 3
+
+VACANT = "IG-GOV-002"
+"""The rule that finds a governance role which nobody holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +219,12 @@ def record(settings: Settings, store: FindingStore, snapshot: Snapshot, evaluati
         recorded_at=recorded_at,
         limit=lambda rule_id, scope: settings.config.limits.allowed(rule_id, scope.population),
     )
+
+
+def holders(settings: Settings, snapshot: Snapshot | None, *, as_of: datetime) -> Holders:
+    """Return who holds which governance role at an instant; who has left is told as the rule on vacant roles does."""
+    words = settings.config.rules.params.get(VACANT, {}).get("ended_statuses", LEFT)
+    return read_holders(snapshot, as_of=as_of, time_zone=settings.config.estate.time_zone, left=words)
 
 
 def write_reports(

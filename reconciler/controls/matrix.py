@@ -12,10 +12,10 @@ from typing import Literal
 import msgspec
 
 from reconciler.controls.control import Catalogue, Control
-from reconciler.controls.holders import Holders
 from reconciler.engine.assurance import Figure
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import RuleInfo, Run, Scope
+from reconciler.snapshot.people import Holders
 
 Standing = Literal["violated", "proven", "in part", "no subject", "not evaluable", "never run"]
 """How a control or a rule stands, by the first of these that is true:

@@ -13,13 +13,13 @@ import openpyxl  # type: ignore[import-untyped]  # openpyxl ships no types
 import pytest
 
 from reconciler.controls import Catalogue, Control, Matrix, build
-from reconciler.controls.holders import Holders, holders
 from reconciler.controls.writing import FORMATS, text, write
 from reconciler.engine.assurance import VERDICTS, Figure
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.estate.results import Run, Scope
 from reconciler.sdk.connector import Status
 from reconciler.sdk.records import Person, RoleHolder
+from reconciler.snapshot.people import Holder, Holders, holders
 from tests.engine.conftest import NIGHT, Read, Seal
 from tests.report import made_up
 
@@ -52,7 +52,7 @@ def recorded(**scopes: tuple[Scope, ...]) -> Run:
 
 def matrix(run: Run, *controls: Control, **asked: Any) -> Matrix:
     catalogue = Catalogue(frameworks={"iso": "ISO", "pci": "PCI"}, controls=controls or (control(),))
-    return build(catalogue, run, **({"holders": Holders({"keeper": ["Ada"]})} | asked))
+    return build(catalogue, run, **({"holders": Holders({"keeper": [Holder("p1", "Ada", date(2025, 1, 1))]})} | asked))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,8 @@ def test_the_holder_of_a_role_is_known_only_where_it_was_read_whole(seal: Seal) 
         RoleHolder(role="keeper", person_id="p3", since=date(2025, 1, 1), until=date(2026, 2, 2)),
         RoleHolder(role="keeper", person_id="p4", since=date(2026, 2, 4)),
     ]
-    people = Read("hr", "people", [Person(person_id="p1", full_name="Ada")])
+    known = [Person(person_id="p1", full_name="Ada"), *(Person(person_id=f"p{n}") for n in (2, 3, 4))]
+    people = Read("hr", "people", known)
 
     def asked(snapshot: Any, zone: str = "UTC") -> Holders:
         return holders(snapshot, as_of=NIGHT, time_zone=zone)

@@ -39,10 +39,9 @@ def command(
     machine: bool,
 ) -> None:
     """Show which control is proven, violated or could not be judged, by which rules, and who answers for it."""
-    from reconciler import controls, declared
+    from reconciler import controls, declared, run
     from reconciler.cli.output import working
     from reconciler.controls import writing
-    from reconciler.controls.holders import holders
     from reconciler.findings import FindingStore
 
     chosen = "json" if machine else _format(fmt, output)
@@ -54,7 +53,7 @@ def command(
     matrix = controls.build(
         declared.catalogue(settings),
         recorded,
-        holders=holders(snapshot, as_of=recorded.as_of, time_zone=settings.config.estate.time_zone),
+        holders=run.holders(settings, snapshot, as_of=recorded.as_of),
         assurance=figures,
         assurance_unknown=unknown,
         framework=framework,
