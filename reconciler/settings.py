@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.log import hide
 from reconciler.sdk.secrets import SecretRef, reveal
 from reconciler.sdk.settings import SourceSettings
+from reconciler.sdk.tickets import TicketSettings
 from reconciler.sections.filing import Filing
 from reconciler.sections.inbound import Inbound
 from reconciler.sections.nonconformities import Nonconformities
@@ -249,11 +250,12 @@ class Config(Section):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A checked configuration: the file, its sections, and each source's settings by its connector."""
+    """A checked configuration: the file, its sections, and each source's and ticket system's settings."""
 
     path: Path
     config: Config
     sources: Mapping[str, SourceSettings]
+    systems: Mapping[str, TicketSettings]
 
     @property
     def base(self) -> Path:
@@ -353,6 +355,70 @@ def _sources(file: toml.Document, config: Config) -> tuple[dict[str, SourceSetti
     return found, problems
 
 
+def _systems(file: toml.Document, config: Config) -> tuple[dict[str, TicketSettings], list[str]]:
+    found: dict[str, TicketSettings] = {}
+    problems: list[str] = []
+    if config.filing.enabled and not config.filing.systems:
+        problems.append(f"{file.at('filing', 'enabled')}: filing.enabled: files nowhere; write [filing.systems.NAME]")
+    for name, section in config.filing.systems.items():
+        where = f"{file.at('filing', 'systems', name)}: filing.systems.{name}"
+        connector = section.get("connector")
+        if not isinstance(connector, str):
+            problems.append(f"{where}: connector is missing; use one of: {', '.join(connectors.filers())}")
+            continue
+        try:
+            model = connectors.load_tickets(connector).TicketSettings
+        except ConfigurationError as error:
+            problems.append(f"{where}: {error.message}; {error.advice}")
+            continue
+        try:
+            found[name] = model.model_validate(section)
+        except ValidationError as error:
+            problems += [_problem(file, ("filing", "systems", name), model, e) for e in error.errors()]
+    return found, problems
+
+
+def _templates(file: toml.Document, config: Config, systems: Mapping[str, TicketSettings]) -> list[str]:
+    """Say what is wrong with the templates of tickets; Jinja is not loaded where nothing is filed."""
+    if not systems and "filing" not in file.data:
+        return []
+    from reconciler.sections import templates  # noqa: PLC0415 - most configurations are read without it
+
+    texts: list[tuple[tuple[toml.Key, ...], object]] = [
+        (("filing", "title"), config.filing.title),
+        (("filing", "body"), config.filing.body),
+    ]
+    for name, section in systems.items():
+        own = ("filing", "systems", name)
+        texts += [((*own, "title"), section.title), ((*own, "body"), section.body), ((*own, "fields"), section.fields)]
+    problems = []
+    for keys, text in texts:
+        for at, template in _texts(keys, text):
+            if (wrong := templates.problem(template, personal_data=config.filing.personal_data)) is not None:
+                line, said = wrong
+                problems.append(f"{file.path}:{_line(file, at, template, line)}: {'.'.join(map(str, at))}: {said}")
+    return problems
+
+
+def _texts(keys: tuple[toml.Key, ...], value: object) -> Iterator[tuple[tuple[toml.Key, ...], str]]:
+    """Yield each text at or below a key."""
+    if isinstance(value, str):
+        yield keys, value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _texts((*keys, name), part)
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _texts((*keys, number), part)
+
+
+def _line(file: toml.Document, keys: tuple[toml.Key, ...], text: str, line: int) -> int:
+    """Return the line of the file that a line of a text stands on; a long text may begin below its key."""
+    first = file.line(*keys)
+    begins = file.text.splitlines()[first - 1].rstrip()
+    return first + line - 1 + begins.endswith(('"""', "'''")) if "\n" in text else first
+
+
 def _idle(file: toml.Document, config: Config) -> list[str]:
     """Say which declared entries can have no effect, whatever the sources hold."""
     rules = config.rules
@@ -397,10 +463,11 @@ def load(path: Path) -> Settings:
     except ValidationError as error:
         raise _refusal([_problem(file, (), Config, e) for e in error.errors()]) from error
     sources, problems = _sources(file, config)
-    problems += _idle(file, config)
+    systems, more = _systems(file, config)
+    problems += [*more, *_templates(file, config, systems), *_idle(file, config)]
     if problems:
         raise _refusal(problems)
-    return Settings(path, config, sources)
+    return Settings(path, config, sources, systems)
 
 
 def _refusal(problems: list[str]) -> ConfigurationError:
@@ -423,6 +490,20 @@ def schema() -> dict[str, Any]:
         variants.append({"$ref": f"#/$defs/source_{name}"})
     whole["properties"]["sources"]["additionalProperties"] = {"oneOf": variants}
     whole["properties"]["sources"].pop("patternProperties", None)
+    definitions["Filing"]["properties"]["systems"]["additionalProperties"] = {"oneOf": _filing(definitions)}
+    definitions["Filing"]["properties"]["systems"].pop("patternProperties", None)
     whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     whole["title"] = "reconciler configuration"
     return whole
+
+
+def _filing(definitions: dict[str, Any]) -> list[dict[str, str]]:
+    """Describe the sections of each connector that files, among ``definitions``; return references to them."""
+    names = connectors.filers()
+    for name in names:
+        part = connectors.load_tickets(name).TicketSettings.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(part.pop("$defs", {}))
+        part["properties"]["connector"] = {"const": name}
+        part["title"] = f"System that {name} files in"
+        definitions[f"system_{name}"] = part
+    return [{"$ref": f"#/$defs/system_{name}"} for name in names]

@@ -20,7 +20,8 @@ Due: {{ due_on }}
 
 {{ findings_count }} findings stand:
 {% for finding in findings %}- {{ finding.finding_id }}: {{ finding.account }}
-{% endfor %}
+{% endfor %}{% if more_findings %}- and {{ more_findings }} more
+{% endif %}
 """
 
 

@@ -1,0 +1,105 @@
+"""What is known of a nonconformity, as plain values: what a ticket says of it, and what a ticket is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that stands. ``account`` is the account's immutable id, empty where the finding is of no account."""
+
+    finding_id: str
+    account: str = ""
+    reason: str = ""
+    """May name people: in tickets with ``personal_data`` only."""
+    person_id: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """One nonconformity after a run.
+
+    ``title`` must name nobody: it goes into every ticket. ``statement`` may name people, and is then in tickets with
+    ``personal_data`` only. ``run_id`` and ``snapshot`` are the evidence: where it was seen last.
+    """
+
+    about: str
+    """Its number, NC-000123."""
+    title: str
+    statement: str
+    rule_id: str
+    source: str | None
+    supplier_id: str | None = None
+    controls: tuple[str, ...] = ()
+    clauses: Mapping[str, tuple[str, ...]] = {}
+    severity: str
+    grade: str
+    owner_role: str
+    owner: str | None = None
+    detected_at: datetime
+    due_at: datetime
+    findings: Sequence[Named] = ()
+    """Those that stand, or could not be judged."""
+    run_id: str
+    snapshot: str
+
+    seen: int = 0
+    """Findings of it that the last run saw: what could not be read counts neither way."""
+    verified_run: str | None = None
+    """The run that verified the effect: all gone, and still gone after the watch period. None where none did."""
+    closed: bool = False
+    """Whether the nonconformity is closed here: then nothing new is filed for it."""
+
+
+def mapping(facts: Facts, *, personal_data: bool, listed: int, time_zone: str) -> dict[str, Any]:
+    """Return the facts that templates read, as ``reconciler.sections.templates`` documents them.
+
+    Without ``personal_data`` the statement is not the nonconformity's own, which may quote reasons, but one that is
+    put together here from the rule, the source and the number of findings: nobody can be named by it.
+    """
+    zone = ZoneInfo(time_zone)
+    findings = [
+        {"finding_id": _line(f.finding_id), "account": _line(f.account)}
+        | ({"reason": _line(f.reason), "person_id": _line(f.person_id)} if personal_data else {})
+        for f in facts.findings[:listed]
+    ]
+    return {
+        "number": facts.about,
+        "title": _line(facts.title),
+        "statement": _text(facts.statement) if personal_data else _statement(facts),
+        "rule_id": _line(facts.rule_id),
+        "source": _line(facts.source or ""),
+        "supplier_id": _line(facts.supplier_id or ""),
+        "controls": [_line(control) for control in facts.controls],
+        "clauses": {name: list(clauses) for name, clauses in facts.clauses.items()},
+        "severity": facts.severity,
+        "grade": facts.grade,
+        "owner_role": _line(facts.owner_role),
+        "detected_on": facts.detected_at.astimezone(zone).date().isoformat(),
+        "due_on": facts.due_at.astimezone(zone).date().isoformat(),
+        "findings_count": len(facts.findings),
+        "findings": findings,
+        "more_findings": len(facts.findings) - len(findings),
+        "run_id": facts.run_id,
+        "snapshot": facts.snapshot,
+    } | ({"owner": _line(facts.owner or "")} if personal_data else {})
+
+
+def _statement(facts: Facts) -> str:
+    where = f" in {_line(facts.source)}" if facts.source else ""
+    count = len(facts.findings)
+    stand = "1 finding stands" if count == 1 else f"{count} findings stand"
+    return f"Rule {_line(facts.rule_id)} ({_line(facts.title)}) does not hold{where}: {stand}."
+
+
+def _line(text: str) -> str:
+    """Return a value on one line: what a source said must not begin a line, or a list, of ours."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _text(text: str) -> str:
+    return "\n".join(_line(line) for line in text.splitlines())

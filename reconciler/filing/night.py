@@ -1,0 +1,127 @@
+"""What filing does after a run: ask for tickets, read back what became of them, send, and compare."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from reconciler import clock
+from reconciler.database import Database
+from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.filing import comparison, following, outbox, sending
+from reconciler.filing.comparison import Comparison
+from reconciler.filing.facts import Facts
+from reconciler.filing.following import Followed
+from reconciler.filing.sending import Pace, Sent
+from reconciler.filing.systems import open_systems, ticket
+from reconciler.log import redact
+from reconciler.sdk.tickets import TicketSystem
+from reconciler.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read from, sent to and compared with the ticket systems; all of it empty while filing is not enabled."""
+
+    followed: Followed = Followed()
+    sent: Sent = Sent()
+    compared: tuple[Comparison, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was filed and read, and the ledger agrees with every system."""
+        return not (self.sent.failed or self.followed.unread) and all(one.agrees for one in self.compared)
+
+
+def enqueue(settings: Settings, database: Database, facts: Sequence[Facts], *, at: datetime) -> list[str]:
+    """Ask for a ticket in every system for each nonconformity that is open; return what was not asked for before.
+
+    Each is SYSTEM KEY. One transaction; what is asked for again is done once. While filing is not enabled nothing is
+    asked for, so that the first night on which it is files what is open then. Raises ``ConfigurationError`` for a
+    template that the facts cannot fill; then nothing is asked for at all.
+    """
+    if not settings.config.filing.enabled:
+        return []
+    wanted = [
+        (system, ticket(settings, system, fact), fact.about)
+        for system in settings.systems
+        for fact in facts
+        if not fact.closed
+    ]
+    if not wanted:
+        return []
+    with database.writing() as session:
+        return [
+            f"{system} {one.key}"
+            for system, one, about in wanted
+            if outbox.ask(session, system=system, ticket=one, about=about, at=at)
+        ]
+
+
+async def exchange(
+    settings: Settings,
+    database: Database,
+    facts: Sequence[Facts],
+    *,
+    pace: Pace | None = None,
+    now: sending.Now = clock.now,
+    sleep: sending.Sleep = asyncio.sleep,
+) -> Exchanged:
+    """Read tickets back, ask for what policy says, send the outbox, and compare the ledger with each system.
+
+    ``facts`` are the nonconformities as the last run left them. While filing is not enabled nothing is read or sent.
+    Raises ``StoreError`` where the database fails; a system that fails is said in what is returned.
+    """
+    if not settings.config.filing.enabled or not settings.systems:
+        return Exchanged()
+    filing = settings.config.filing
+    systems = open_systems(settings)
+    try:
+        followed = await following.follow(database, systems, facts, filing, at=now())
+        sent = await sending.send(database, systems, workers=filing.workers, pace=pace, now=now, sleep=sleep)
+        compared = await comparison.compare(database, systems, estate=settings.config.estate.name, at=now())
+    finally:
+        await close(systems)
+    return Exchanged(followed=followed, sent=sent, compared=tuple(compared))
+
+
+async def close(systems: Mapping[str, TicketSystem]) -> None:
+    """Close every system; one that cannot be closed keeps no other open."""
+    for system in systems.values():
+        try:
+            await system.close()
+        except Exception as error:  # noqa: BLE001 - all is done by now, and written down
+            _log.warning("%s could not be closed: %s", system.name, redact(str(error)))
+
+
+def refuse_disabled(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` while nothing may be sent, or there is nowhere to send to."""
+    if not settings.systems:
+        raise ConfigurationError(
+            f"{settings.path} names no ticket system", advice="Write a section [filing.systems.NAME]."
+        )
+    if not settings.config.filing.enabled:
+        raise ConfigurationError(
+            f"{settings.at('filing', 'enabled')}: filing.enabled is false: nothing is sent",
+            advice="Look at what would be sent with `reconciler filing preview`, then set enabled = true in [filing].",
+        )
+
+
+async def check(settings: Settings, names: Sequence[str] = ()) -> dict[str, list[str] | ReconcilerError]:
+    """Ask each system, without writing, what its credentials cannot do; an error where nothing can be done."""
+    systems = open_systems(settings, names)
+    answers: dict[str, list[str] | ReconcilerError] = {}
+    try:
+        for name, system in systems.items():
+            try:
+                answers[name] = [str(gap) for gap in await system.check()]
+            except ReconcilerError as error:
+                answers[name] = error
+    finally:
+        await close(systems)
+    return answers

@@ -1,0 +1,270 @@
+"""Send what waits in the outbox: each thing once, whatever dies or goes unanswered in between.
+
+Several processes, and several tasks in each, may send at once. One operation goes: claim it, look whether it was done
+before, write down that a call begins, make the call, write down how it ended. After a call of unknown end nobody tries
+again before the system's settle time has passed and a look has shown that nothing was done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from reconciler import clock
+from reconciler.database import Database
+from reconciler.errors import ConfigurationError, SourceError
+from reconciler.filing import queue
+from reconciler.filing.outbox import mark_line
+from reconciler.filing.queue import Claim
+from reconciler.sdk.errors import Misbehaved, Refused, Throttled, Unreachable
+from reconciler.sdk.secrets import redact
+from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem, TicketView
+
+T = TypeVar("T")
+Now = Callable[[], datetime]
+Sleep = Callable[[float], Awaitable[None]]
+
+_ENDED = (Status.RESOLVED, Status.CLOSED)
+_LONGEST_PAUSE = 86_400.0
+_PREVIOUS = "carried our key before this ledger filed it: taken over"
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things take; seconds, but for ``tries``."""
+
+    call: float = 120.0
+    """What one call to a system may take, its look-ups apart."""
+    lease: float = 400.0
+    """How long an operation stays claimed; longer than the calls of one operation can take together."""
+    least_settle: float = 30.0
+    """A server may still be at work on a request that we gave up: no look is believed before, whatever it promises."""
+    first_wait: float = 5.0
+    longest_wait: float = 3600.0
+    tries: int = 20
+    give_up: float = 7 * 86_400.0
+    patience: float = 300.0
+    """How long ``send`` waits for what cannot be done at once."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that was given up, and why; a person has it tried again."""
+
+    system: str
+    key: str
+    mark: str
+    error: str
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call of ``send`` did."""
+
+    filed: int = 0
+    """Tickets that were made."""
+    found: int = 0
+    """Tickets and changes that a look showed to be there already."""
+    changed: int = 0
+    failed: tuple[Failure, ...] = ()
+
+
+class _Counts(msgspec.Struct):
+    """Counts of one ``send``, altered as it goes."""
+
+    filed: int = 0
+    found: int = 0
+    changed: int = 0
+    failed: list[Failure] = msgspec.field(default_factory=list)
+
+
+async def send(
+    database: Database,
+    systems: Mapping[str, TicketSystem],
+    *,
+    workers: int = 3,
+    pace: Pace | None = None,
+    now: Now = clock.now,
+    sleep: Sleep = asyncio.sleep,
+    reached: Callable[[str], None] = lambda _: None,
+) -> Sent:
+    """Send what is due in ``systems``, and what falls due within ``pace.patience``; return what was done.
+
+    ``reached`` is told each point that a process may die at: claimed, begun, answered, done. Raises ``StoreError``
+    where the database fails; what was in hand then is uncertain, and looked up later.
+    """
+    sender = _Sender(database, systems, pace or Pace(), now=now, sleep=sleep, reached=reached)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(workers):
+            group.create_task(sender.work())
+    done = sender.counts
+    return Sent(filed=done.filed, found=done.found, changed=done.changed, failed=tuple(done.failed))
+
+
+class _Sender:
+    def __init__(
+        self,
+        database: Database,
+        systems: Mapping[str, TicketSystem],
+        pace: Pace,
+        *,
+        now: Now,
+        sleep: Sleep,
+        reached: Callable[[str], None],
+    ) -> None:
+        self.counts = _Counts()
+        self._database = database
+        self._systems = systems
+        self._pace = pace
+        self._now = now
+        self._sleep = sleep
+        self._reached = reached
+        self._until = now() + timedelta(seconds=pace.patience)
+        self._settle = {name: self._settles(system) for name, system in systems.items()}
+
+    def _settles(self, system: TicketSystem) -> float:
+        return 0.0 if system.idempotent or not system.readable else max(system.settle_seconds, self._pace.least_settle)
+
+    async def work(self) -> None:
+        """Do one operation after another until nothing more falls due in time."""
+        while True:
+            at = self._now()
+            claimed = (
+                queue.claim(self._database, self._settle, lease=self._pace.lease, at=at) if at <= self._until else None
+            )
+            if claimed is not None:
+                self._reached("claimed")
+                await self._do(claimed)
+                continue
+            due = queue.next_due(self._database, self._systems)
+            if due is None or due > self._until:
+                return
+            # Others may finish what this waits for, or be asked to wait: look again within a second.
+            await self._sleep(min(1.0, max(0.02, (due - self._now()).total_seconds())))
+
+    async def _do(self, claimed: Claim) -> None:
+        system = self._systems[claimed.system]
+        attempt: int | None = None
+        try:
+            todo = await self._look(system, claimed)
+            if todo is None:
+                return
+            attempt = queue.begin(self._database, claimed, at=self._now(), call=self._pace.call)
+            if attempt is None:
+                return
+            self._reached("begun")
+            ref = await self._call(system, claimed, todo)
+            self._reached("answered")
+        except SourceError as error:
+            self._put_back(claimed, attempt, error)
+        except ConfigurationError as error:
+            self._fail(claimed, attempt, "refused", _said(error))
+        except (TimeoutError, OSError) as error:
+            self._put_back(claimed, attempt, Unreachable(f"{claimed.system}: {type(error).__name__}: {error}"))
+        except Exception as error:  # noqa: BLE001 - a defect of a connector: what it did is not known either
+            said = f"{claimed.system}: defect in the connector: {type(error).__name__}: {error}"
+            self._put_back(claimed, attempt, Misbehaved(said, advice="Report this as a defect of the connector."))
+        else:
+            queue.done(self._database, claimed, attempt, at=self._now(), ref=ref)
+            self._reached("done")
+            if ref is not None:
+                self.counts.filed += 1
+            else:
+                self.counts.changed += 1
+
+    async def _call(self, system: TicketSystem, claimed: Claim, todo: Change | bool) -> TicketRef | None:
+        if isinstance(todo, Change) and claimed.ref is not None:
+            await self._timed(system.change(claimed.ref, todo))
+            return None
+        return await self._timed(system.create(claimed.ticket()))
+
+    async def _look(self, system: TicketSystem, claimed: Claim) -> Change | bool | None:
+        """Return what is left to do: True to create, a change, or None where it was done and that is written down."""
+        if not system.readable:  # its receiver tells a repetition by its id
+            return True if claimed.creates else claimed.change()
+        if claimed.creates:
+            there = [ref for ref in await self._timed(system.find(claimed.key)) if await self._is_there(system, ref)]
+            if not there:
+                return True
+            note = None if claimed.uncertain or claimed.tries else _PREVIOUS
+            queue.done(self._database, claimed, None, at=self._now(), ref=there[0], extras=there[1:], note=note)
+            self.counts.found += 1
+            return None
+        if claimed.ref is None:
+            message = f"{claimed.system}: {claimed.key} is filed, and its id there is not known"
+            raise ConfigurationError(message, advice="Compare with the ticket system: `reconciler filing reconcile`.")
+        view = await self._timed(system.read(claimed.ref))
+        if view.status == Status.GONE:
+            queue.gone(self._database, claimed, at=self._now())
+            return None
+        left = remaining(claimed.change(), view)
+        if left is None:
+            queue.done(self._database, claimed, None, at=self._now())
+            self.counts.found += 1
+        return left
+
+    async def _is_there(self, system: TicketSystem, ref: TicketRef) -> bool:
+        return (await self._timed(system.read(ref))).status != Status.GONE
+
+    async def _timed(self, call: Awaitable[T]) -> T:
+        async with asyncio.timeout(self._pace.call):
+            return await call
+
+    def _put_back(self, claimed: Claim, attempt: int | None, error: SourceError) -> None:
+        """Write down what a failed call leaves: it waits, is uncertain, or is given up."""
+        at, said = self._now(), _said(error)
+        if isinstance(error, Refused):
+            self._fail(claimed, attempt, "refused", said)
+            return
+        if isinstance(error, Throttled):
+            asked = error.retry_after
+            wait = self._backoff(claimed) if asked is None else min(max(0.0, asked), _LONGEST_PAUSE)
+            queue.hold_back(self._database, claimed.system, at + timedelta(seconds=wait))
+            outcome = "throttled"
+        else:
+            outcome = "misbehaved" if isinstance(error, Misbehaved) else "unknown"
+            wait = self._backoff(claimed)
+            if attempt is not None:
+                wait = max(wait, self._settle[claimed.system])
+        if claimed.tries + 1 >= self._pace.tries or at - claimed.asked_at > timedelta(seconds=self._pace.give_up):
+            tried = f"given up after {claimed.tries + 1} tries since {claimed.asked_at:%Y-%m-%d %H:%M} UTC: {said}"
+            self._fail(claimed, attempt, outcome, tried)
+            return
+        queue.later(
+            self._database, claimed, attempt, outcome=outcome, error=said, next_at=at + timedelta(seconds=wait), at=at
+        )
+
+    def _fail(self, claimed: Claim, attempt: int | None, outcome: str, said: str) -> None:
+        queue.failed(self._database, claimed, attempt, outcome=outcome, error=said, at=self._now())
+        self.counts.failed.append(Failure(system=claimed.system, key=claimed.key, mark=claimed.mark, error=said))
+
+    def _backoff(self, claimed: Claim) -> float:
+        """Return seconds that double with each try, up to half as many again by chance: not all at once."""
+        wait = min(self._pace.first_wait * 2.0 ** min(claimed.tries, 30), self._pace.longest_wait)
+        return wait * random.uniform(1.0, 1.5)  # noqa: S311 - nothing secret hangs on it
+
+
+def remaining(change: Change, view: TicketView) -> Change | None:
+    """Return what of a change the ticket does not show yet, None where all of it is done.
+
+    A comment is known by its mark. Fields cannot be read back and are set again with whatever else is left; alone
+    they are always set, since to set them twice does no more than once.
+    """
+    said = bool(change.comment) and any(mark_line(change.mark) in comment.text for comment in view.comments)
+    comment = "" if said else change.comment
+    stands = view.status == change.status or (view.status in _ENDED and change.status in _ENDED)
+    status = None if stands else change.status
+    if not comment and status is None and (said or not change.fields):
+        return None
+    return Change(mark=change.mark, comment=comment, status=status, fields=change.fields)
+
+
+def _said(error: SourceError | ConfigurationError) -> str:
+    return redact(f"{error.message.rstrip('.')}. {error.advice}".strip()).replace("\x00", "\ufffd")
+
+
+def names(failures: Sequence[Failure]) -> str:
+    """Return one line for each failure, for messages."""
+    return "\n".join(f"{f.system} {f.key} {f.mark}: {f.error}" for f in failures)
