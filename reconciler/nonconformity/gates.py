@@ -1,12 +1,17 @@
-"""The gates of ISO 9001 10.2 without any database: which a nonconformity has met, and what is missing in words."""
+"""The gates of ISO 9001 10.2 without any database: what is met, what is missing in words, and who may do what."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import unicodedata
+from collections.abc import Sequence
+from datetime import date, datetime
 
 import msgspec
 
-from reconciler.nonconformity.record import Nonconformity, State
+from reconciler.nonconformity.record import MACHINE, Nonconformity, State, Transition
+
+ACTS = {"corrected": "corrected it", "done": "did its action"}
+"""What -> in words: whoever did one of these since it was last opened does not close it."""
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,14 +28,20 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         return not self.missing
 
 
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes next, who owes it, and until when; ``due_on`` None where no day is set."""
+
+    what: str
+    by: str
+    due_on: date | None = None
+
+
 def state_of(held: Nonconformity) -> State:
     """Return the state that follows from everything else; ``held.state`` itself is not looked at."""
     if held.closed is not None:
         return State.CLOSED
-    entered = held.correction and held.analysis and held.action and held.action.done_at
-    if entered and held.verification and not held.standing and not _contain(held):
-        return State.VERIFYING
-    return State.OPEN
+    entered = all(gate.met for gate in gates(held) if not gate.by_machine)
+    return State.VERIFYING if entered and held.verification and not held.standing else State.OPEN
 
 
 def gates(held: Nonconformity) -> tuple[Gate, ...]:
@@ -72,17 +83,85 @@ def _verify(held: Nonconformity) -> str:
         return "the machine's verification: no run that judged all of it, by whole pulls, saw its findings gone"
     if seen.verified_at is None or seen.verified_at < seen.watch_until:
         return (
-            f"the machine's verification: its findings are gone since {_day(seen.gone_at)}; a run that judges all of it"
-            f" from {_day(seen.watch_until)} on must see them still gone"
+            f"the machine's verification: its findings are gone since {_minute(seen.gone_at)}; a run that judges all"
+            f" of it from {_minute(seen.watch_until)} on must see them still gone"
         )
     done = held.action.done_at if held.action else None
     if done is not None and seen.verified_at < done:
         return (
-            f"the machine's verification: what it saw on {_day(seen.verified_at)} was before the action was done on"
-            f" {_day(done)}; the next run that judges all of it verifies anew"
+            f"the machine's verification: what it saw on {_minute(seen.verified_at)} was before the action was done"
+            f" on {_minute(done)}; the next run that judges all of it verifies anew"
         )
     return ""
 
 
-def _day(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M %Z}"
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def owed(held: Nonconformity) -> Owed | None:
+    """Return what comes next; None once it is closed."""
+    if held.closed is not None:
+        return None
+    unmet = next((gate for gate in gates(held) if not gate.met), None)
+    owner, due = held.owner or held.owner_role, held.due_at.date()
+    if unmet is None:
+        return Owed(what="close", by=f"{owner}, or whoever did not act", due_on=due)
+    if unmet.by_machine:
+        return Owed(what="verification", by=MACHINE, due_on=_watched(held))
+    if unmet.name == "action" and held.action is not None:
+        return Owed(what="action done", by=held.action.owner_role, due_on=held.action.due_on)
+    return Owed(what=unmet.name, by=owner, due_on=due)
+
+
+def _watched(held: Nonconformity) -> date | None:
+    return held.verification.watch_until.date() if held.verification and not held.standing else None
+
+
+def overdue(held: Nonconformity, at: datetime) -> bool:
+    """Return whether it, or its action, should have been done before ``at``; a closed one never is."""
+    if held.closed is not None:
+        return False
+    action = held.action
+    return held.due_at < at or (action is not None and action.done_at is None and action.due_on < at.date())
+
+
+def same(one: str, other: str) -> bool:
+    """Return whether two names are written alike but for case, spaces and forms of characters."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def refused_to_enter(held: Nonconformity) -> str:
+    """Say why nothing may be entered or amended; empty where it may."""
+    return "it is closed" if held.closed is not None else ""
+
+
+def refused_to_reopen(held: Nonconformity) -> str:
+    """Say why a person may not reopen it; empty where they may."""
+    return "" if held.closed is not None else f"it is not closed but {held.state}"
+
+
+def refused_to_close(held: Nonconformity, history: Sequence[Transition], by: str) -> tuple[str, ...]:
+    """Say what keeps ``by`` from closing it: every gate that is not met, and what they themselves did of it.
+
+    Whoever corrected it or did its action since it was last opened does not close it, also where somebody else
+    amended that entry afterwards.
+    """
+    if held.closed is not None:
+        return ("it is closed already",)
+    return (*missing(held), *_own_work(held, history, by))
+
+
+def _own_work(held: Nonconformity, history: Sequence[Transition], by: str) -> tuple[str, ...]:
+    opened = max((place for place, line in enumerate(history) if line.what == "reopened"), default=-1)
+    did = {line.what for line in history[opened + 1 :] if line.what in ACTS and same(line.who, by)}
+    if held.correction and same(held.correction.by, by):
+        did.add("corrected")
+    if held.action and held.action.done_by and same(held.action.done_by, by):
+        did.add("done")
+    words = " and ".join(said for what, said in ACTS.items() if what in did)
+    return (f"somebody else to close it: {by} {words}",) if words else ()

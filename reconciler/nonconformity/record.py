@@ -11,6 +11,9 @@ import msgspec
 
 from reconciler.estate.results import Severity
 
+MACHINE = "reconciler"
+"""Who acts where the machine does; no person may call themselves so."""
+
 
 class State(StrEnum):
     """Where it stands. Nothing but a close moves it to CLOSED, and no close passes a gate that is not met."""
@@ -125,6 +128,9 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     why: str
     run_id: str | None = None
+    before: Mapping[str, object] | None = None
+    """The columns that changed, as they were; None where none did."""
+    after: Mapping[str, object] | None = None
 
 
 def nc_id(number: int) -> str:

@@ -28,9 +28,6 @@ from reconciler.nonconformity.record import (
     nc_id,
 )
 
-MACHINE = "reconciler"
-"""Who acts where the machine does; no person may call themselves so."""
-
 CLOSING = ("closed_by", "closed_at", "closed_reason")
 SEEN = ("gone_run", "gone_at", "watch_until", "verified_run", "verified_at")
 """What the machine saw; ``gone_at`` and ``verified_at`` are the ``as_of`` of those runs."""
@@ -192,9 +189,6 @@ def change(
     ``run`` is the number of the run in which the machine saw it; None where a person acts.
     """
     before = {name: getattr(row, name) for name in columns}
-    for name, new in columns.items():
-        setattr(row, name, new)
-    session.add(row)
     altered = [name for name, new in columns.items() if new != before[name]]
     transition(
         session,
@@ -207,6 +201,11 @@ def change(
         before={name: before[name] for name in altered} or None,
         after={name: columns[name] for name in altered} or None,
     )
+    session.flush()  # the line comes first: a close of which history does not tell is refused
+    for name, new in columns.items():
+        setattr(row, name, new)
+    session.add(row)
+    session.flush()
 
 
 def reopen(
@@ -219,7 +218,6 @@ def reopen(
     cleared: dict[str, Any] = dict.fromkeys((*CLOSING, *SEEN, *ACTED))
     columns = {**cleared, "state": "open", "times_reopened": row.times_reopened + 1}
     change(session, row, at=at, who=who, what="reopened", why=why, run=run, **columns)
-    session.flush()
 
 
 def transition(
@@ -258,9 +256,21 @@ def transitions(session: Session, number: int) -> list[Transition]:
         .order_by(col(TransitionRow.number))
     )
     return [
-        Transition(at=row.at, who=row.who, what=row.what, why=row.why, run_id=run_id)
+        Transition(
+            at=row.at,
+            who=row.who,
+            what=row.what,
+            why=row.why,
+            run_id=run_id,
+            before=_columns(row.before),
+            after=_columns(row.after),
+        )
         for row, run_id in session.exec(query)
     ]
+
+
+def _columns(held: str | None) -> dict[str, object] | None:
+    return None if held is None else msgspec.json.decode(held, type=dict[str, object])
 
 
 def _json(columns: Mapping[str, object]) -> str:
