@@ -84,21 +84,25 @@ WHERE (asked_system IS NULL OR asked_system = system)
   AND (asked_environment IS NULL OR environment IS NULL OR asked_environment = environment)
 """  # noqa: S608  # all of it is our own text
 
-HOLDINGS = """
-SELECT g.source, g.principal_kind, g.principal_id, g.entitlement_id, g.assignment, g.granted_at, l.person_id,
-       e.name, e.privileged,
-       CASE
-         WHEN g.principal_kind <> 'account' THEN 'it nests one entitlement in another'
-         WHEN g.assignment IN ('dynamic', 'inherited') OR e.membership = 'dynamic' THEN 'it follows from a rule'
-         WHEN e.membership = 'primary' THEN 'it is the account''s primary group'
-         WHEN s.account_id IS NOT NULL THEN 'its account is registered as special'
-         WHEN l.person_id IS NULL THEN 'its account is linked to nobody'
-       END AS outside
-FROM grants g
-LEFT JOIN entitlements e ON e.source = g.source AND e.entitlement_id = g.entitlement_id
-LEFT JOIN links l ON g.principal_kind = 'account' AND l.source = g.source AND l.account_id = g.principal_id
-LEFT JOIN specials s ON g.principal_kind = 'account' AND s.source = g.source AND s.account_id = g.principal_id
-"""
+_OUTSIDE = "coalesce(given, CASE WHEN person_id IS NULL THEN 'its account is linked to nobody' END) AS outside"
+
+HOLDINGS = f"""
+SELECT *, {_OUTSIDE}
+FROM (
+  SELECT g.source, g.principal_kind, g.principal_id, g.entitlement_id, g.assignment, g.granted_at, l.person_id,
+         e.name, e.privileged,
+         CASE
+           WHEN g.principal_kind <> 'account' THEN 'it nests one entitlement in another'
+           WHEN g.assignment IN ('dynamic', 'inherited') OR e.membership = 'dynamic' THEN 'it follows from a rule'
+           WHEN e.membership = 'primary' THEN 'it is the account''s primary group'
+           WHEN s.account_id IS NOT NULL THEN 'its account is registered as special'
+         END AS given
+  FROM grants g
+  LEFT JOIN entitlements e ON e.source = g.source AND e.entitlement_id = g.entitlement_id
+  LEFT JOIN links l ON g.principal_kind = 'account' AND l.source = g.source AND l.account_id = g.principal_id
+  LEFT JOIN specials s ON g.principal_kind = 'account' AND s.source = g.source AND s.account_id = g.principal_id
+)
+"""  # noqa: S608  # all of it is our own text
 
 
 def _matched(things: str, entries: str, column: str) -> str:
@@ -163,27 +167,30 @@ GROUP BY source, entitlement_id, department
 """
 )
 
-APPROVABLE = """
-SELECT h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.granted_at, h.person_id,
-       coalesce(p.full_name, h.person_id) AS owner, h.name, h.privileged,
-       CASE
-         WHEN h.outside IS NOT NULL THEN h.outside
-         WHEN f.sure THEN 'the approval scope asks no approval of it'
-         WHEN m.sure THEN concat('the role map of ', p.department, ' gives it')
-       END AS outside,
-       CASE
-         WHEN f.entitlement_id IS NOT NULL THEN 'scope'
-         WHEN m.entitlement_id IS NOT NULL OR (n.entitlement_id IS NOT NULL AND nullif(trim(p.department), '') IS NULL)
-           THEN 'position'
-       END AS doubt
-FROM holdings h
-LEFT JOIN people p ON p.person_id = h.person_id
-LEFT JOIN free_to_hold f ON f.source = h.source AND f.entitlement_id = h.entitlement_id
-LEFT JOIN positions m ON m.source = h.source AND m.entitlement_id = h.entitlement_id
-  AND m.department = lower(trim(p.department))
-LEFT JOIN (SELECT DISTINCT source, entitlement_id FROM positions) n
-  ON n.source = h.source AND n.entitlement_id = h.entitlement_id
-"""
+APPROVABLE = f"""
+SELECT *, {_OUTSIDE}
+FROM (
+  SELECT h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.granted_at, h.person_id,
+         coalesce(p.full_name, h.person_id) AS owner, h.name, h.privileged,
+         CASE
+           WHEN h.given IS NOT NULL THEN h.given
+           WHEN f.sure THEN 'the approval scope asks no approval of it'
+           WHEN m.sure THEN concat('the role map of ', p.department, ' gives it')
+         END AS given,
+         CASE
+           WHEN f.entitlement_id IS NOT NULL THEN 'scope'
+           WHEN m.entitlement_id IS NOT NULL
+             OR (n.entitlement_id IS NOT NULL AND nullif(trim(p.department), '') IS NULL) THEN 'position'
+         END AS doubt
+  FROM holdings h
+  LEFT JOIN people p ON p.person_id = h.person_id
+  LEFT JOIN free_to_hold f ON f.source = h.source AND f.entitlement_id = h.entitlement_id
+  LEFT JOIN positions m ON m.source = h.source AND m.entitlement_id = h.entitlement_id
+    AND m.department = lower(trim(p.department))
+  LEFT JOIN (SELECT DISTINCT source, entitlement_id FROM positions) n
+    ON n.source = h.source AND n.entitlement_id = h.entitlement_id
+)
+"""  # noqa: S608  # all of it is our own text
 
 CITED = """
 SELECT e.source, e.event_id, k.approval_id

@@ -160,12 +160,11 @@ class Holding(Record, frozen=True, kw_only=True, gc=False):
     person_id: Annotated[str | None, doc("The person that the account is linked to.")] = None
     name: Annotated[str | None, doc("Name of the entitlement.")] = None
     privileged: Annotated[bool | None, doc("Whether the entitlement is privileged.")] = None
-    outside: Annotated[
+    given: Annotated[
         str | None,
-        doc(
-            "Why no person asks for it: nested, by a rule, primary, of a special account or of nobody; null: one does."
-        ),
+        doc("Why nobody asks for it: nested, by a rule, primary, of a special account; null: somebody does."),
     ] = None
+    outside: Annotated[str | None, doc("The same, or that its account is linked to nobody.")] = None
 
 
 class Approvable(Record, frozen=True, kw_only=True, gc=False):
@@ -181,14 +180,15 @@ class Approvable(Record, frozen=True, kw_only=True, gc=False):
     owner: Annotated[str | None, doc("The person's name, or person_id.")] = None
     name: Annotated[str | None, doc("Name of the entitlement.")] = None
     privileged: Annotated[bool | None, doc("Whether the entitlement is privileged.")] = None
-    outside: Annotated[
+    given: Annotated[
         str | None,
         doc("Why it needs none: as in holdings, or by the approval scope or a role map; null: it does, or see doubt."),
     ] = None
     doubt: Annotated[
         Literal["scope", "position"] | None,
-        doc("What may free it of one: a name or department is unknown. Only where outside is null does it count."),
+        doc("What may free it of one: a name or department is unknown. Only where given is null does it count."),
     ] = None
+    outside: Annotated[str | None, doc("What given says, or that its account is linked to nobody.")] = None
 
 
 class Cited(Record, frozen=True, kw_only=True, gc=False):
