@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from reconciler import log
 from tests.servers.postgres import Server, postgres
 
 # pyspark takes a process whose main module has no file, as a worker of pytest-xdist is, for a run of its own doctests.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
+
+# Machines are shared and noisy: how long an example takes says nothing of the code.
+settings.register_profile("reconciler", deadline=None)
+settings.load_profile("reconciler")
 
 
 @pytest.fixture(autouse=True)

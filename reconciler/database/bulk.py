@@ -25,12 +25,12 @@ _SQLITE = SQLiteDialect_pysqlite(paramstyle="named")
 
 
 def insert(connection: Connection, model: type[Model], rows: Sequence[Row]) -> None:
-    """Insert rows in their order; all must name the same columns."""
+    """Insert rows in their order; all must name the same columns. Instants in them are replaced by their text."""
     if not rows:
         return
-    names = tuple(rows[0])
+    names = _instants_as_text(model, rows)
     if connection.dialect.name == "sqlite":
-        _each(connection, _insert_each(model, names), _instants(model, names), rows)
+        connection.exec_driver_sql(_insert_each(model, names), list(rows))
     else:
         _all(connection, _insert_all(model, names), rows)
 
@@ -38,22 +38,15 @@ def insert(connection: Connection, model: type[Model], rows: Sequence[Row]) -> N
 def update(connection: Connection, model: type[Model], key: str, rows: Sequence[Row], *, count_up: str = "") -> None:
     """Set the columns that the rows name, all the same ones, where ``key`` is as the row says.
 
-    ``count_up`` names a column that becomes one more than it was.
+    ``count_up`` names a column that becomes one more than it was. Instants in the rows are replaced by their text.
     """
     if not rows:
         return
-    names = tuple(rows[0])
+    names = _instants_as_text(model, rows)
     if connection.dialect.name == "sqlite":
-        _each(connection, _update_each(model, key, names, count_up), _instants(model, names), rows)
+        connection.exec_driver_sql(_update_each(model, key, names, count_up), list(rows))
     else:
         _all(connection, _update_all(model, key, names, count_up), rows)
-
-
-def _each(connection: Connection, statement: str, instants: Sequence[str], rows: Sequence[Row]) -> None:
-    for name in instants:
-        for row in rows:
-            row[name] = _as_text(row[name])
-    connection.exec_driver_sql(statement, list(rows))
 
 
 def _all(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
@@ -102,13 +95,17 @@ def _unpacked(model: type[Model], names: Sequence[str]) -> Any:
     return rows.render_derived(name="told", with_types=True)
 
 
-@cache
-def _instants(model: type[Model], names: tuple[str, ...]) -> tuple[str, ...]:
-    types = _table(model).c
-    return tuple(name for name in names if isinstance(types[name].type, Instant))
+def _instants_as_text(model: type[Model], rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the columns that the rows name, their instants written as SQLite's column does; PostgreSQL reads that."""
+    names, types = tuple(rows[0]), _table(model).c
+    for name in names:
+        if isinstance(types[name].type, Instant):
+            for row in rows:
+                row[name] = _as_text(row[name])
+    return names
 
 
 @lru_cache(maxsize=64)
 def _as_text(instant: Any) -> Any:
-    """Write an instant as its column does; the rows of a night name few different ones."""
+    """The rows of a night name few different instants."""
     return Instant().process_bind_param(instant, _SQLITE)

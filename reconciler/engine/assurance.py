@@ -47,7 +47,6 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from reconciler.engine.built import READS
 from reconciler.engine.layers import COLUMNS, STEPS
 from reconciler.engine.sandbox import RuleFailed, Sandbox, instant
 from reconciler.engine.workspace import ROOM, Options, open_workspace
@@ -74,18 +73,16 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "entitlements": ("source", "entitlement_id", "name", "membership"),
     "grants": ("source", "principal_kind", "principal_id", "entitlement_id", "assignment"),
     "events": ("source", "event_id", "occurred_at", "action", "target_id", "entitlement_id", "approval_ref", "outcome"),
-    "people": ("person_id", "department", "ends_on"),
+    "people": ("person_id", "ends_on"),
     "approvals": (
         *("approval_id", "kind", "person_id", "system", "entitlement"),
-        *("decision", "decided_at", "valid_from", "valid_until", "environment"),
+        *("decision", "decided_at", "valid_from", "valid_until", "environment", "change_ref"),
     ),
     "reviews": ("review_id", "source", "account_id", "entitlement_id", "decision", "decided_at"),
-    "special_accounts": READS["specials"]["special_accounts"],
     "links": ("source", "account_id", "person_id", "candidates"),
-    "specials": ("source", "account_id"),
+    "approvable": (),
+    "cited": (),
     "covering": ("source", "account_id", "entitlement_id", "approval_id", "fit"),
-    "approval_scope": ("number", "source", "entitlement", "approval"),
-    "role_maps": ("number", "department", "source", "entitlement"),
 }
 _STATE = ("accounts", "entitlements", "grants")
 _INSTANTS = ("decided_at", "event_at")

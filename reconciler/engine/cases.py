@@ -82,8 +82,9 @@ def _first_other(turned: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]
 
 def _rows(sandbox: Sandbox, place: Place, rule: Rule, case: Case, step: int) -> list[dict[str, Any]]:
     """Run the rule over the case's rows, given in their order (``step`` 1) or in reverse (-1)."""
-    made = [name for name in rule.reads if name not in case.given and name in MADE]
-    for name in dict.fromkeys([*rule.reads, *(base for built in made for base in needed(built))]):
+    read = list(dict.fromkeys(below for name in rule.reads for below in (name, *needed(name))))
+    made = [name for name in MADE if name in read and name not in case.given]
+    for name in read:
         sandbox.connection.execute(f'TRUNCATE "{name}"')
         for row in case.given.get(name, ())[::step]:
             columns = ", ".join(f'"{column}"' for column in row)

@@ -28,19 +28,28 @@ COLUMNS = (
 
 _LIKE = r"""replace(replace(replace(replace(replace({text}, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'), '?', '_')"""
 
+_NAMED = """
+CREATE TABLE named AS
+SELECT source, event_id, lower(trim(approval_id)) AS ref FROM cited
+UNION
+SELECT e.source, e.event_id, lower(trim(r.review_id))
+FROM events e
+JOIN reviews r ON lower(trim(r.review_id)) = lower(trim(e.approval_ref))
+"""
+"""Which decisions each event names: approvals by their own number or their change record's, reviews by theirs."""
+
 _DONE = """
 CREATE TABLE done AS
-WITH known AS (
-  SELECT lower(trim(approval_id)) AS ref FROM approvals UNION SELECT lower(trim(review_id)) FROM reviews
-)
-SELECT e.source, e.event_id, e.action, e.occurred_at AS happened, e.target_id AS account_id, e.entitlement_id, k.ref
+SELECT e.source, e.event_id, e.action, e.occurred_at AS happened, e.target_id AS account_id, e.entitlement_id, n.refs
 FROM events e
-LEFT JOIN known k ON k.ref = lower(trim(e.approval_ref))
+LEFT JOIN (SELECT source, event_id, list(ref) AS refs FROM named GROUP BY source, event_id) n
+  ON n.source = e.source AND n.event_id = e.event_id
 WHERE e.action IN ('entitlement_granted', 'privilege_elevated', 'entitlement_revoked', 'account_disabled',
                    'account_deleted')
   AND (e.occurred_at IS NULL OR e.occurred_at <= $as_of)
   AND (e.outcome IS NULL OR list_contains($done_words, lower(trim(e.outcome))))
 """
+"""What was done. ``refs`` null: it names no decision that is on record."""
 
 _APPROVED = """
 CREATE TABLE approved AS
@@ -58,44 +67,11 @@ WHERE entitlement IS NOT NULL
   AND (valid_from IS NULL OR valid_from <= $as_of) AND (decided_at IS NULL OR decided_at <= $as_of)
 """
 
-_POLICIES = f"""
-CREATE TABLE policies AS
-WITH named AS (
-  SELECT h.source, h.entitlement_id, lower(h.entitlement_id) AS id_key, lower(trim(e.name)) AS name_key
-  FROM (SELECT DISTINCT source, entitlement_id FROM grants WHERE principal_kind = 'account') h
-  LEFT JOIN entitlements e ON e.source = h.source AND e.entitlement_id = h.entitlement_id
-),
-entries AS (
-  SELECT 'scope' AS kind, number, source, approval, NULL AS department,
-         {_LIKE.format(text="entitlement")} AS pattern
-  FROM approval_scope
-  UNION ALL
-  SELECT 'role', number, source, NULL, department, {_LIKE.format(text="entitlement")} FROM role_maps
-),
-fitting AS (
-  SELECT n.source, n.entitlement_id, s.kind, s.number, s.approval, s.department,
-         n.id_key LIKE s.pattern ESCAPE '\\' OR coalesce(n.name_key LIKE s.pattern ESCAPE '\\', false) AS fits,
-         n.name_key IS NULL AS nameless
-  FROM entries s
-  JOIN named n ON s.source IS NULL OR s.source = n.source
-)
-SELECT source, entitlement_id,
-       coalesce(arg_min(approval, number) FILTER (kind = 'scope' AND fits), 'required') AS said,
-       min(number) FILTER (kind = 'scope' AND fits) AS said_by,
-       arg_min(approval, number) FILTER (kind = 'scope' AND NOT fits AND nameless) AS may_say,
-       min(number) FILTER (kind = 'scope' AND NOT fits AND nameless) AS may_by,
-       list(department ORDER BY department) FILTER (kind = 'role' AND fits) AS departments,
-       list(department ORDER BY department) FILTER (kind = 'role' AND NOT fits AND nameless) AS may_departments
-FROM fitting
-WHERE fits OR nameless
-GROUP BY source, entitlement_id
-"""  # noqa: S608  # all of it is our own text
-
 _LAST_GRANT = """
 CREATE TABLE last_grant AS
 SELECT source, account_id, entitlement_id, max(happened) AS happened,
        arg_max(event_id, (coalesce(happened, TIMESTAMPTZ '0001-01-01'), event_id)) AS event_id,
-       arg_max(coalesce(ref, ''), (coalesce(happened, TIMESTAMPTZ '0001-01-01'), event_id)) AS ref
+       arg_max(coalesce(refs, []), (coalesce(happened, TIMESTAMPTZ '0001-01-01'), event_id)) AS refs
 FROM done
 WHERE action IN ('entitlement_granted', 'privilege_elevated') AND account_id IS NOT NULL AND entitlement_id IS NOT NULL
 GROUP BY source, account_id, entitlement_id
@@ -109,12 +85,12 @@ SELECT c.source, c.account_id, c.entitlement_id,
        min(concat(
          CASE
            WHEN a.state = 'ended' THEN 5
-           WHEN a.state = 'unsure' OR (c.fit <> 'sure' AND coalesce(g.ref, '') <> a.ref) THEN 3
+           WHEN a.state = 'unsure' OR (c.fit <> 'sure' AND NOT coalesce(list_contains(g.refs, a.ref), false)) THEN 3
            WHEN g.event_id IS NULL THEN 2
-           WHEN g.ref NOT IN ('', a.ref) THEN 4
+           WHEN len(g.refs) > 0 AND NOT list_contains(g.refs, a.ref) THEN 4
            WHEN g.happened IS NULL OR a.decided_at IS NULL THEN 1
            WHEN g.happened < a.decided_at THEN 4
-           WHEN g.ref = a.ref OR g.happened <= a.until THEN 0
+           WHEN list_contains(g.refs, a.ref) OR g.happened <= a.until THEN 0
            ELSE 4
          END, a.approval_id)) AS best
 FROM covering c
@@ -126,33 +102,15 @@ GROUP BY c.source, c.account_id, c.entitlement_id
 _HELD = """
 INSERT INTO assurance
 WITH told AS (
-  SELECT g.source, g.principal_id AS account_id, g.entitlement_id, g.assignment, l.person_id,
-         coalesce(e.name, g.entitlement_id) AS shown, v.event_id, v.happened, v.ref, b.grants_blocked, b.events_unread,
-         CAST(c.best[1] AS INTEGER) AS rank, substr(c.best, 2) AS approval_id,
-         CASE
-           WHEN g.assignment IN ('dynamic', 'inherited') OR e.membership = 'dynamic' THEN 'it follows from a rule'
-           WHEN e.membership = 'primary' THEN 'it is the account''s primary group'
-           WHEN s.account_id IS NOT NULL THEN 'its account is registered as special'
-           WHEN p.said = 'not_required' AND coalesce(p.may_by > p.said_by, true)
-             THEN 'the approval scope asks for none'
-           WHEN list_contains(p.departments, lower(trim(h.department))) THEN 'the department holds it by its role map'
-         END AS given,
-         CASE
-           WHEN p.may_by < coalesce(p.said_by, p.may_by + 1) AND p.may_say <> p.said
-             THEN 'whether the approval scope asks for one depends on its name, which is unknown'
-           WHEN h.department IS NULL AND len(p.departments) > 0
-             THEN 'whether a role map gives it depends on the department, which is unknown'
-           WHEN list_contains(p.may_departments, lower(trim(h.department)))
-             OR (h.department IS NULL AND len(p.may_departments) > 0)
-             THEN 'whether a role map gives it depends on its name, which is unknown'
+  SELECT g.source, g.principal_id AS account_id, g.entitlement_id, g.assignment, g.person_id,
+         v.event_id, v.happened, v.refs, b.grants_blocked, b.events_unread,
+         CAST(c.best[1] AS INTEGER) AS rank, substr(c.best, 2) AS approval_id, g.given,
+         CASE g.doubt
+           WHEN 'scope' THEN 'whether the approval scope asks for one depends on its name, which is unknown'
+           WHEN 'position' THEN 'whether a role map gives it depends on its name or the department, which is unknown'
          END AS doubt
-  FROM grants g
+  FROM approvable g
   JOIN places b ON b.source = g.source
-  LEFT JOIN entitlements e ON e.source = g.source AND e.entitlement_id = g.entitlement_id
-  LEFT JOIN links l ON l.source = g.source AND l.account_id = g.principal_id
-  LEFT JOIN people h ON h.person_id = l.person_id
-  LEFT JOIN specials s ON s.source = g.source AND s.account_id = g.principal_id
-  LEFT JOIN policies p ON p.source = g.source AND p.entitlement_id = g.entitlement_id
   LEFT JOIN last_grant v ON v.source = g.source AND v.account_id = g.principal_id
     AND v.entitlement_id = g.entitlement_id
   LEFT JOIN covered c ON c.source = g.source AND c.account_id = g.principal_id AND c.entitlement_id = g.entitlement_id
@@ -170,7 +128,7 @@ judged AS (
   LEFT JOIN approved a ON a.approval_id = t.approval_id
 )
 SELECT 'grant', source, account_id, entitlement_id, assignment, person_id, approval_id, decided_at, event_id, happened,
-       CASE WHEN rank <= 1 AND ref = approval_ref THEN 'reference' WHEN rank = 0 THEN 'window' END,
+       CASE WHEN rank <= 1 AND list_contains(refs, approval_ref) THEN 'reference' WHEN rank = 0 THEN 'window' END,
        CASE WHEN grants_blocked IS NOT NULL THEN 'not_evaluable' WHEN given IS NOT NULL THEN 'not_required'
             WHEN doubt IS NOT NULL THEN 'not_evaluable' ELSE 'required' END,
        CASE WHEN grants_blocked IS NOT NULL THEN 'not_evaluable' WHEN given IS NOT NULL THEN 'not_required'
@@ -189,7 +147,7 @@ SELECT 'grant', source, account_id, entitlement_id, assignment, person_id, appro
          WHEN rank = 3 THEN concat('whether approval ', approval_id, ' covers it is unknown')
          WHEN doubt IS NOT NULL THEN doubt
          WHEN person_id IS NULL THEN 'its account is linked to nobody, so that no approval can be looked for'
-         WHEN rank = 4 AND ref NOT IN ('', approval_ref)
+         WHEN rank = 4 AND len(refs) > 0 AND NOT list_contains(refs, approval_ref)
            THEN concat('event ', event_id, ' names another decision than approval ', approval_id)
          WHEN rank = 4 THEN concat('event ', event_id, ' of ', strftime(happened, '%Y-%m-%d %H:%M:%S'),
            CASE WHEN happened < decided_at THEN ' came before'
@@ -215,14 +173,17 @@ WITH asked AS (
   WHERE a.state = 'live'
     AND NOT EXISTS (SELECT 1 FROM covering c WHERE c.approval_id = a.approval_id AND c.fit = 'sure')
     AND NOT EXISTS (
-      SELECT 1 FROM done d WHERE d.ref = a.ref AND d.action IN ('entitlement_granted', 'privilege_elevated'))
+      SELECT 1
+      FROM named n
+      JOIN done d ON d.source = n.source AND d.event_id = n.event_id
+      WHERE n.ref = a.ref AND d.action IN ('entitlement_granted', 'privilege_elevated'))
 ),
 gone AS (
   SELECT DISTINCT a.approval_id
   FROM asked a
   JOIN links l ON l.person_id = a.person_id AND (a.system IS NULL OR a.system = lower(l.source))
   JOIN done d ON d.source = l.source AND d.account_id = l.account_id
-    AND d.action IN ('entitlement_granted', 'privilege_elevated') AND d.ref IS NULL
+    AND d.action IN ('entitlement_granted', 'privilege_elevated') AND d.refs IS NULL
   LEFT JOIN entitlements e ON e.source = d.source AND e.entitlement_id = d.entitlement_id
   WHERE d.happened >= a.decided_at AND d.happened <= a.until
     AND (lower(d.entitlement_id) LIKE a.pattern ESCAPE '\\'
@@ -290,7 +251,9 @@ meant AS (
   UNION
   SELECT o.order_id, d.source, d.account_id, CASE WHEN o.pattern IS NOT NULL THEN d.entitlement_id END
   FROM ordered o
-  JOIN done d ON d.ref = o.ref AND d.action IN ('entitlement_revoked', 'account_disabled', 'account_deleted')
+  JOIN named n ON n.ref = o.ref
+  JOIN done d ON d.source = n.source AND d.event_id = n.event_id
+    AND d.action IN ('entitlement_revoked', 'account_disabled', 'account_deleted')
   WHERE d.account_id IS NOT NULL
     AND CASE WHEN o.pattern IS NULL THEN d.action <> 'entitlement_revoked' ELSE d.entitlement_id IS NOT NULL END
 )
@@ -307,17 +270,19 @@ WHERE r.decision = 'revoke' AND (r.decided_at IS NULL OR r.decided_at <= $as_of)
 # As for grants, the lowest decides: 0 joined in order; 1 joined, when is unknown; 2 joined, but before the decision.
 _ENDED = """
 CREATE TABLE ended AS
-SELECT o.order_id, o.source, o.account_id, o.entitlement_id, d.event_id, d.happened, d.ref = o.ref AS by_ref,
+SELECT o.order_id, o.source, o.account_id, o.entitlement_id, d.event_id, d.happened,
+       list_contains(d.refs, o.ref) AS by_ref,
        CASE WHEN d.happened IS NULL OR o.decided_at IS NULL THEN 1 WHEN d.happened < o.decided_at THEN 2 ELSE 0 END
          AS rank
 FROM orders o
 JOIN done d ON d.source = o.source AND d.account_id = o.account_id
 WHERE (CASE WHEN o.entitlement_id IS NULL THEN d.action IN ('account_disabled', 'account_deleted')
             ELSE (d.action = 'entitlement_revoked' AND (d.entitlement_id = o.entitlement_id
-                    OR (d.entitlement_id IS NULL AND coalesce(d.ref = o.ref, false))))
+                    OR (d.entitlement_id IS NULL AND coalesce(list_contains(d.refs, o.ref), false))))
               OR d.action = 'account_deleted' END)
-  AND (d.ref = o.ref OR (d.ref IS NULL AND (d.happened IS NULL OR o.decided_at IS NULL
-                                            OR (d.happened >= o.decided_at AND d.happened <= o.until))))
+  AND (list_contains(d.refs, o.ref)
+    OR (d.refs IS NULL AND (d.happened IS NULL OR o.decided_at IS NULL
+                            OR (d.happened >= o.decided_at AND d.happened <= o.until))))
 """
 
 _REVOKED = """
@@ -455,5 +420,5 @@ ROWS = (
 )
 
 STEPS = (
-    ROWS, _DONE, _APPROVED, _POLICIES, _LAST_GRANT, _COVERED, _HELD, _PERHAPS, _ASKED, _ORDERS, _ENDED, _REVOKED, _LONE,
+    ROWS, _NAMED, _DONE, _APPROVED, _LAST_GRANT, _COVERED, _HELD, _PERHAPS, _ASKED, _ORDERS, _ENDED, _REVOKED, _LONE,
 )  # fmt: skip

@@ -96,13 +96,13 @@ class MetadataReader:
         if texts["id"] and not _ID.fullmatch(texts["id"]):
             self.notes.fault(f"{texts['id']!r} is no id", "Write it like IG-LVR-001; it never changes.", "id")
         for number, table in enumerate(optional):
-            if table not in reads and not any(table in made_of(name) for name in reads):
+            if table not in _below(reads):
                 advice = "Take it out, or add it to reads."
                 self.notes.fault(f"optional table {table!r} is not read", advice, "optional", number)
         population = texts["population"]
         if population and population not in tables():
             self.notes.fault(f"unknown table {population!r}", f"Use one of: {', '.join(tables())}.", "population")
-        elif population and population not in reads:
+        elif population and population not in _below(reads):
             self.notes.fault("the population is not read", "Count a table that the rule reads.", "population")
         if "identity" in self.data and not lists["identity"]:
             self.notes.fault("identity is empty", "Name the columns that tell one subject from another.", "identity")
@@ -145,12 +145,12 @@ class MetadataReader:
 
     def _needs(self, reads: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
         """Read ``table.column`` or ``table.one | table.other``, of which either will do."""
-        needs = []
+        needs, below = [], _below(reads)
         for number, text in enumerate(self._texts("needs")):
             pairs = [part.strip().partition(".") for part in text.split("|")]
             table = pairs[0][0]
             known = all(
-                name == table and name in reads and name in tables() and tables()[name].column(column)
+                name == table and name in below and name in tables() and tables()[name].column(column)
                 for name, _, column in pairs
             )
             if known:
@@ -190,3 +190,8 @@ class MetadataReader:
                 else:
                     params[name] = Param(name, given["type"], value, value, str(given.get("about", "")), values)
         return params
+
+
+def _below(reads: Sequence[str]) -> set[str]:
+    """Return the tables that a rule reads, and those that sources report and built ones are made of."""
+    return {*reads, *(table for name in reads for table in made_of(name))}

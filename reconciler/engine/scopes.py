@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from reconciler.engine.built import made_of
+from reconciler.engine.built import made_of, needed
 from reconciler.engine.rule import Rule
 from reconciler.estate.correlate import matcher
 from reconciler.estate.tables import tables
@@ -123,7 +123,8 @@ class Scoping:
                 continue
             yield from self._incomplete(source, name)
             yield from self._missing(rule, source, name)
-        if "links" in rule.reads and source in self.coverage.sources_of("accounts") and not self._linkable(source):
+        linked = any("links" in (name, *needed(name)) for name in rule.reads)
+        if linked and source in self.coverage.sources_of("accounts") and not self._linkable(source):
             yield f"accounts of {source} cannot be linked to people: it reports none of the columns that match"
 
     def _incomplete(self, source: str, table: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from reconciler.clock import zones as iana_zones
 from reconciler.engine.access import CLOSURE, EFFECTIVE_ACCESS
-from reconciler.engine.built import SELECTS
+from reconciler.engine.built import SELECTS, VIEWED
 from reconciler.engine.dialect import Untranslatable, Zones, literal, translate
 from reconciler.engine.rule import Problem, Rule, RuleError
 from reconciler.engine.runner import Relation
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
 _TYPES = {"VARCHAR": "STRING", "TIMESTAMPTZ": "TIMESTAMP", "VARCHAR[]": "ARRAY<STRING>", "INTEGER": "INT"}
-_THERE = {"covering": SELECTS["covering"], "effective_access": EFFECTIVE_ACCESS}
+_THERE = {name: SELECTS[name] for name in ("covering", *VIEWED)} | {"effective_access": EFFECTIVE_ACCESS}
 """Built tables that may be as large as the grants: made on the server."""
 
 Columns = Sequence[tuple[str, str]]

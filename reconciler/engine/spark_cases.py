@@ -39,8 +39,8 @@ class CasesThere:
 
 def _tables(sandbox: Sandbox, rule: Rule, case: Case, zones: Zones, step: int) -> Iterator[tuple[str, str]]:
     """Yield every table that the rule reads, with what it is made of before it."""
-    made = [name for name in rule.reads if name not in case.given and name in MADE]
-    base = dict.fromkeys([*rule.reads, *(below for name in made for below in needed(name))])
+    base = dict.fromkeys(below for name in rule.reads for below in (name, *needed(name)))
+    made = [name for name in MADE if name in base and name not in case.given]
     columns = {name: set(listed) for name, listed in rule.columns.items()}
     for name in made:
         for table, listed in READS[name].items():
@@ -53,5 +53,5 @@ def _tables(sandbox: Sandbox, rule: Rule, case: Case, zones: Zones, step: int) -
         found = sandbox.connection.execute("SELECT source, below, above, depth, path FROM group_closure").fetchall()
         names = [name for name, _ in CLOSURE]
         yield "group_closure", given(CLOSURE, [dict(zip(names, row, strict=True)) for row in found])
-    for name in sorted(made, key=list(READS).index):
+    for name in made:
         yield name, translate(MADE[name], {}, zones)

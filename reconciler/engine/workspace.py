@@ -12,7 +12,7 @@ import duckdb
 
 from reconciler.engine import linking
 from reconciler.engine.access import CLOSED, EFFECTIVE_ACCESS, close_groups
-from reconciler.engine.built import READS, SELECTS
+from reconciler.engine.built import READS, SELECTS, VIEWED
 from reconciler.engine.idle import Idle, Key
 from reconciler.engine.rule import Rule
 from reconciler.engine.runner import Here, Runner
@@ -166,7 +166,9 @@ def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str]) -> Non
     if CLOSED.intersection(wanted):
         close_groups(sandbox.connection)
     for name, select in SELECTS.items():
-        if name in wanted:
+        if name in wanted and name in VIEWED:
+            sandbox.connection.execute(f'CREATE VIEW "{name}" AS {select}')
+        elif name in wanted:
             sandbox.create(tables()[name])
             sandbox.connection.execute(f'INSERT INTO "{name}" {select}')
     if "effective_access" in wanted:

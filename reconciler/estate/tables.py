@@ -78,6 +78,7 @@ class Nesting(Record, frozen=True, kw_only=True, gc=False):
     entitlement_id: Annotated[str, key("The entitlement that it gives.")]
     depth: Annotated[int | None, doc("1: itself.")] = None
     path: Annotated[str | None, doc("Entitlement names from the one held to the one given: A > B > C.")] = None
+    privileged: Annotated[bool | None, doc("Whether the one given is privileged; null: nobody knows.")] = None
 
 
 class Coverage(Record, frozen=True, kw_only=True, gc=False):
@@ -122,6 +123,82 @@ class Covering(Record, frozen=True, kw_only=True, gc=False):
     ] = None
 
 
+class FreeToHold(Record, frozen=True, kw_only=True, gc=False):
+    """Entitlements that accounts hold and the approval scope frees of approval, or may free."""
+
+    source: Annotated[str, key("Source.")]
+    entitlement_id: Annotated[str, key("The entitlement held.")]
+    sure: Annotated[bool | None, doc("no: its name is unknown, by which an entry may fit.")] = None
+
+
+class FreeToGive(Record, frozen=True, kw_only=True, gc=False):
+    """Entitlements that events name and the approval scope frees of approval, or may free."""
+
+    source: Annotated[str, key("Source.")]
+    entitlement_id: Annotated[str, key("The entitlement that an event names.")]
+    sure: Annotated[bool | None, doc("no: its name is unknown, by which an entry may fit.")] = None
+
+
+class Position(Record, frozen=True, kw_only=True, gc=False):
+    """Entitlements that accounts hold and a department's role map gives, or may give."""
+
+    source: Annotated[str, key("Source.")]
+    entitlement_id: Annotated[str, key("The entitlement held.")]
+    department: Annotated[str, key("people.department, in lower case.")]
+    sure: Annotated[bool | None, doc("no: its name is unknown, by which an entry may fit.")] = None
+
+
+class Holding(Record, frozen=True, kw_only=True, gc=False):
+    """Every grant, with whose it is and why nobody asks for it."""
+
+    source: Annotated[str, key("Source.")]
+    principal_kind: Annotated[str, key("Kind of the holder, as in grants.")]
+    principal_id: Annotated[str, key("The holder.")]
+    entitlement_id: Annotated[str, key("What it holds.")]
+    assignment: Annotated[str, key("How it holds it, as in grants.")]
+    granted_at: Annotated[datetime | None, doc("When it was granted, by the system's own record.")] = None
+    person_id: Annotated[str | None, doc("The person that the account is linked to.")] = None
+    name: Annotated[str | None, doc("Name of the entitlement.")] = None
+    privileged: Annotated[bool | None, doc("Whether the entitlement is privileged.")] = None
+    given: Annotated[
+        str | None,
+        doc("Why nobody asks for it: nested, by a rule, primary, of a special account; null: somebody does."),
+    ] = None
+    outside: Annotated[str | None, doc("The same, or that its account is linked to nobody.")] = None
+
+
+class Approvable(Record, frozen=True, kw_only=True, gc=False):
+    """Every grant, with whose it is and whether it needs an approval of its own."""
+
+    source: Annotated[str, key("Source.")]
+    principal_kind: Annotated[str, key("Kind of the holder, as in grants.")]
+    principal_id: Annotated[str, key("The holder.")]
+    entitlement_id: Annotated[str, key("What it holds.")]
+    assignment: Annotated[str, key("How it holds it, as in grants.")]
+    granted_at: Annotated[datetime | None, doc("When it was granted, by the system's own record.")] = None
+    person_id: Annotated[str | None, doc("The person that the account is linked to.")] = None
+    owner: Annotated[str | None, doc("The person's name, or person_id.")] = None
+    name: Annotated[str | None, doc("Name of the entitlement.")] = None
+    privileged: Annotated[bool | None, doc("Whether the entitlement is privileged.")] = None
+    given: Annotated[
+        str | None,
+        doc("Why it needs none: as in holdings, or by the approval scope or a role map; null: it does, or see doubt."),
+    ] = None
+    doubt: Annotated[
+        Literal["scope", "position"] | None,
+        doc("What may free it of one: a name or department is unknown. Only where given is null does it count."),
+    ] = None
+    outside: Annotated[str | None, doc("What given says, or that its account is linked to nobody.")] = None
+
+
+class Cited(Record, frozen=True, kw_only=True, gc=False):
+    """Which approvals an event names, by their own number or their change record's, whatever they decide."""
+
+    source: Annotated[str, key("Source of the event.")]
+    event_id: Annotated[str, key("The event.")]
+    approval_id: Annotated[str, key("An approval that it names.")]
+
+
 class Freshness(Record, frozen=True, kw_only=True, gc=False):
     """When each table of each configured source was last read whole."""
 
@@ -154,6 +231,12 @@ BUILT: dict[str, type[Record]] = {
     "coverage": Coverage,
     "specials": Special,
     "covering": Covering,
+    "free_to_hold": FreeToHold,
+    "free_to_give": FreeToGive,
+    "positions": Position,
+    "holdings": Holding,
+    "approvable": Approvable,
+    "cited": Cited,
     "freshness": Freshness,
     "rule_evaluations": RuleEvaluation,
     "governance_roles": GovernanceRole,

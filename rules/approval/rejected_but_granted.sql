@@ -1,23 +1,5 @@
 -- A person holds what the latest decision on it refused.
-with held as (
-  select g.source, g.principal_kind, g.principal_id, g.entitlement_id, g.assignment, l.person_id,
-         coalesce(e.name, g.entitlement_id) as shown, coalesce(p.full_name, l.person_id) as owner,
-         coalesce(a.login, g.principal_id) as account,
-         case
-           when g.principal_kind <> 'account' then 'it nests one entitlement in another'
-           when g.assignment in ('dynamic', 'inherited') or e.membership = 'dynamic' then 'it follows from a rule'
-           when e.membership = 'primary' then 'it is the account''s primary group'
-           when s.account_id is not null then 'its account is registered as special'
-           when l.person_id is null then 'its account is linked to nobody'
-         end as outside
-  from grants g
-  left join entitlements e on e.source = g.source and e.entitlement_id = g.entitlement_id
-  left join links l on g.principal_kind = 'account' and l.source = g.source and l.account_id = g.principal_id
-  left join specials s on g.principal_kind = 'account' and s.source = g.source and s.account_id = g.principal_id
-  left join people p on p.person_id = l.person_id
-  left join accounts a on g.principal_kind = 'account' and a.source = g.source and a.account_id = g.principal_id
-),
-decided as (
+with decided as (
   select c.source, c.account_id, c.entitlement_id, a.approval_id, a.decided_at,
          c.fit = 'sure' and a.kind is not null as sure,
          list_contains($rejected_words, lower(trim(a.decision))) as refused,
@@ -64,7 +46,8 @@ select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignmen
          when h.outside is not null then h.outside
          when c.source is null then 'nobody refused it'
          else concat(
-           h.owner, ' holds ', h.shown, ' by account ', h.account, ' (', h.assignment, ')',
+           coalesce(p.full_name, h.person_id), ' holds ', coalesce(h.name, h.entitlement_id),
+           ' by account ', coalesce(a.login, h.principal_id), ' (', h.assignment, ')',
            case
              when not c.sure then '; whether a refusal means it is unknown'
              else concat('; ', substr(c.last, 27), ' refused it',
@@ -78,7 +61,9 @@ select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignmen
            end
          )
        end as reason
-from held h
+from holdings h
 left join compared c on h.outside is null and c.source = h.source and c.account_id = h.principal_id
   and c.entitlement_id = h.entitlement_id
+left join people p on p.person_id = h.person_id
+left join accounts a on h.outside is null and a.source = h.source and a.account_id = h.principal_id
 where h.outside is not null or not coalesce(c.lifted, false)

@@ -1,22 +1,11 @@
 -- A privileged entitlement that an account reaches only through deep nesting, where nobody sees it.
-with powerful as (
-  select source, entitlement_id, privileged
-  from entitlements
-  where coalesce(privileged, true)
-  union all
-  -- held, but not listed by its source: of unknown power
-  select g.source, g.entitlement_id, cast(null as boolean)
-  from (select distinct source, entitlement_id from grants) g
-  left join entitlements e on e.source = g.source and e.entitlement_id = g.entitlement_id
-  where e.entitlement_id is null
-),
-deep as (
-  select g.source, g.principal_id as account_id, p.entitlement_id, p.privileged,
+with deep as (
+  select g.source, g.principal_id as account_id, n.entitlement_id, n.privileged,
          arg_min(n.path, row(n.depth, n.path)) as path
-  from powerful p
-  join nesting n on n.source = p.source and n.entitlement_id = p.entitlement_id
+  from nesting n
   join grants g on g.source = n.source and g.entitlement_id = n.held_id and g.principal_kind = 'account'
-  group by g.source, g.principal_id, p.entitlement_id, p.privileged
+  where coalesce(n.privileged, true)
+  group by g.source, g.principal_id, n.entitlement_id, n.privileged
   having min(n.depth) > $max_depth
 )
 select a.source, a.account_id, d.entitlement_id,

@@ -1,22 +1,11 @@
 -- An account that reaches a privileged entitlement and has no second factor enrolled.
-with powerful as (
-  select source, entitlement_id, privileged
-  from entitlements
-  where coalesce(privileged, true)
-  union all
-  -- held, but not listed by its source: of unknown power
-  select g.source, g.entitlement_id, cast(null as boolean)
-  from (select distinct source, entitlement_id from grants) g
-  left join entitlements e on e.source = g.source and e.entitlement_id = g.entitlement_id
-  where e.entitlement_id is null
-),
-held as (
-  select g.source, g.principal_id as account_id, bool_or(coalesce(p.privileged, false)) as privileged,
-         min(case when p.privileged then n.path end) as path,
-         min(case when p.privileged is null then n.path end) as doubted
-  from powerful p
-  join nesting n on n.source = p.source and n.entitlement_id = p.entitlement_id
+with held as (
+  select g.source, g.principal_id as account_id, bool_or(coalesce(n.privileged, false)) as privileged,
+         min(case when n.privileged then n.path end) as path,
+         min(case when n.privileged is null then n.path end) as doubted
+  from nesting n
   join grants g on g.source = n.source and g.entitlement_id = n.held_id and g.principal_kind = 'account'
+  where coalesce(n.privileged, true)
   group by g.source, g.principal_id
 ),
 judged as (

@@ -43,26 +43,11 @@ movers as (
   union
   select person_id from blind
 ),
-held as not materialized (
-  select g.source, g.principal_kind, g.principal_id, g.entitlement_id, g.assignment, g.granted_at, l.person_id,
-         e.name, coalesce(e.name, g.entitlement_id) as shown,
-         case
-           when g.principal_kind <> 'account' then 'it nests one entitlement in another'
-           when g.assignment in ('dynamic', 'inherited') or e.membership = 'dynamic' then 'it follows from a rule'
-           when e.membership = 'primary' then 'it is the account''s primary group'
-           when s.account_id is not null then 'its account is registered as special'
-           when l.person_id is null then 'its account is linked to nobody'
-         end as outside
-  from grants g
-  left join entitlements e on e.source = g.source and e.entitlement_id = g.entitlement_id
-  left join links l on g.principal_kind = 'account' and l.source = g.source and l.account_id = g.principal_id
-  left join specials s on g.principal_kind = 'account' and s.source = g.source and s.account_id = g.principal_id
-),
 asked as (
-  select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.granted_at, h.person_id, h.shown,
-         lower(h.source) as system, lower(h.entitlement_id) as id_key, lower(trim(h.name)) as name_key,
-         lower(trim(p.department)) as department, coalesce(p.full_name, h.person_id) as owner
-  from held h
+  select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.granted_at, h.person_id,
+         coalesce(h.name, h.entitlement_id) as shown, lower(h.source) as system,
+         nullif(lower(trim(p.department)), '') as department, coalesce(p.full_name, h.person_id) as owner
+  from holdings h
   join movers m on m.person_id = h.person_id
   left join people p on p.person_id = h.person_id
   where h.outside is null
@@ -91,36 +76,12 @@ kept as (
     and (t.decision is null or list_contains($approved_words, lower(trim(t.decision))))
   group by m.source, m.principal_id, m.entitlement_id, m.assignment
 ),
-positions as (
-  select department, lower(trim(source)) as system, entitlement as wanted,
-         case when regexp_matches(entitlement, '[*?]') then
-           replace(replace(replace(replace(replace(entitlement, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'), '?', '_')
-         end as pattern
-  from role_maps
-),
-fitting as (
-  select a.source, a.principal_id, a.entitlement_id, a.assignment, a.name_key, a.id_key, a.system, true as known,
-         r.system as map_system, r.wanted, r.pattern
-  from asked a
-  join positions r on r.department = a.department
-  union all
-  select a.source, a.principal_id, a.entitlement_id, a.assignment, a.name_key, a.id_key, a.system, false,
-         r.system, r.wanted, r.pattern
-  from asked a
-  cross join positions r
-  where a.department is null
-),
 mapped as (
-  select source, principal_id, entitlement_id, assignment,
-         bool_or(known and fits) as sure, bool_or(fits or name_key is null) as perhaps
-  from (
-    select source, principal_id, entitlement_id, assignment, known, name_key,
-           wanted = id_key or coalesce(wanted = name_key, false)
-             or coalesce(id_key like pattern escape '\', false) or coalesce(name_key like pattern escape '\', false) as fits
-    from fitting
-    where map_system is null or map_system = system
-  ) matched
-  group by source, principal_id, entitlement_id, assignment
+  select a.source, a.principal_id, a.entitlement_id, a.assignment, coalesce(bool_or(m.sure and m.department = a.department), false) as sure
+  from asked a
+  join positions m on m.source = a.source and m.entitlement_id = a.entitlement_id
+  where a.department is null or m.department = a.department
+  group by a.source, a.principal_id, a.entitlement_id, a.assignment
 ),
 judged as (
   select a.source, a.principal_kind, a.principal_id, a.entitlement_id, a.assignment, a.granted_at, a.person_id, a.shown, a.owner,
@@ -128,7 +89,7 @@ judged as (
          case
            when coalesce(r.sure, false) then 'stays'
            when v.since is not null and not coalesce(k.covered, false) and coalesce(a.granted_at < v.since, true) then
-             case when k.unsure then 'approval' when r.perhaps then 'position' when a.granted_at is null then 'undated' else 'old' end
+             case when k.unsure then 'approval' when r.source is not null then 'position' when a.granted_at is null then 'undated' else 'old' end
            when v.doubtful is not null then 'doubtful'
            when b.person_id is not null then 'blind'
            else 'stays'
@@ -165,5 +126,5 @@ left join accounts c on c.source = j.source and c.account_id = j.principal_id
 where j.cause <> 'stays'
 union all
 select source, principal_kind, principal_id, entitlement_id, assignment, person_id, 'not_applicable', outside
-from held
+from holdings
 where outside is not null

@@ -1,7 +1,7 @@
 -- A system says that a person's role was changed, and no approved change record tells of it.
 with changes as (
-  select e.source, e.event_id, e.occurred_at, e.actor_id, e.target_id, e.approval_ref, e.outcome, lower(e.source) as system,
-         lower(trim(e.approval_ref)) as ref_key, list_contains($other_targets, lower(trim(e.target_kind))) as elsewhere,
+  select e.source, e.event_id, e.occurred_at, e.actor_id, e.target_id, e.outcome, lower(e.source) as system,
+         nullif(trim(e.approval_ref), '') as approval_ref, list_contains($other_targets, lower(trim(e.target_kind))) as elsewhere,
          a.account_id, coalesce(a.login, e.target_id) as shown, l.person_id, coalesce(p.full_name, l.person_id) as owner,
          s.account_id is not null as registered
   from events e
@@ -26,11 +26,7 @@ named as (
                   when r.person_id <> c.person_id then concat('approval ', r.approval_id, ', which it names, is of ', r.person_id)
              end) as wrong
   from changes c
-  join (
-    select approval_id, lower(trim(approval_id)) as ref_key from approvals
-    union
-    select approval_id, lower(trim(change_ref)) from approvals
-  ) k on k.ref_key = c.ref_key
+  join cited k on k.source = c.source and k.event_id = c.event_id
   join records r on r.approval_id = k.approval_id
   group by c.source, c.event_id
 ),

@@ -14,6 +14,7 @@ import pandas as pd  # type: ignore[import-untyped]  # it ships no types, and st
 
 from reconciler import clock
 from reconciler.engine import Rule
+from reconciler.engine.built import READS
 from reconciler.snapshot import Snapshot
 from tests.bench.large_estate import AS_OF, declared
 
@@ -35,6 +36,9 @@ class Estate:
         wanted: dict[str, set[str]] = {}
         for rule in rules:
             for name, columns in rule.columns.items():
+                wanted.setdefault(name, set()).update(columns)
+        for made in (name for name in reversed(READS) if name in wanted):
+            for name, columns in READS[made].items():
                 wanted.setdefault(name, set()).update(columns)
         wanted["accounts"] |= {"attributes", "login"}
         wanted["special_accounts"] = {"source", "account_id", "kind"}
@@ -367,7 +371,8 @@ def revoked_in_review_still_held(estate: Estate) -> Frame:
     found = estate.tables["reviews"]
     found = found[found["decision"].isna() | (found["decision"] == "revoke")]
     found = found[~(found["decided_at"] + after > AS_OF)]
-    held = estate.grants.groupby(_HELD, as_index=False).agg(
+    held = estate.grants.merge(found[_HELD].drop_duplicates(), on=_HELD)
+    held = held.groupby(_HELD, as_index=False).agg(
         {"granted_at": ["size", "count", "min"], "assignment": "min", "name": "first", "person_id": "first"}
     )
     held.columns = [*_HELD, "grants", "dated", "first_at", "assignment", "name", "person_id"]

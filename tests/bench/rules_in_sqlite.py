@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from reconciler.engine import Rule
-from reconciler.engine.built import COVERING, SPECIALS
+from reconciler.engine.built import SELECTS, VIEWED
 from reconciler.estate.tables import tables
 from reconciler.sdk.records import Record
 from reconciler.snapshot import Snapshot
@@ -32,7 +32,11 @@ _INDEXES = {
     "special_accounts": ["source, account_id"],
     "covering": ["source, account_id, entitlement_id", "approval_id"],
     "specials": ["source, account_id"],
+    "free_to_hold": ["source, entitlement_id"],
+    "positions": ["source, entitlement_id, department"],
 }
+_MADE = ("specials", "covering", "free_to_hold", "positions")
+"""Made here, once for all rules, as the product does; the views after them."""
 _PLAIN = {"TIMESTAMP WITH TIME ZONE": "strftime(\"{0}\", '%Y-%m-%d %H:%M:%S')", "DATE": "strftime(\"{0}\", '%Y-%m-%d')"}
 _BATCH = 50_000
 
@@ -58,17 +62,19 @@ def fill(path: Path, snapshot: Snapshot, declared: Mapping[str, Sequence[Record]
                 rows = [tuple(getattr(row, column) for column in columns) for row in declared[name]]
                 target.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' for _ in columns)})", rows)  # noqa: S608  # a name of the estate
     for name in _INDEXES:
-        if name not in {"covering", "specials"}:
+        if name not in _MADE:
             _index(target, name)
     target.execute("ANALYZE")
     return target
 
 
 def build(target: sqlite3.Connection) -> None:
-    """Make the two tables that the product, too, makes once for all rules."""
-    for name, select in (("specials", SPECIALS), ("covering", COVERING)):
-        target.execute(f"CREATE TABLE {name} AS {_translated(select, {})}")
+    """Make what the product, too, makes once for all rules, and the views."""
+    for name in _MADE:
+        target.execute(f"CREATE TABLE {name} AS {_translated(SELECTS[name], {})}")
         _index(target, name)
+    for name in VIEWED:
+        target.execute(f"CREATE VIEW {name} AS {_translated(SELECTS[name], {})}")
     target.execute("ANALYZE")
 
 

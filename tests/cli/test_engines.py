@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from reconciler import run
 from reconciler.cli.main import reconciler
 from reconciler.engine.spark import Server
 from reconciler.errors import ConfigurationError, ReconcilerError, StoreError
 from reconciler.findings import FindingStore
 from reconciler.settings import load
+from reconciler.snapshot import SnapshotStore
 from tests.servers import sail
 
 CONFIG = """\
@@ -25,6 +27,7 @@ connector = "files"
 path = "crm"
 """
 ACCOUNTS = "account_id,login,employee_id,status,can_sign_in\na,ada,E1,enabled,true\nb,bob,E2,enabled,true\n"
+SOME = {"IG-ORP-001", "IG-LVR-001", "IG-GOV-005"}
 PEOPLE = "person_id,full_name,employee_id\np1,Ada,E1\n"
 
 
@@ -128,3 +131,28 @@ def test_a_server_that_goes_away_in_mid_run_leaves_nothing_recorded(
     assert "failed in IG-" in said
     assert "Look at the server's log and run again; nothing was recorded." in said
     assert_nothing_recorded(path)
+
+
+def test_a_night_on_the_server_configured_says_what_one_on_duckdb_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, asked = Server.judge, []
+
+    def counted(self: Server, *given: Any) -> Any:
+        asked.append(self.name)
+        return judge(self, *given)
+
+    monkeypatch.setattr(Server, "judge", counted)
+    rules = [rule for rule in run.load_rules(load(configured(folder, "duckdb"))) if rule.info.rule_id in SOME]
+    monkeypatch.setattr(run, "load_rules", lambda _: rules)
+    assert call("pull", "-c", folder / "reconciler.toml").exception is None
+    (snapshot,) = SnapshotStore(load(folder / "reconciler.toml").snapshots).ids()
+    digests = []
+    with sail.serve() as url:
+        for engine in ("duckdb", url):
+            ended = call("run", "--replay", snapshot, "-c", configured(folder, engine), "--json")
+            assert ended.exception is None, ended.exception
+            digests.append(json.loads(ended.stdout)["digest"])
+    assert digests[0] == digests[1]
+    assert asked
+    assert set(asked) == {url}, "and only the second time"

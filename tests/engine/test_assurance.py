@@ -185,6 +185,17 @@ def test_an_event_that_names_an_unknown_approval_is_joined_by_time(ask: Ask) -> 
     assert (row["verdict"], row["joined_by"]) == ("proven", "window")
 
 
+def test_an_event_may_name_the_change_record_of_an_approval(ask: Ask) -> None:
+    late = granted(DECIDED + timedelta(days=20), approval_ref=" chg-7 ")
+    two = [
+        approval(change_ref="CHG-7"),
+        approval(approval_id="A2", person_id="p2", entitlement="else", change_ref="CHG-7"),
+    ]
+    rows = ask(grants=[holds()], approvals=two, events=[late])
+    row = next(row for row in rows if row["account_id"] == "a")
+    assert (row["verdict"], row["decision_id"], row["joined_by"]) == ("proven", "A1", "reference")
+
+
 def test_the_last_event_of_a_grant_counts(ask: Ask) -> None:
     events = [granted(DECIDED), granted(DECIDED + timedelta(days=10), event_id="v2")]
     row = only(ask(grants=[holds()], approvals=[approval()], events=events))

@@ -161,8 +161,11 @@ def supplier_staff(world: World, firm: Company, **values: Any) -> Staff:
 
 def onboard(world: World, firm: Company, account: Account) -> None:
     """Record that the account itself was approved, and the event that made it."""
+    # The newest first: it is nearly always the last one, and a hundred thousand are looked up.
     person_id = next(
-        p.person_id for p in world.rows["people"] if isinstance(p, Person) and p.employee_id == account.employee_id
+        p.person_id
+        for p in reversed(world.rows["people"])
+        if isinstance(p, Person) and p.employee_id == account.employee_id
     )
     approval = world.add(
         "approvals",

@@ -65,6 +65,7 @@ def lint(config: Path | None, folders: tuple[Path, ...], *, machine: bool) -> in
     """Check the bundled and configured rules, or those of FOLDERS; each problem as file:line: what."""
     from reconciler import engine
     from reconciler.cli import output
+    from reconciler.report.wording import count
 
     try:
         rules = engine.load(list(folders), {}) if folders else _rules_of(config)
@@ -77,7 +78,7 @@ def lint(config: Path | None, folders: tuple[Path, ...], *, machine: bool) -> in
     if machine:
         output.emit({"rules": len(rules), "problems": []})
     else:
-        click.echo(f"{len(rules)} rules, no problem found.")
+        click.echo(f"{count(len(rules), 'rule')}, no problem found.")
     return 0
 
 
