@@ -21,6 +21,7 @@ from reconciler.errors import ConfigurationError, ReconcilerError, StoreError
 from reconciler.estate.results import OPEN, SEVERITIES, Evaluation, Finding, Outcome, Run, Scope
 from reconciler.estate.tables import Coverage, tables
 from reconciler.findings import FindingStore
+from reconciler.nonconformity.risks import Register
 from reconciler.sdk.connector import Gap, Source, Status
 from reconciler.settings import Settings
 from reconciler.snapshot import Snapshot, SnapshotStore
@@ -167,6 +168,7 @@ def pull(
         links=store.remembered_links(),
         complete=last.complete_at() if last else {},
         evaluated=store.rule_evaluations(),
+        accepted=Register.open(settings.database_url).records(),
     )
     return asyncio.run(
         collect.pull(

@@ -201,7 +201,12 @@ class RiskRow(Model, table=True):
 
     __tablename__: ClassVar[str] = "risk_acceptances"
     __table_args__ = (
-        CheckConstraint("approved_by IS NULL OR approved_by <> requested_by", name="four_eyes"),
+        CheckConstraint(
+            "approved_by IS NULL OR (lower(trim(approved_by)) <> lower(trim(requested_by))"
+            " AND lower(trim(approved_by)) <> lower(trim(COALESCE(person_id, ''))))",
+            name="four_eyes",
+        ),
+        CheckConstraint("approved_by IS NULL OR approved_at IS NOT NULL", name="decided_at_an_instant"),
         CheckConstraint("state <> 'approved' OR approved_by IS NOT NULL", name="approved_by_somebody"),
         CheckConstraint("state IN ('requested', 'approved', 'rejected', 'withdrawn', 'ended')", name="known_state"),
         CheckConstraint("expires_at > requested_at", name="ends_after_it_begins"),
@@ -222,12 +227,16 @@ class RiskRow(Model, table=True):
     requested_by: str
     requested_at: datetime = Field(sa_type=Instant)
     expires_at: datetime = Field(sa_type=Instant)
-    approved_by: str | None
-    """Who approved or rejected it."""
-    approved_at: datetime | None = Field(sa_type=Instant)
-    decision_reason: str | None = Field(sa_type=Text)
-    written_to: str | None
+    approved_by: str | None = None
+    """Who approved or rejected it: neither who asked nor whom it is about."""
+    approved_at: datetime | None = Field(default=None, sa_type=Instant)
+    decision_reason: str | None = Field(default=None, sa_type=Text)
+    written_to: str | None = None
     """The QMS that it was written to, and its id there."""
+    ended_by: str | None = None
+    """Who withdrew it, or ended it before its time."""
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    ended_reason: str | None = Field(default=None, sa_type=Text)
 
 
 class NoticeRow(Model, table=True):

@@ -48,6 +48,7 @@ def evaluate(
             workspace.faults,
             judged,
             control_rules=options.declared.get("control_rules", ()),
+            accepted=snapshot.accepted_risks(),
             as_of=as_of,
         )
         digest = _Digest(as_of, excepting.unread)

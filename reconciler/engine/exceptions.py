@@ -21,7 +21,7 @@ from reconciler.errors import StoreError
 from reconciler.estate.results import ExceptionState, Verdict
 from reconciler.estate.tables import Table, tables
 from reconciler.sdk.connector import Status
-from reconciler.sdk.records import Record
+from reconciler.sdk.records import ExceptionRecord, Record
 from reconciler.snapshot import Snapshot
 
 WORDS = ("active", "approved", "accepted", "open", "in force", "in_force", "valid", "granted", "renewed")
@@ -98,7 +98,8 @@ def words(rules: Sequence[Rule]) -> Collection[str]:
 
 def reads(snapshot: Snapshot, rules: Sequence[Rule]) -> dict[str, set[str]]:
     """Return table -> columns that exceptions are matched by; nothing where the snapshot holds no exception."""
-    if not any(snapshot.files("exceptions", source) for source in snapshot.sources_of("exceptions")):
+    registered = any(snapshot.files("exceptions", source) for source in snapshot.sources_of("exceptions"))
+    if not registered and not snapshot.accepted_risks():
         return {}
     wanted = {
         "exceptions": {*_TEXTS, "approved_at", "expires_at"},
@@ -125,15 +126,18 @@ class Exceptions:
         rules: Sequence[Rule],
         *,
         control_rules: Sequence[Record] = (),
+        accepted: Sequence[ExceptionRecord] = (),
         as_of: datetime,
     ) -> None:
+        """Take the register, and risks ``accepted`` here; one that the register holds, too, stands as it does there."""
         self._connection, self._coverage = connection, coverage
         self._columns: dict[str, set[str]] = {}
         for table, column in self._query("SELECT table_name, column_name FROM duckdb_columns()"):
             self._columns.setdefault(table, set()).add(column)
         self.unread = tuple(dict.fromkeys(self._unread(faults)))
         register = _Register(rules, control_rules, as_of)
-        told = [] if self.unread else [register.judge(row) for row in self._rows()]
+        rows = {str(row["exception_id"]): row for row in [*map(_row, accepted), *self._rows()]}
+        told = [] if self.unread else [register.judge(row) for row in rows.values()]
         self._states = {state.exception_id: state for state, _ in told}
         self._in_force = {state.exception_id: names for state, names in told if not state.no_effect}
         self._suppressing: dict[str, int] = {}
@@ -224,7 +228,7 @@ class Exceptions:
         names = (*_TEXTS, "approved_at", "expires_at")
         rows = [dict(zip(names, row, strict=True)) for row in found]
         for row in rows:
-            row.update({name: (row[name] or "").strip() or None for name in _TEXTS})
+            row.update({name: _stripped(row[name]) for name in _TEXTS})
             row.update({name: instant(row[name]) for name in names[-2:]})
         return rows
 
@@ -339,6 +343,16 @@ class _Register:
         if approved_at is not None and approved_at > self._as_of:
             return f"it is approved from {approved_at:%Y-%m-%d %H:%M} on only"
         return "" if status or approved_at else "nothing says that it was approved: status and approved_at are empty"
+
+
+def _row(risk: ExceptionRecord) -> dict[str, Any]:
+    """Return a risk accepted here as a row of the register."""
+    texts: dict[str, Any] = {name: _stripped(getattr(risk, name)) for name in _TEXTS}
+    return texts | {"approved_at": risk.approved_at, "expires_at": risk.expires_at}
+
+
+def _stripped(text: str | None) -> str | None:
+    return (text or "").strip() or None
 
 
 def _account(judged: Mapping[str, str]) -> str:

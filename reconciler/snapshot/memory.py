@@ -1,12 +1,12 @@
 """What the product remembers from earlier nights, sealed into each snapshot so that its verdicts need nothing else.
 
-Links that were made or decided, when each table was last read whole, and when each rule was last evaluated. A
-snapshot that was sealed without these has an empty memory.
+Links that were made or decided, when each table was last read whole, when each rule was last evaluated, and the risks
+that people accepted here. A snapshot that was sealed without these has an empty memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reconciler.errors import StoreError
+from reconciler.sdk.records import ExceptionRecord
 from reconciler.snapshot.disk import HashedFile, storing, sync
 from reconciler.snapshot.manifest import FileEntry, MemoryEntry
 
@@ -49,10 +50,14 @@ class RememberedLink(NamedTuple):
 
 
 class Notes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``complete``: source -> table -> start of the last pull that read it whole; ``evaluated``: rule -> instant."""
+    """``complete``: source -> table -> start of the last pull that read it whole; ``evaluated``: rule -> instant.
+
+    ``accepted``: risks accepted here, in the words of a register of exceptions.
+    """
 
     complete: dict[str, dict[str, datetime]] = {}
     evaluated: dict[str, datetime] = {}
+    accepted: tuple[ExceptionRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Memory:
     links: Iterable[RememberedLink] = ()
     complete: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
     evaluated: Mapping[str, datetime] = field(default_factory=dict)
+    accepted: Sequence[ExceptionRecord] = ()
 
 
 def write(folder: Path, memory: Memory) -> MemoryEntry:
@@ -69,7 +75,9 @@ def write(folder: Path, memory: Memory) -> MemoryEntry:
     with storing(folder):
         (folder / LINKS).parent.mkdir(exist_ok=True)
     notes = Notes(
-        complete={source: dict(tables) for source, tables in memory.complete.items()}, evaluated=dict(memory.evaluated)
+        complete={source: dict(tables) for source, tables in memory.complete.items()},
+        evaluated=dict(memory.evaluated),
+        accepted=tuple(memory.accepted),
     )
     return MemoryEntry(links=_write_links(folder, memory.links), notes=_write_notes(folder, notes))
 

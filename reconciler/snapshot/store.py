@@ -14,6 +14,7 @@ import msgspec
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.estate.tables import Coverage, Freshness, RuleEvaluation
 from reconciler.sdk.connector import Status
+from reconciler.sdk.records import ExceptionRecord
 from reconciler.snapshot import manifest
 from reconciler.snapshot.disk import Lock, storing
 from reconciler.snapshot.manifest import CoverageEntry, Manifest
@@ -129,6 +130,10 @@ class Snapshot:
         return tuple(
             RuleEvaluation(rule_id=rule_id, evaluated_at=at) for rule_id, at in self._notes().evaluated.items()
         )
+
+    def accepted_risks(self) -> tuple[ExceptionRecord, ...]:
+        """Return the risks that people had accepted here before this snapshot."""
+        return self._notes().accepted
 
     def _notes(self) -> Notes:
         memory = self.manifest.memory

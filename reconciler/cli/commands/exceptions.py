@@ -1,4 +1,4 @@
-"""``reconciler exceptions``: what each exception of the register suppresses, or why it suppresses nothing."""
+"""``reconciler exceptions``: what each exception suppresses, and risks that people ask to accept here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconciler.nonconformity.risks import Reach, Register, Risk, Standing
     from reconciler.settings import Settings
+
+REACHES = ("subject", "account", "person")
+STANDINGS = ("requested", "approved", "rejected", "withdrawn", "ended")
 
 
 @click.group()
 def command() -> None:
-    """See what exceptions suppress."""
+    """See what exceptions suppress; ask for one from a finding, and decide on what others asked for."""
 
 
 @command.command(name="list")
@@ -69,3 +75,164 @@ def list_exceptions(settings: Settings, *, machine: bool) -> None:
     click.echo(
         f"{count(len(known), 'exception')}. `reconciler findings list --state suppressed` lists what they suppress."
     )
+
+
+@command.command()
+@options.config
+@click.argument("finding_id")
+@click.option("--by", required=True, metavar="PERSON_ID", help="Who asks.")
+@click.option("--reason", required=True, help="Why the risk is accepted.")
+@click.option("--instead", required=True, metavar="TEXT", help="The compensating control: what is done instead.")
+@click.option(
+    "--until", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Last day, inclusive, in the estate's zone."
+)
+@click.option("--review-owner", required=True, metavar="PERSON_ID", help="Who reviews it.")
+@click.option(
+    "--reach",
+    type=click.Choice(REACHES),
+    default="subject",
+    show_default=True,
+    help="How far it reaches: the finding's very subject, all of its account, or all of its person.",
+)
+@options.as_json
+def request(
+    settings: Settings,
+    *,
+    finding_id: str,
+    by: str,
+    reason: str,
+    instead: str,
+    until: datetime,
+    review_owner: str,
+    reach: Reach,
+    machine: bool,
+) -> None:
+    """Ask to accept the risk of a finding. It holds once somebody else approved it, from the next run on."""
+    from reconciler import accepting, clock, run
+    from reconciler.findings import FindingStore
+    from reconciler.nonconformity.risks import Asked, Register
+
+    finding, _ = FindingStore.open(settings.database_url, to_read=True).show(finding_id)
+    asked = Asked(
+        reason=reason,
+        compensating_control=instead,
+        review_owner=review_owner,
+        expires_at=accepting.end_of(settings, until.date()),
+        reach=reach,
+    )
+    longest = accepting.longest(run.load_rules(settings))
+    risk = Register.open(settings.database_url).request(finding, asked, by=by, at=clock.now(), longest=longest)
+    _tell(risk, machine=machine)
+
+
+@command.command()
+@options.config
+@click.argument("risk_id")
+@click.option("--by", required=True, metavar="PERSON_ID", help="Who approves: neither who asked nor whom it is about.")
+@click.option("--reason", required=True, help="Why.")
+@options.as_json
+def approve(settings: Settings, *, risk_id: str, by: str, reason: str, machine: bool) -> None:
+    """Approve what somebody else asked for; it is written to the QMS where that holds exceptions."""
+    _decide(settings, risk_id, approve=True, by=by, why=reason, machine=machine)
+
+
+@command.command()
+@options.config
+@click.argument("risk_id")
+@click.option("--by", required=True, metavar="PERSON_ID", help="Who rejects: not who asked.")
+@click.option("--reason", required=True, help="Why.")
+@options.as_json
+def reject(settings: Settings, *, risk_id: str, by: str, reason: str, machine: bool) -> None:
+    """Reject what somebody else asked for."""
+    _decide(settings, risk_id, approve=False, by=by, why=reason, machine=machine)
+
+
+@command.command()
+@options.config
+@click.argument("risk_id")
+@click.option("--by", required=True, metavar="PERSON_ID", help="Who ends it.")
+@click.option("--reason", required=True, help="Why.")
+@options.as_json
+def end(settings: Settings, *, risk_id: str, by: str, reason: str, machine: bool) -> None:
+    """Withdraw what was asked for, or end what was approved before its time."""
+    from reconciler import clock
+    from reconciler.nonconformity.risks import Register
+
+    register = Register.open(settings.database_url)
+    _write(settings, register, register.end(risk_id, by=by, at=clock.now(), why=reason), machine=machine)
+
+
+@command.command()
+@options.config
+@click.option("--state", type=click.Choice(STANDINGS), help="Only this state.")
+@options.as_json
+def requests(settings: Settings, *, state: Standing | None, machine: bool) -> None:
+    """List what people asked to accept here, newest first."""
+    from reconciler.cli import output
+    from reconciler.nonconformity.risks import Register
+
+    found = Register.open(settings.database_url, to_read=True).listed(state=state)
+    if machine:
+        output.emit(found)
+        return
+    rows = [
+        (
+            risk.risk_id,
+            risk.state,
+            risk.rule_id,
+            _limits(risk),
+            f"{risk.expires_at:%Y-%m-%d %H:%M}",
+            risk.requested_by,
+            risk.decided_by or "",
+            risk.written_to or "",
+        )
+        for risk in found
+    ]
+    output.table(("number", "state", "rule", "limited to", "until (UTC)", "asked by", "decided by", "written to"), rows)
+    waiting = sum(risk.state == "requested" for risk in found)
+    click.echo(f"{len(found)} asked for, {waiting} of them to be decided.")
+
+
+def _decide(settings: Settings, risk_id: str, *, approve: bool, by: str, why: str, machine: bool) -> None:
+    from reconciler import clock
+    from reconciler.nonconformity.risks import Register
+
+    register = Register.open(settings.database_url)
+    risk = register.decide(risk_id, approve=approve, by=by, at=clock.now(), why=why)
+    _write(settings, register, risk, machine=machine)
+
+
+def _write(settings: Settings, register: Register, risk: Risk, *, machine: bool) -> None:
+    """Write what was decided to the QMS, and say what came of it."""
+    from reconciler import accepting
+    from reconciler.errors import FilingError
+
+    problems = [each for each in accepting.write(settings, register) if each.problem]
+    _tell(register.show(risk.risk_id), machine=machine)
+    if problems:
+        said = "; ".join(f"{each.register}: {each.risk_id}: {each.problem}" for each in problems)
+        raise FilingError(said, advice="It is decided and holds; the next run or decision writes it again.")
+
+
+def _tell(risk: Risk, *, machine: bool) -> None:
+    from reconciler.cli import output
+
+    if machine:
+        output.emit(risk)
+        return
+    click.echo(f"{risk.risk_id} is {risk.state}: {risk.rule_id}, limited to {_limits(risk)}, until")
+    click.echo(f"  {risk.expires_at:%Y-%m-%d %H:%M} UTC; {risk.review_owner} reviews it.")
+    if risk.state == "requested":
+        click.echo(f"  It holds once somebody other than {risk.requested_by} approves it.")
+    if risk.written_to:
+        click.echo(f"  Written to {risk.written_to}.")
+
+
+def _limits(risk: Risk) -> str:
+    said = {
+        "": risk.source,
+        "account ": risk.account_id,
+        "person ": risk.person_id,
+        "entitlement ": risk.entitlement_id,
+    }
+    return ", ".join(f"{what}{name}" for what, name in said.items() if name)

@@ -328,9 +328,17 @@ def _risk_acceptances() -> None:
         sa.Column("approved_at", _INSTANT, nullable=True),
         sa.Column("decision_reason", sa.Text(), nullable=True),
         sa.Column("written_to", sa.String(), nullable=True),
+        sa.Column("ended_by", sa.String(), nullable=True),
+        sa.Column("ended_at", _INSTANT, nullable=True),
+        sa.Column("ended_reason", sa.Text(), nullable=True),
         sa.CheckConstraint("state <> 'approved' OR approved_by IS NOT NULL", name="approved_by_somebody"),
         sa.CheckConstraint("state IN ('requested', 'approved', 'rejected', 'withdrawn', 'ended')", name="known_state"),
-        sa.CheckConstraint("approved_by IS NULL OR approved_by <> requested_by", name="four_eyes"),
+        sa.CheckConstraint(
+            "approved_by IS NULL OR (lower(trim(approved_by)) <> lower(trim(requested_by))"
+            " AND lower(trim(approved_by)) <> lower(trim(COALESCE(person_id, ''))))",
+            name="four_eyes",
+        ),
+        sa.CheckConstraint("approved_by IS NULL OR approved_at IS NOT NULL", name="decided_at_an_instant"),
         sa.CheckConstraint("expires_at > requested_at", name="ends_after_it_begins"),
         sa.ForeignKeyConstraint(["finding_id"], ["findings.finding_id"], name="fk_risk_acceptances_finding_id"),
         sa.PrimaryKeyConstraint("number", name="pk_risk_acceptances"),

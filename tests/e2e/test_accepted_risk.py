@@ -1,0 +1,96 @@
+"""A risk is asked for, approved by somebody else, honoured by the next run, and reopens when it ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from reconciler import clock
+from reconciler.cli.main import reconciler
+from reconciler.errors import ConfigurationError
+
+CONFIG = """\
+[estate]
+name = "acme"
+time_zone = "Europe/Amsterdam"
+[sources.crm]
+connector = "files"
+path = "crm"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    folder = tmp_path / "crm"
+    folder.mkdir()
+    (folder / "accounts.csv").write_text("account_id,login,employee_id,status,can_sign_in\na,ada,E1,enabled,true\n")
+    (folder / "people.csv").write_text("person_id,full_name,employee_id,status,ends_on\nP1,Ada,E1,left,2026-01-05\n")
+    path = tmp_path / "reconciler.toml"
+    path.write_text(CONFIG, encoding="utf-8")
+    return path
+
+
+def ask(config: Path, *words: str) -> Any:
+    ran = CliRunner().invoke(reconciler, [*words, "--config", str(config)], standalone_mode=False)
+    if ran.exception is not None:
+        raise ran.exception
+    return ran.stdout
+
+
+def states(config: Path) -> set[str]:
+    found = json.loads(ask(config, "findings", "list", "--rule", "IG-LVR-001", "--json"))
+    return {each["state"] for each in found}
+
+
+def day(after: int) -> str:
+    return f"{clock.now() + timedelta(days=after):%Y-%m-%d}"
+
+
+def test_a_risk_is_accepted_honoured_and_ends(config: Path) -> None:
+    ask(config, "run", "--fail-on", "never")
+    assert states(config) == {"new"}
+    (found,) = json.loads(ask(config, "findings", "list", "--rule", "IG-LVR-001", "--json"))
+    words = ["--reason", "Handover.", "--instead", "Sign-ins are watched.", "--review-owner", "P9", "--by", "P2"]
+    for until, said in ((day(-1), "is past"), (day(400), "longer than the 366 days")):
+        with pytest.raises(ConfigurationError, match=said):
+            ask(config, "exceptions", "request", found["finding_id"], "--until", until, *words)
+    asked = ask(config, "exceptions", "request", found["finding_id"], "--until", day(40), *words)
+    assert "RA-000001 is requested" in asked
+    assert "It holds once somebody other than P2 approves it." in asked
+    ask(config, "run", "--fail-on", "never")
+    assert states(config) == {"persisting"}
+    with pytest.raises(ConfigurationError, match="somebody else"):
+        ask(config, "exceptions", "approve", "RA-000001", "--by", "P2", "--reason", "Fine.")
+    ask(config, "exceptions", "approve", "RA-000001", "--by", "P3", "--reason", "Fine.")
+    listed = json.loads(ask(config, "exceptions", "requests", "--state", "approved", "--json"))
+    assert [each["decided_by"] for each in listed] == ["P3"]
+    assert "1 asked for, 0 of them to be decided." in ask(config, "exceptions", "requests")
+
+    ask(config, "run", "--fail-on", "never")
+    assert states(config) == {"suppressed"}
+    told = json.loads(ask(config, "exceptions", "list", "--json"))
+    assert [(each["exception_id"], each["owner"], each["suppresses"]) for each in told["exceptions"]] == [
+        ("RA-000001", "P9", 1)
+    ]
+
+    ask(config, "run", "--fail-on", "never", "--as-of", f"{day(42)}T00:00:00Z")
+    assert states(config) == {"reopened"}
+    assert "it ended on" in ask(config, "exceptions", "list")
+
+
+def test_what_is_ended_before_its_time_suppresses_no_more(config: Path) -> None:
+    ask(config, "run", "--fail-on", "never")
+    (found,) = json.loads(ask(config, "findings", "list", "--rule", "IG-LVR-001", "--json"))
+    words = ["--reason", "Handover.", "--instead", "Watched.", "--review-owner", "P9", "--by", "P2"]
+    ask(config, "exceptions", "request", found["finding_id"], "--until", day(40), "--reach", "account", *words)
+    ask(config, "exceptions", "approve", "1", "--by", "P3", "--reason", "Fine.")
+    ask(config, "run", "--fail-on", "never")
+    assert states(config) == {"suppressed"}
+    assert "RA-000001 is ended" in ask(config, "exceptions", "end", "1", "--by", "P4", "--reason", "Handed over.")
+    ask(config, "run", "--fail-on", "never")
+    assert states(config) == {"reopened"}
