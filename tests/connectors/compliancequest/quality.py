@@ -60,7 +60,7 @@ def opened(url: str, *, name: str = "qms", **changes: Any) -> ComplianceQuestTic
 
 def desk(endpoint: str) -> ComplianceQuestTickets:
     """Make the system that workers under fire file in."""
-    return opened(endpoint, name="desk")
+    return opened(endpoint, name="desk", max_attempts=1)
 
 
 def ticket(number: int = 1, **changes: Any) -> Ticket:
