@@ -188,7 +188,7 @@ def _filed(ticket: TicketRow, ref: TicketRef, extras: Collection[TicketRef], not
     if ticket.remote_id is None:
         ticket.remote_id, ticket.remote_number, ticket.remote_url = ref.id, ref.number or None, ref.url or None
         ticket.state = "filed"
-        ticket.note = note
+        ticket.note = note or ticket.note
     elif ticket.remote_id != ref.id:
         others.append(ref)
     if others:
