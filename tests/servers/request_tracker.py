@@ -54,6 +54,17 @@ Set($LogToSyslog, undef);
 Set($LogToFile, undef);
 Set($LogToSTDERR, 'warning');
 $RT::VarPath = '{folder}';
+# A database that lives for one test session need not outlast the machine.
+require DBI;
+{{
+    no warnings 'redefine';
+    my $connect = \\&DBI::connect;
+    *DBI::connect = sub {{
+        my $handle = $connect->(@_);
+        $handle->do('PRAGMA synchronous=OFF') if $handle and $handle->{{Driver}}{{Name}} eq 'SQLite';
+        return $handle;
+    }};
+}}
 {more}
 1;
 """
@@ -114,7 +125,8 @@ class RequestTracker:
     """RT with QUEUE, KEY_FIELD in every queue, and a user with a token for each of ``users``; a context manager.
 
     Always there: FILER with the rights of FILING, CLERK who may do all to tickets, STRANGER without rights, and ROOT.
-    ``fields`` are more custom fields with the queue that each is for; ``config`` is more of RT's own configuration.
+    ``fields`` are more custom fields with the queue that each is for, None for every queue; ``config`` is more of RT's
+    own configuration.
     """
 
     def __init__(
@@ -123,7 +135,7 @@ class RequestTracker:
         *,
         users: Mapping[str, Sequence[str]] | None = None,
         queues: Sequence[str] = (),
-        fields: Mapping[str, str] | None = None,
+        fields: Mapping[str, str | None] | None = None,
         config: str = "",
     ) -> None:
         self.folder = folder
