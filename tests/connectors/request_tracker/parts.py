@@ -9,7 +9,7 @@ from typing import Any
 from connectors.request_tracker import TicketSettings, open_tickets
 from connectors.request_tracker.tickets import RequestTracker
 from reconciler.sdk.tickets import Ticket
-from tests.servers.request_tracker import FILING, QUEUE
+from tests.servers.request_tracker import FILING, KEY_FIELD, QUEUE
 
 CAUSE, ELSEWHERE, MOVED = "Cause", "Only elsewhere", "Elsewhere"
 """A custom field of every queue, one of MOVED alone, and that queue."""
@@ -28,14 +28,23 @@ LACKING = (
 """The rights that one user each lacks."""
 
 
+LEAST = "least"
+"""The user with the rights that the connector's README lists, in the one queue and on the one field."""
+QUEUE_RIGHTS = ("SeeQueue", "ShowTicket", "CreateTicket", "CommentOnTicket", "ShowTicketComments", "ModifyTicket")
+FIELD_RIGHTS = ("SeeCustomField", "SetInitialCustomField")
+
+
 def without(*rights: str) -> str:
     """Name the user that has the rights of FILING but for some."""
     return f"without-{'-'.join(rights)}"
 
 
 def users() -> dict[str, list[str]]:
-    """Return each user of LACKING with its rights."""
-    return {without(*rights): [one for one in FILING if one not in rights] for rights in LACKING}
+    """Return each user of LACKING, and LEAST, with its rights."""
+    lacking = {without(*rights): [one for one in FILING if one not in rights] for rights in LACKING}
+    return lacking | {
+        LEAST: [f"{right}@{QUEUE}" for right in QUEUE_RIGHTS] + [f"{right}@{KEY_FIELD}" for right in FIELD_RIGHTS]
+    }
 
 
 def ticket(key: str, **given: Any) -> Ticket:

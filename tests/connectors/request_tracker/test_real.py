@@ -14,7 +14,7 @@ from reconciler.filing.sending import Pace
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
 from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem
 from tests.connectors.request_tracker.conftest import Open
-from tests.connectors.request_tracker.parts import CAUSE, ELSEWHERE, MOVED, ticket, without
+from tests.connectors.request_tracker.parts import CAUSE, ELSEWHERE, LEAST, MOVED, ticket, without
 from tests.filing.fire import Harm, under_fire
 from tests.servers.request_tracker import CLERK, FILER, KEY_FIELD, QUEUE, ROOT, STRANGER, RequestTracker
 
@@ -240,6 +240,19 @@ async def test_a_queue_may_be_given_by_id(rt: RequestTracker, opened: Open, key:
         assert await system.check() == []
         ref = await system.create(ticket(key))
         assert await system.find(key) == [ref]
+
+
+async def test_the_least_rights_suffice(opened: Open, key: str) -> None:
+    async with opened(LEAST) as system:
+        ref = await system.create(ticket(key))
+        assert await system.check() == []
+        assert await system.find(key) == [ref]
+        assert await system.find(f"{key}-other") == []
+        await system.change(ref, Change("m-1", comment="Gone. [m-1]", status=Status.RESOLVED))
+        await system.change(ref, Change("m-2", comment="Back. [m-2]", status=Status.OPEN))
+        shown = await system.read(ref)
+        assert await _all(system, key) == [key]
+    assert (shown.status, [said.text for said in shown.comments]) == (Status.OPEN, ["Gone. [m-1]", "Back. [m-2]"])
 
 
 @pytest.mark.parametrize(
