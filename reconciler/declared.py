@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from reconciler import controls
 from reconciler.bundled import root
-from reconciler.estate.tables import ApprovalScope, Conflict, Control, ControlRule, RoleMap
+from reconciler.estate.tables import ApprovalScope, Conflict, Control, ControlRule, NamedRole, RoleMap
 from reconciler.sdk.records import Record, SpecialAccount
 from reconciler.settings import Config, Settings
 
@@ -38,6 +38,7 @@ def rows(settings: Settings) -> Mapping[str, Sequence[Record]]:
         "control_rules": [
             ControlRule(control_id=each.control_id, rule_id=rule) for each in declared for rule in each.rules
         ],
+        "named_roles": list(_named_roles(config)),
         "special_accounts": [SpecialAccount(**entry.model_dump()) for entry in config.special_accounts],
     }
 
@@ -45,6 +46,18 @@ def rows(settings: Settings) -> Mapping[str, Sequence[Record]]:
 def catalogue(settings: Settings, rules: Collection[str] | None = None) -> controls.Catalogue:
     """Return the bundled controls and the organisation's own; ``rules`` are the ids that own ones may name."""
     return controls.load(root("rules") / "controls.toml", settings.controls, rules)
+
+
+def _named_roles(config: Config) -> Iterator[NamedRole]:
+    section = config.nonconformities
+    yield NamedRole(role=section.owner_role, named_by="the configuration ([nonconformities] owner_role)")
+    for role in dict.fromkeys(section.escalate_to):
+        yield NamedRole(role=role, named_by="the configuration ([nonconformities] escalate_to)")
+    for rule_id, own in section.rules.items():
+        if own.owner_role is not None:
+            yield NamedRole(
+                role=own.owner_role, named_by=f"the configuration ([nonconformities.rules.{rule_id}] owner_role)"
+            )
 
 
 def _conflicts(config: Config) -> Iterator[Conflict]:

@@ -15,25 +15,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from reconciler import clock, collect, connectors, declared, engine, report
+from reconciler import afterwards, clock, collect, connectors, declared, engine, report
+from reconciler.afterwards import Filed
 from reconciler.bundled import root
-from reconciler.errors import ConfigurationError, ReconcilerError, StoreError
+from reconciler.errors import ConfigurationError, FilingError, ReconcilerError, StoreError
 from reconciler.estate.results import OPEN, SEVERITIES, Evaluation, Finding, Outcome, Run, Scope
 from reconciler.estate.tables import Coverage, tables
 from reconciler.findings import FindingStore
+from reconciler.nonconformity.following import Followed
 from reconciler.nonconformity.risks import Register
+from reconciler.report.treated import Treated
 from reconciler.sdk.connector import Gap, Source, Status
 from reconciler.settings import Settings
 from reconciler.snapshot import Snapshot, SnapshotStore
 from reconciler.snapshot.memory import Memory
-from reconciler.snapshot.people import LEFT, Holders
-from reconciler.snapshot.people import holders as read_holders
 
 EXIT_FINDINGS = 1
 EXIT_SOURCE = 3
+EXIT_FILING = FilingError.exit_code
 
-VACANT = "IG-GOV-002"
-"""The rule that finds a governance role which nobody holds."""
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What came after a recorded run: nonconformities, what became of tickets, and those nonconformities to list."""
+
+    followed: Followed
+    filed: Filed
+    nonconformities: Sequence[Treated]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class Night:
     reports: Sequence[Path]
     unsealed: Sequence[Path]
     idle: Sequence[str]
+    after: After
 
 
 def load_rules(settings: Settings) -> list[engine.Rule]:
@@ -63,13 +72,18 @@ def load_rules(settings: Settings) -> list[engine.Rule]:
         keys = error.message.partition(":")[0].split(".")
         raise ConfigurationError(f"{settings.at(*keys)}: {error.message}", advice=error.advice) from error
     judged = sorted(rule.info.rule_id for rule in rules if rule.info.status != "retired")
-    for rule_id in settings.config.limits.rules:
-        if rule_id not in judged:
-            close = difflib.get_close_matches(rule_id.upper(), judged, n=1)
-            raise ConfigurationError(
-                f"{settings.at('limits', 'rules', rule_id)}: limits.rules.{rule_id}: no rule {rule_id} is evaluated",
-                advice=f"Did you mean {close[0]}?" if close else "`reconciler rules list` names them.",
-            )
+    for section, named in (
+        ("limits", settings.config.limits.rules),
+        ("nonconformities", settings.config.nonconformities.rules),
+    ):
+        for rule_id in named:
+            if rule_id not in judged:
+                close = difflib.get_close_matches(rule_id.upper(), judged, n=1)
+                where = f"{settings.at(section, 'rules', rule_id)}: {section}.rules.{rule_id}"
+                raise ConfigurationError(
+                    f"{where}: no rule {rule_id} is evaluated",
+                    advice=f"Did you mean {close[0]}?" if close else "`reconciler rules list` names them.",
+                )
     declared.catalogue(settings, [rule.info.rule_id for rule in rules])  # own controls may name no other rule
     return rules
 
@@ -223,17 +237,31 @@ def record(settings: Settings, store: FindingStore, snapshot: Snapshot, evaluati
     )
 
 
-def holders(settings: Settings, snapshot: Snapshot | None, *, as_of: datetime) -> Holders:
-    """Return who holds which governance role at an instant; who has left is told as the rule on vacant roles does."""
-    words = settings.config.rules.params.get(VACANT, {}).get("ended_statuses", LEFT)
-    return read_holders(snapshot, as_of=as_of, time_zone=settings.config.estate.time_zone, left=words)
+def after(settings: Settings, snapshot: Snapshot, run: Run) -> After:
+    """Let nonconformities follow a recorded run, and tickets follow them where filing is enabled.
+
+    Raises ``StoreError`` where the nonconformities cannot be written: none of them has followed then, and the run
+    stands. What filing cannot do is said in what is returned.
+    """
+    try:
+        followed = afterwards.follow(settings, snapshot, run)
+        filed = afterwards.file(settings)
+        return After(followed, filed, afterwards.treated(settings))
+    except StoreError as error:
+        advice = f"{error.advice} Run {run.run_id} is recorded whole; the next run lets nonconformities follow."
+        raise StoreError(error.message, advice=advice.strip()) from error
 
 
 def write_reports(
-    settings: Settings, run: Run, findings: Sequence[Finding], formats: Sequence[report.Format]
+    settings: Settings,
+    run: Run,
+    findings: Sequence[Finding],
+    formats: Sequence[report.Format],
+    *,
+    nonconformities: Sequence[Treated] = (),
 ) -> list[Path]:
     """Write the run's report in each format into the report folder; return the paths."""
-    model = report.build(run, findings, time_zone=settings.config.estate.time_zone)
+    model = report.build(run, findings, time_zone=settings.config.estate.time_zone, nonconformities=nonconformities)
     paths = [settings.reports / f"{run.run_id}.{fmt}" for fmt in formats]
     for fmt, path in zip(formats, paths, strict=True):
         report.write(model, fmt, path)
@@ -258,7 +286,7 @@ def instant(settings: Settings, store: FindingStore, as_of: datetime | None) -> 
 
 
 def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[collect.Progress], None]) -> Night:
-    """Do the whole night: rules, database, pull, verdicts, findings, reports."""
+    """Do the whole night: rules, database, pull, verdicts, findings, nonconformities, tickets, reports."""
     rules = load_rules(settings)
     store = FindingStore.open(settings.database_url)
     chosen = instant(settings, store, as_of)
@@ -267,12 +295,14 @@ def night(settings: Settings, *, as_of: datetime | None, progress: Callable[[col
     evaluation = evaluate(settings, snapshot, rules, as_of=chosen, keep=True)
     run = record(settings, store, snapshot, evaluation)
     findings = store.findings()
+    followed = after(settings, snapshot, run)
+    formats, listed = settings.config.report.formats, followed.nonconformities
     try:
-        reports = write_reports(settings, run, findings, settings.config.report.formats)
+        reports = write_reports(settings, run, findings, formats, nonconformities=listed)
     except StoreError as error:
         advice = f"{error.advice} Run {run.run_id} is recorded whole; `reconciler report` writes its report again."
         raise StoreError(error.message, advice=advice) from error
-    return Night(run, findings, reports, unsealed, idle(settings, evaluation))
+    return Night(run, findings, reports, unsealed, idle(settings, evaluation), followed)
 
 
 def accept_drops(
@@ -314,10 +344,12 @@ def exit_code(
     *,
     held: int = 0,
     idle: Sequence[str] = (),
+    unfiled: Sequence[str] = (),
 ) -> int:
-    """Return 3 where the answer is not whole, 2 where entries of the configuration are idle, else 1 or 0.
+    """Return 3 where the answer is not whole, 2 where entries of the configuration are idle, else 5, 1 or 0.
 
-    It is not whole where a source was not read whole, nothing could be judged, or findings are ``held`` for
+    5 is a ticket that could not be filed or read (``unfiled`` says which): findings are what a night is for, that is
+    not. It is not whole where a source was not read whole, nothing could be judged, or findings are ``held`` for
     acceptance. ``violations`` are the severities of those that stand; 1 where one is at or above ``fail_on``.
     What is missing comes first: what was found is then not all there is.
     """
@@ -326,6 +358,8 @@ def exit_code(
         return EXIT_SOURCE
     if idle:
         return ConfigurationError.exit_code
+    if unfiled:
+        return EXIT_FILING
     counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on in SEVERITIES else ()
     return EXIT_FINDINGS if any(severity in counted for severity in violations) else 0
 

@@ -1,4 +1,4 @@
-"""The endpoints of Salesforce's REST API that are read, one method a page."""
+"""The endpoints of Salesforce's REST API, one method a request."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
 
-from reconciler.sdk.answers import words_of
+from reconciler.sdk.answers import clean, words_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Throttled, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
 from reconciler.sdk.oauth import TokenSource, client_credentials, jwt_assertion
 
+from .connection import Connection
 from .schema import Described, read_describe
-from .settings import Settings
 from .soql import latest
 
 _LOST = frozenset({"INVALID_QUERY_LOCATOR", "QUERY_LOCATOR_EXPIRED"})
@@ -26,11 +26,37 @@ _BUSY = frozenset({"SERVER_UNAVAILABLE", "QUERY_TIMEOUT", "UNABLE_TO_LOCK_ROW", 
 _DISABLED = frozenset({"API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"})
 _MALFORMED = frozenset({"MALFORMED_QUERY", "INVALID_QUERY_FILTER_OPERATOR"})
 _HIDDEN = frozenset({"NOT_FOUND", "INVALID_FIELD", "INVALID_TYPE", "INSUFFICIENT_ACCESS"})
+_SAVED = frozenset({200, 201, 204})
 _PORTS = {"http": 80, "https": 443}
 
 
 class MalformedQuery(ConfigurationError):  # noqa: N818 - named for the service's own word
     """The service does not take the query; the source adds which key it comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that the service has against a record: its code, its words, and the fields it is about."""
+
+    code: str
+    message: str
+    fields: tuple[str, ...] = ()
+
+
+class Rejected(Refused):
+    """The service takes no such record: a validation rule, a missing or wrong value. Nothing was written."""
+
+    def __init__(self, message: str, *, advice: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(message, advice=advice)
+        self.problems = problems
+
+
+class SeveralRecords(Refused):
+    """Several records carry one external id (HTTP 300), so the service wrote none."""
+
+    def __init__(self, message: str, *, advice: str, ids: tuple[str, ...]) -> None:
+        super().__init__(message, advice=advice)
+        self.ids = ids
 
 
 class NotShown(Refused):
@@ -49,7 +75,7 @@ class Answer:
 class Client:
     """Ask one org, as one running user."""
 
-    def __init__(self, settings: Settings, base: Path) -> None:
+    def __init__(self, settings: Connection, base: Path, *, page_size: int = 2000) -> None:
         """Make a client; no network yet."""
         limits = Limits(
             connect_seconds=settings.connect_timeout_seconds,
@@ -65,7 +91,7 @@ class Client:
             self._domain,
             authorize=self._tokens,
             ca_file=ca_file,
-            headers={"Sforce-Query-Options": f"batchSize={settings.page_size}"},
+            headers={"Sforce-Query-Options": f"batchSize={page_size}"},
             limits=limits,
             errors=explain,
         )
@@ -112,12 +138,35 @@ class Client:
             raise Misbehaved(f"the last change of {entity} is no instant", advice="Check api_version.")
         return found
 
+    def external(self, entity: str, field: str, key: str) -> str:
+        """Return the path of the record that carries an external id."""
+        return f"{self._data}/sobjects/{entity}/{field}/{quote(key, safe='')}"
+
+    async def upsert(self, path: str, values: Mapping[str, Any]) -> str | None:
+        """Make the record at the path of an external id, or change the one there; its id, None where none is told.
+
+        Twice is once, so it is sent again where the answer was lost. Raises ``SeveralRecords`` and ``Rejected``.
+        """
+        saved, _ = await self._http.request("PATCH", path, json=values, accept=_SAVED, again=True, expect=None)
+        return None if saved is None else _saved(saved)
+
+    async def update(self, entity: str, record: str, values: Mapping[str, Any]) -> None:
+        """Change a record by its id; sent again where the answer was lost."""
+        path = f"{self._data}/sobjects/{entity}/{quote(record, safe='')}"
+        await self._http.request("PATCH", path, json=values, accept=_SAVED, again=True, expect=None)
+
+    async def insert(self, entity: str, values: Mapping[str, Any]) -> str:
+        """Make a record and return its id; never sent again where it may have been made."""
+        path = f"{self._data}/sobjects/{entity}"
+        saved, _ = await self._http.request("POST", path, json=values, accept=_SAVED)
+        return _saved(saved)
+
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         await self._http.close()
         await self._tokens.close()
 
-    def _token_source(self, settings: Settings, ca_file: Path | None, limits: Limits) -> TokenSource:
+    def _token_source(self, settings: Connection, ca_file: Path | None, limits: Limits) -> TokenSource:
         url = f"{self._domain}/services/oauth2/token"
         if settings.flow == "jwt_bearer" and settings.private_key is not None and settings.user is not None:
             return jwt_assertion(
@@ -188,6 +237,44 @@ def explain(status: int, body: bytes, shown: str) -> SourceError | Configuration
         found = MalformedQuery(said)
     elif code in _HIDDEN:
         found = NotShown(said, advice="Grant the user Read on the object and its fields, or correct their names.")
+    elif status == httpx.codes.MULTIPLE_CHOICES:
+        found = _several(body, shown)
+    elif status == httpx.codes.BAD_REQUEST and code:
+        said = f"{shown}: HTTP {status}{words_of(body)}"
+        found = Rejected(said, advice="Correct what it names.", problems=_problems(body))
+    return found
+
+
+def _several(body: bytes, shown: str) -> SeveralRecords | None:
+    try:
+        found = msgspec.json.decode(body, type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    ids = tuple(clean(link.rpartition("/")[2]) for link in found)
+    return SeveralRecords(
+        f"{shown}: several records carry this external id: {', '.join(ids)}",
+        advice="Keep one and clear the external id of the others; have the field made Unique, so that it stays so.",
+        ids=ids,
+    )
+
+
+def _problems(body: bytes) -> tuple[Problem, ...]:
+    found = msgspec.json.decode(body)
+    return tuple(
+        Problem(
+            clean(str(one.get("errorCode", ""))),
+            clean(str(one.get("message", ""))),
+            tuple(str(name) for name in one["fields"]) if isinstance(one.get("fields"), list) else (),
+        )
+        for one in found
+        if isinstance(one, dict)
+    )
+
+
+def _saved(content: Any) -> str:
+    found = content.get("id") if isinstance(content, dict) and content.get("success") is True else None
+    if not isinstance(found, str) or not found.isalnum():
+        raise Misbehaved("the service does not say which record it saved", advice="Check api_version.")
     return found
 
 

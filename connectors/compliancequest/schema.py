@@ -38,6 +38,10 @@ class FieldInfo:
     reference_to: tuple[str, ...] = ()
     relationship: str | None = None
     filterable: bool = True
+    external_id: bool = False
+    unique: bool = False
+    writable: bool = True
+    """Whether the running user may set it, in a new record and in one that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,9 @@ def read_describe(content: Mapping[str, Any], shown: str) -> Described:
             tuple(target for target in targets if isinstance(target, str)) if isinstance(targets, list) else (),
             relationship if isinstance(relationship, str) else None,
             one.get("filterable") is not False,
+            one.get("externalId") is True,
+            one.get("unique") is True,
+            one.get("createable") is not False and one.get("updateable") is not False,
         )
     return Described(
         name, found, {info.relationship.casefold(): info for info in found.values() if info.relationship is not None}

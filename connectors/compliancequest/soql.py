@@ -62,6 +62,12 @@ def count(entity: str, where: Iterable[Condition]) -> str:
     return select(entity, ["COUNT()"], where, ordered=False)
 
 
+def starting(entity: str, columns: Sequence[str], path: str, prefix: str) -> str:
+    """Ask for the records whose text begins with ``prefix``, of letters, digits and hyphens alone."""
+    like = literal(prefix + "%")
+    return f"SELECT {', '.join(columns)} FROM {entity} WHERE {path} LIKE {like} ORDER BY Id"  # noqa: S608 - names are checked
+
+
 def latest(entity: str) -> str:
     """Ask for the last change of any record of an object."""
     return f"SELECT MAX(SystemModstamp) latest FROM {entity}"  # noqa: S608 - names are checked

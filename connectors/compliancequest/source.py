@@ -27,7 +27,7 @@ class ComplianceQuestSource:
         self.name = name
         self._settings = settings
         self._mappings = settings.mappings
-        self._client = Client(settings, base)
+        self._client = Client(settings, base, page_size=settings.page_size)
         self._reading = settings.reading()
         self._canaries = frozenset(settings.canaries)
         self._plans: dict[str, Plan] = {}

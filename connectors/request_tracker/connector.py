@@ -18,6 +18,7 @@ REMARKS = frozenset({"Comment", "Correspond"})
 """Entries of a history that are remarks."""
 
 _SUBJECT = 200
+"""Bytes: RT cuts what is longer, in the middle of a word."""
 _TEXT = 1_000_000
 _TAIL = 1_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -101,10 +102,10 @@ def named(record: Record, name: str) -> Record | None:
 
 
 def values_of(record: Record, name: str) -> list[str] | None:
-    """Return the values of a custom field of a ticket, None where the field does not show."""
+    """Return the values of a custom field of a ticket, empty ones left out; None where the field does not show."""
     found = named(record, name)
     held = found.get("values") if found is not None else None
-    return [str(one) for one in held] if isinstance(held, list) else None
+    return [str(one) for one in held if one is not None and one != ""] if isinstance(held, list) else None
 
 
 def view(settings: TicketSettings, ref: TicketRef, record: Record, comments: Sequence[Comment]) -> TicketView:
@@ -192,9 +193,10 @@ def instant(at: datetime) -> str:
 
 
 def subject(title: str) -> str:
-    """Return a title on one line, of the length that RT keeps."""
+    """Return a title on one line, no longer than RT keeps."""
     line = " ".join(_CONTROL.sub(" ", _sound(title)).split())
-    return line if len(line) <= _SUBJECT else line[: _SUBJECT - 1] + "…"
+    kept = line.encode()
+    return line if len(kept) <= _SUBJECT else kept[: _SUBJECT - len("…".encode())].decode("utf-8", "ignore") + "…"
 
 
 def plain(text: str) -> str:

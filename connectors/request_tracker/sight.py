@@ -56,8 +56,8 @@ class Sight:
 
     async def fields(self, names: Sequence[str]) -> None:
         """Raise ``ConfigurationError`` for a custom field that the queue does not have: RT would drop it."""
-        place = await self.place()
         for name in names:
+            place = await self.place()
             if name.casefold() not in place.fields and name not in place.fields.values():
                 raise ConfigurationError(
                     f"fields.CustomFields: tickets of queue {self._settings.queue!r} show no custom field {name!r}",

@@ -52,6 +52,7 @@ class RequestTracker:
         self.settle_seconds = 0.0 if settings.settle_seconds is None else settings.settle_seconds
         self._settings = settings
         self._client = Client(settings, base)
+        self.endpoint = self._client.origin
         self._sight = Sight(settings, self._client)
         self._first = asyncio.Lock()
         self._kept = False
@@ -60,11 +61,6 @@ class RequestTracker:
         """Why no ticket is made any more: the last one did not keep its key."""
         self._deaf: bool | None = None
         """Whether remarks are hidden from the token; None: not known yet."""
-
-    @property
-    def endpoint(self) -> str:
-        """Scheme, host and port of RT."""
-        return self._client.origin
 
     async def check(self) -> Sequence[Gap]:
         """Look at the queue, its custom fields and one of its tickets, and say which rights are missing."""

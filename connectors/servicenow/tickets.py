@@ -46,7 +46,7 @@ class ServiceNow:
         self._settings = settings
         self._client = Client(settings, base)
         self._stopped = ""
-        """Why no record is made any more: the last one did not keep its key."""
+        """Why no record is made any more: the last one would not be found by its key."""
 
     @property
     def endpoint(self) -> str:
@@ -91,12 +91,16 @@ class ServiceNow:
         return [ref_of(self._settings, record) for record in await self._keyed(query, lambda found: found == key)]
 
     async def create(self, ticket: Ticket) -> TicketRef:
-        """Make the record. Raise ``Misbehaved`` where it did not keep its key, and make no other from then on."""
+        """Make the record. Raise ``Misbehaved`` where it is not the one meant, and make no other from then on."""
         if self._stopped:
             raise Refused(self._stopped, advice="Mend that first; then start again.")
         controls = items(ticket.fields)
         answer = await self._client.send(creation(self._settings, ticket))
-        ref, kept = made(self._settings, answer, ticket)
+        try:
+            ref, kept = made(self._settings, answer, ticket)
+        except Misbehaved as error:
+            self._stopped = error.message
+            raise
         if kept != ticket.key:
             self._stopped = (
                 f"{self._settings.table} {ref.number or ref.id} was made, and did not keep its key in correlation_id"

@@ -20,6 +20,12 @@ _PRESENCE = {"PRESENT": "red", "DISABLED": "yellow", "GONE": "green", "NOT_EVALU
 _INDENT = " " * 16
 
 
+class Alarm(str):
+    """A cell of a table that is to be seen first: bold and red on a terminal."""
+
+    __slots__ = ()
+
+
 def emit(value: Any) -> None:
     """Print ``value`` as JSON: structs by their fields, instants as ISO 8601."""
     import msgspec
@@ -52,8 +58,12 @@ def table(
     for heading in headings:
         shown.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
     for row in rows:
-        shown.add_row(*(Text(redact(cell), style=SEVERITY_STYLE.get(cell, STATUS_STYLE.get(cell, ""))) for cell in row))
+        shown.add_row(*(Text(redact(cell), style=_style(cell)) for cell in row))
     console().print(shown)
+
+
+def _style(cell: str) -> str:
+    return "bold red" if isinstance(cell, Alarm) else SEVERITY_STYLE.get(cell, STATUS_STYLE.get(cell, ""))
 
 
 def paragraph(state: str, what: str, which: str, *remarks: str) -> None:

@@ -13,7 +13,7 @@ import click
 from reconciler.cli import output
 from reconciler.estate.results import OPEN, SEVERITIES, Evaluation, Finding, Outcome, Run, Scope, State
 from reconciler.estate.tables import Coverage
-from reconciler.run import scopes_of_sources
+from reconciler.run import After, scopes_of_sources
 from reconciler.snapshot import Snapshot
 
 _SHOWN = 12
@@ -30,12 +30,13 @@ def recorded(
     unsealed: Sequence[Path],
     code: int,
     *,
+    after: After,
     idle: Sequence[str] = (),
     machine: bool,
 ) -> int:
-    """Say what a recorded run found; return its exit code."""
+    """Say what a recorded run found, and what came after it; return its exit code."""
     if not machine:
-        _show_run(run, findings, reports, unsealed)
+        _show_run(run, findings, reports, unsealed, after)
         _show_idle(idle)
         return code
     standing = [f for f in findings if f.state in OPEN]
@@ -55,6 +56,8 @@ def recorded(
             "held": run.held,
             "waiting_for_acceptance": _held(findings),
             "exceptions_unread": run.exceptions_unread,
+            "nonconformities": _nonconformities(after),
+            "tickets": after.filed,
             "open": dict(Counter(f.severity for f in standing if f.verdict == Outcome.VIOLATION)),
             "not_evaluable": sum(f.verdict == Outcome.NOT_EVALUABLE for f in standing),
             "coverage": run.coverage,
@@ -107,7 +110,37 @@ def replayed(evaluation: Evaluation, record: Run | None, code: int, *, machine: 
     return code
 
 
-def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], unsealed: Sequence[Path]) -> None:
+def _nonconformities(after: After) -> dict[str, Any]:
+    """Return how many nonconformities the run moved which way, how many stand, and which they are."""
+    followed = after.followed
+    moved = {
+        "opened": followed.opened,
+        "reopened": followed.reopened,
+        "returned": followed.returned,
+        "gone": followed.gone,
+        "verified": followed.verified,
+    }
+    standing = sum(one.state != "closed" for one in after.nonconformities)
+    return {what: len(those) for what, those in moved.items()} | {"standing": standing, "ids": moved}
+
+
+def _show_after(after: After) -> None:
+    """Print what the run did to nonconformities, and what became of tickets."""
+    told = _nonconformities(after)
+    click.echo(
+        f"Nonconformities: {told['opened']} opened, {told['reopened']} reopened, {told['gone']} seen gone, "
+        f"{told['returned']} returned, {told['verified']} verified; {told['standing']} stand. "
+        "`reconciler nonconformities list` lists them."
+    )
+    if after.filed.filed or after.filed.changed:
+        click.echo(f"Tickets: {after.filed.filed} filed, {after.filed.changed} changed.")
+    for trouble in after.filed.troubles:
+        click.secho(f"NOT FILED: {trouble}", fg="red")
+
+
+def _show_run(
+    run: Run, findings: Sequence[Finding], reports: Sequence[Path], unsealed: Sequence[Path], after: After
+) -> None:
     """Print a recorded run: first what could not be seen, then what differs."""
     click.secho(f"{run.estate}, as of {run.as_of:%Y-%m-%d %H:%M} UTC", bold=True)
     click.echo(f"run {run.run_id}, snapshot {run.snapshot}")
@@ -135,6 +168,7 @@ def _show_run(run: Run, findings: Sequence[Finding], reports: Sequence[Path], un
     if run.unverified:
         click.echo("Unverified findings stand as they were last seen: what they are about was not read whole tonight.")
     _show_exceptions(run)
+    _show_after(after)
     for path in reports:
         click.echo(f"Report: {path}")
 

@@ -75,7 +75,7 @@ class AttemptRow(Model, table=True):
     began_at: datetime = Field(sa_type=Instant)
     ended_at: datetime | None = Field(sa_type=Instant)
     outcome: str | None
-    """done, found, throttled, refused, unknown, misbehaved."""
+    """done, found, throttled, refused, unknown, misbehaved; retried or abandoned is what a person decided."""
     detail: str | None = Field(sa_type=Text)
 
 

@@ -255,6 +255,8 @@ class NoticeRow(Model, table=True):
     state: str
     """waiting, sending, sent, unknown (whether it arrived), failed, dropped (no longer due before it could be sent)."""
     due_at: datetime = Field(sa_type=Instant)
+    tried_at: datetime | None = Field(sa_type=Instant)
+    """When the last attempt began: one of long ago without an end was ended by a kill."""
     sent_at: datetime | None = Field(sa_type=Instant)
     attempts: int = 0
     error: str | None = Field(sa_type=Text)

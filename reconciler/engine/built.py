@@ -213,6 +213,8 @@ WITH named AS (
   UNION ALL
   SELECT owner_role, concat('control ', control_id) FROM controls
   UNION ALL
+  SELECT role, named_by FROM named_roles
+  UNION ALL
   SELECT role, CAST(NULL AS VARCHAR) FROM role_holders
 )
 SELECT lower(trim(role)) AS role, min(trim(role)) AS name, min(named_by) AS named_by
@@ -331,6 +333,7 @@ READS: dict[str, dict[str, tuple[str, ...]]] = {
         "documents": ("document_id", "title", "owner_role"),
         "special_accounts": ("source", "account_id", "owner_role"),
         "controls": ("control_id", "owner_role"),
+        "named_roles": ("role", "named_by"),
         "role_holders": ("role", "person_id", "since"),
     },
     "coverage": {},

@@ -217,7 +217,7 @@ class RuleEvaluation(Record, frozen=True, kw_only=True, gc=False):
 
 
 class GovernanceRole(Record, frozen=True, kw_only=True, gc=False):
-    """Every governance role that suppliers, documents, special accounts, controls or role holders name."""
+    """Every governance role that suppliers, documents, special accounts, controls, configuration or holders name."""
 
     role: Annotated[str, key("Name of the role, in lower case.")]
     name: Annotated[str | None, doc("Its name as it is written.")] = None
@@ -290,12 +290,20 @@ class ControlRule(Record, frozen=True, kw_only=True, gc=False):
     rule_id: Annotated[str, key("Rule.")]
 
 
+class NamedRole(Record, frozen=True, kw_only=True, gc=False):
+    """Governance roles that the configuration names: who answers for nonconformities, and whom they go up to."""
+
+    role: Annotated[str, key("Governance role.")]
+    named_by: Annotated[str, key("Where it names it.")]
+
+
 DECLARED: dict[str, type[Record]] = {
     "conflicts": Conflict,
     "approval_scope": ApprovalScope,
     "role_maps": RoleMap,
     "controls": Control,
     "control_rules": ControlRule,
+    "named_roles": NamedRole,
 }
 """Tables that the organisation declares in its configuration; they are always whole."""
 

@@ -1,15 +1,19 @@
 """Nonconformities are filed once: an outbox, a ledger of tickets, and what their systems say of them.
 
-After a run, whoever joins the parts says what there is and lets it be sent::
+After a run was recorded and its nonconformities followed, one line files what is new, reads tickets back, does what
+policy says and compares the ledger with each system; while filing is not enabled it does nothing::
 
-    facts = [Facts(about="NC-000123", ...), ...]           # every nonconformity that is open, or that this run closed
-    filing.enqueue(settings, database, facts, at=now)      # transactional, idempotent; nothing while it is not enabled
-    asyncio.run(filing.exchange(settings, database, facts))  # read back, follow policy, send, compare
+    exchanged = asyncio.run(filing.after_run(settings, database))
+    if not exchanged.complete: ...  # something could not be filed or read: exit code 5, `reconciler filing status`
 
-``enqueue`` may be called again with the same facts after any crash: what was asked for is not asked for again.
+Its parts stand apart too: ``known`` reads nonconformities as ``Facts``, ``enqueue`` asks for tickets (once, whatever
+is asked again), ``exchange`` does the rest. ``outbox.ask`` and ``outbox.ask_change`` work in a caller's transaction.
 """
 
 from reconciler.filing.facts import Facts, Named
-from reconciler.filing.night import Exchanged, enqueue, exchange
+from reconciler.filing.ledger import Entry, status
+from reconciler.filing.night import Exchanged, after_run, enqueue, exchange
+from reconciler.filing.reading import known
+from reconciler.filing.sending import Pace
 
-__all__ = ["Exchanged", "Facts", "Named", "enqueue", "exchange"]
+__all__ = ["Entry", "Exchanged", "Facts", "Named", "Pace", "after_run", "enqueue", "exchange", "known", "status"]

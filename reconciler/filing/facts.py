@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """One nonconformity after a run.
 
     ``title`` must name nobody: it goes into every ticket. ``statement`` may name people, and is then in tickets with
-    ``personal_data`` only. ``run_id`` and ``snapshot`` are the evidence: where it was seen last.
+    ``personal_data`` only. ``run_id`` and ``snapshot`` are the evidence: the run that detected it, and
+    what that run judged.
     """
 
     about: str
@@ -47,12 +48,39 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     snapshot: str
 
+    last_run: str
     seen: int = 0
-    """Findings of it that the last run saw: what could not be read counts neither way."""
+    """Findings of it that the last run saw: what it could not judge counts neither way."""
     verified_run: str | None = None
     """The run that verified the effect: all gone, and still gone after the watch period. None where none did."""
     closed: bool = False
     """Whether the nonconformity is closed here: then nothing new is filed for it."""
+
+
+def example() -> Facts:
+    """Return a nonconformity that is made up, to look at templates with."""
+    detected = datetime(2026, 3, 1, 2, 15, tzinfo=UTC)
+    return Facts(
+        about="NC-000000",
+        title="A leaver can sign in, in an example source",
+        statement="This nonconformity is made up.",
+        rule_id="IG-LVR-001",
+        source="example",
+        controls=("EXAMPLE-1",),
+        clauses={"iso27001": ("A.5.18",)},
+        severity="high",
+        grade="minor",
+        owner_role="identity-governance-lead",
+        detected_at=detected,
+        due_at=detected + timedelta(days=7),
+        findings=(
+            Named(finding_id="F-0000000000000000000a", account="example-account-1"),
+            Named(finding_id="F-0000000000000000000b", account="example-account-2"),
+        ),
+        run_id="example-run",
+        snapshot="example-snapshot",
+        last_run="example-run",
+    )
 
 
 def mapping(facts: Facts, *, personal_data: bool, listed: int, time_zone: str) -> dict[str, Any]:

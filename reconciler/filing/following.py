@@ -26,7 +26,6 @@ from reconciler.sections.filing import Filing
 
 _ENDED = (Status.RESOLVED, Status.CLOSED)
 _AT_ONCE = 4
-_TAKEN_OFF = "no longer carries its key"
 
 
 class Followed(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,8 +127,8 @@ def keep(
     row.closed_seen_at = (row.closed_seen_at or at) if view.status in _ENDED else None
     if view.key != key:
         row.state = "conflict"
-        row.note = f"{_TAKEN_OFF}: it says {view.key!r}; give it back, or have another filed with retry --recreate"
-    elif row.state == "gone" or (row.note or "").startswith(_TAKEN_OFF):
+        row.note = f"{queue.TAKEN_OFF}: it says {view.key!r}; give it back, or have another filed with retry --recreate"
+    elif row.state == "gone" or (row.note or "").startswith(queue.TAKEN_OFF):
         row.state, row.note = "filed", None
     for comment in view.comments:
         if session.get(CommentRow, (system, key, comment.id)) is None:
@@ -162,7 +161,7 @@ def due(row: TicketRow, facts: Facts, policy: Filing) -> list[Change]:
     if ended and facts.seen:
         found = "1 finding" if facts.seen == 1 else f"{facts.seen} findings"
         comment = (
-            f"This ticket is closed, and the run {facts.run_id} still saw {found} of {facts.about}. "
+            f"This ticket is closed, and the run {facts.last_run} still saw {found} of {facts.about}. "
             "It counts as corrected once a run that read everything sees none."
         )
         mark = f"still-found-{row.closed_seen_at:%Y%m%dt%H%M%Sz}"

@@ -12,14 +12,16 @@ import msgspec
 from reconciler import clock
 from reconciler.database import Database
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.filing import comparison, following, outbox, sending
+from reconciler.filing import comparison, following, outbox, reading, sending
 from reconciler.filing.comparison import Comparison
+from reconciler.filing.decisions import Refill
 from reconciler.filing.facts import Facts
 from reconciler.filing.following import Followed
 from reconciler.filing.sending import Pace, Sent
 from reconciler.filing.systems import open_systems, ticket
 from reconciler.log import redact
-from reconciler.sdk.tickets import TicketSystem
+from reconciler.sdk.connector import Gap
+from reconciler.sdk.tickets import Request, Ticket, TicketSystem
 from reconciler.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -36,6 +38,18 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
     def complete(self) -> bool:
         """Whether everything was filed and read, and the ledger agrees with every system."""
         return not (self.sent.failed or self.followed.unread) and all(one.agrees for one in self.compared)
+
+
+async def after_run(settings: Settings, database: Database, *, pace: Pace | None = None) -> Exchanged:
+    """Do everything that filing does after a run was recorded and its nonconformities followed; see ``exchange``.
+
+    Does nothing while filing is not enabled.
+    """
+    if not settings.config.filing.enabled:
+        return Exchanged()
+    facts = reading.known(database)
+    enqueue(settings, database, facts, at=clock.now())
+    return await exchange(settings, database, facts, pace=pace)
 
 
 def enqueue(settings: Settings, database: Database, facts: Sequence[Facts], *, at: datetime) -> list[str]:
@@ -112,6 +126,45 @@ def refuse_disabled(settings: Settings) -> None:
         )
 
 
+async def send(settings: Settings, database: Database, *, pace: Pace | None = None) -> Sent:
+    """Send what waits in the outbox; raise ``ConfigurationError`` while filing is not enabled."""
+    refuse_disabled(settings)
+    systems = open_systems(settings)
+    try:
+        return await sending.send(database, systems, workers=settings.config.filing.workers, pace=pace)
+    finally:
+        await close(systems)
+
+
+async def reconcile(settings: Settings, database: Database) -> Exchanged:
+    """Read every ticket back and compare the ledger with each system; nothing is created or changed there."""
+    systems = open_systems(settings)
+    facts = reading.known(database)
+    try:
+        followed = await following.follow(database, systems, facts, settings.config.filing, at=clock.now())
+        compared = await comparison.compare(database, systems, estate=settings.config.estate.name, at=clock.now())
+    finally:
+        await close(systems)
+    return Exchanged(followed=followed, compared=tuple(compared))
+
+
+def preview(settings: Settings, facts: Facts, system: str | None = None) -> dict[str, Request]:
+    """Return by system the request that would file a nonconformity, secrets masked; no network."""
+    systems = open_systems(settings, [system] if system else [])
+    return {name: opened.preview(ticket(settings, name, facts)) for name, opened in systems.items()}
+
+
+def refill(settings: Settings, database: Database) -> Refill:
+    """Return what fills a ticket in anew, by the configuration and the nonconformity as they are now."""
+
+    def anew(system: str, about: str) -> Ticket | None:
+        if system not in settings.systems or not about.startswith("NC-"):
+            return None
+        return ticket(settings, system, reading.one(database, about))
+
+    return anew
+
+
 async def check(settings: Settings, names: Sequence[str] = ()) -> dict[str, list[str] | ReconcilerError]:
     """Ask each system, without writing, what its credentials cannot do; an error where nothing can be done."""
     systems = open_systems(settings, names)
@@ -119,9 +172,15 @@ async def check(settings: Settings, names: Sequence[str] = ()) -> dict[str, list
     try:
         for name, system in systems.items():
             try:
-                answers[name] = [str(gap) for gap in await system.check()]
+                answers[name] = [_gap(gap) for gap in await system.check()]
             except ReconcilerError as error:
                 answers[name] = error
     finally:
         await close(systems)
     return answers
+
+
+def _gap(gap: Gap) -> str:
+    where = " ".join(filter(None, (gap.table, gap.subject)))
+    needs = f"; it needs {gap.missing_permission}" if gap.missing_permission else ""
+    return redact(f"{where}: {gap.reason}{needs}" if where else f"{gap.reason}{needs}")

@@ -22,6 +22,8 @@ from reconciler.sdk.tickets import Change, Status, Ticket, TicketRef
 
 UNKNOWN = ("unknown", "misbehaved")
 """Outcomes after which the call may have been carried out; so may it where none is written."""
+_NO_ATTEMPT = ("retried", "abandoned")
+"""What stands among the attempts of an operation because a person decided it."""
 STOPPED = ("gone", "abandoned")
 """States of a ticket that nothing is done to until a person decides."""
 _UNFINISHED = ("waiting", "sending", "uncertain")
@@ -66,16 +68,7 @@ def claim(database: Database, settle: Mapping[str, float], *, lease: float, at: 
     """
     with database.writing() as session:
         _give_up(session, settle, at)
-        row = session.exec(
-            select(OperationRow)
-            .where(
-                col(OperationRow.state).in_(("waiting", "uncertain")),
-                OperationRow.next_at <= at,
-                _may_be_done(settle),
-            )
-            .order_by(col(OperationRow.number))
-            .limit(1)
-        ).first()
+        row = _next(session, settle, at)
         if row is None:
             return None
         uncertain = row.state == "uncertain"
@@ -96,6 +89,38 @@ def claim(database: Database, settle: Mapping[str, float], *, lease: float, at: 
             until=row.claimed_until,
             ref=_ref(ticket),
         )
+
+
+def _next(session: Session, settle: Mapping[str, float], at: datetime) -> OperationRow | None:
+    """Return the oldest operation that is due; an uncertain one is not while a look would prove nothing."""
+    due = (
+        select(OperationRow)
+        .where(
+            col(OperationRow.state).in_(("waiting", "uncertain")),
+            OperationRow.next_at <= at,
+            _may_be_done(settle),
+        )
+        .order_by(col(OperationRow.number))
+        .limit(1)
+    )
+    while (row := session.exec(due).first()) is not None:
+        began = may_have_been_done(session, row) if row.state == "uncertain" else None
+        if began is None or (believable := began + timedelta(seconds=settle[row.system])) <= at:
+            return row
+        row.next_at = believable
+        session.flush()
+    return None
+
+
+def may_have_been_done(session: Session, row: OperationRow) -> datetime | None:
+    """Return when the last attempt ended, or when we ceased to wait for it, if it may have been carried out."""
+    last = session.exec(
+        select(AttemptRow)
+        .where(AttemptRow.operation == row.number, col(AttemptRow.outcome).not_in(_NO_ATTEMPT))
+        .order_by(col(AttemptRow.number).desc())
+        .limit(1)
+    ).first()
+    return last.ended_at if last is not None and last.outcome in UNKNOWN else None
 
 
 def next_due(database: Database, systems: Collection[str]) -> datetime | None:
@@ -163,7 +188,7 @@ def _filed(ticket: TicketRow, ref: TicketRef, extras: Collection[TicketRef], not
     if ticket.remote_id is None:
         ticket.remote_id, ticket.remote_number, ticket.remote_url = ref.id, ref.number or None, ref.url or None
         ticket.state = "filed"
-        ticket.note = note
+        ticket.note = note or ticket.note
     elif ticket.remote_id != ref.id:
         others.append(ref)
     if others:
@@ -239,6 +264,7 @@ def gone(database: Database, claimed: Claim, *, at: datetime) -> None:
             row.claimed_by = row.claimed_until = None
 
 
+TAKEN_OFF = "no longer carries its key"
 GONE = "its system says that there is no such ticket; `reconciler filing retry KEY --recreate` files another"
 
 
@@ -266,18 +292,16 @@ def _give_up(session: Session, settle: Mapping[str, float], at: datetime) -> Non
         )
     )
     for row in expired.all():
-        attempts = session.exec(
-            select(AttemptRow).where(AttemptRow.operation == row.number).order_by(col(AttemptRow.number))
+        begun = session.exec(
+            select(AttemptRow).where(AttemptRow.operation == row.number, col(AttemptRow.outcome).is_(None))
         ).all()
-        begun = [attempt for attempt in attempts if attempt.outcome is None]
         for attempt in begun:
-            attempt.outcome, attempt.ended_at = "unknown", at
-            attempt.detail = "the worker ended in the middle of the call"
-        row.state = "uncertain" if attempts and attempts[-1].outcome in UNKNOWN else "waiting"
-        if begun and row.claimed_until is not None:
             # The call ended with the lease at the latest, so that is when the wait begins.
-            row.next_at = row.claimed_until + timedelta(seconds=settle[row.system])
+            attempt.outcome, attempt.ended_at = "unknown", row.claimed_until
+            attempt.detail = "the worker ended in the middle of the call"
             row.error = "the worker ended in the middle of the call: it is not known whether it was carried out"
+        session.flush()
+        row.state = "waiting" if may_have_been_done(session, row) is None else "uncertain"
         row.claimed_by = row.claimed_until = None
     session.flush()
 

@@ -47,6 +47,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     longest_wait: float = 3600.0
     tries: int = 20
     give_up: float = 7 * 86_400.0
+    look_again: float = 1.0
+    """How long a worker sleeps at most while others are at work."""
     patience: float = 300.0
     """How long ``send`` waits for what cannot be done at once."""
 
@@ -141,8 +143,8 @@ class _Sender:
             due = queue.next_due(self._database, self._systems)
             if due is None or due > self._until:
                 return
-            # Others may finish what this waits for, or be asked to wait: look again within a second.
-            await self._sleep(min(1.0, max(0.02, (due - self._now()).total_seconds())))
+            # Others may finish what this waits for, or be asked to wait: so it looks again before that is due.
+            await self._sleep(min(self._pace.look_again, max(0.02, (due - self._now()).total_seconds())))
 
     async def _do(self, claimed: Claim) -> None:
         system = self._systems[claimed.system]

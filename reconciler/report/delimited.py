@@ -10,6 +10,7 @@ from reconciler.report.excepted import effect, reach
 from reconciler.report.model import ReportModel
 from reconciler.report.neutral import neutral
 from reconciler.report.rows import Row, finding_columns, finding_row, stamp
+from reconciler.report.treated import told
 from reconciler.report.wording import count, joined
 
 
@@ -68,6 +69,17 @@ def _rows(model: ReportModel) -> Iterator[Row]:
                 for part in (f"suppresses {count(state.suppresses, 'finding')}", effect(state), reach(state))
                 if part
             ),
+        }
+    for one in model.nonconformities:
+        yield {
+            "record": "nonconformity",
+            "severity": one.severity,
+            "state": one.state,
+            "rule_id": one.rule_id,
+            "source": one.source or "",
+            "person_id": one.owner or "",
+            "reason": told(one),
+            "first_seen": stamp(one.detected_at),
         }
     for finding in model.findings:
         yield {"record": "finding", **finding_row(finding, model.answers(finding))}

@@ -11,6 +11,7 @@ from reconciler.estate.results import Finding
 from reconciler.report.model import Check, ReportModel, pass_rate
 from reconciler.report.rows import stamp
 from reconciler.report.seen import Blocked, Read
+from reconciler.report.treated import Treated
 
 FORMAT = "reconciler.report"
 VERSION = 1
@@ -66,6 +67,7 @@ def _document(model: ReportModel) -> dict[str, Any]:
         "exceptions": [
             {**msgspec.to_builtins(state), "expires_at": _or_null(state.expires_at)} for state in model.exceptions
         ],
+        "nonconformities": [_treated(one) for one in model.nonconformities],
         "rules": [_rule(rule.rule_id, model) for rule in run.rules],
         "findings": [_finding(finding, model.answers(finding)) for finding in model.findings],
     }
@@ -121,6 +123,11 @@ def _finding(finding: Finding, owner: str | None) -> dict[str, Any]:
         "exception_owner": owner,
         "excepted_until": _or_null(finding.excepted_until),
     }
+
+
+def _treated(one: Treated) -> dict[str, Any]:
+    instants = ("detected_at", "due_at", "gone_at", "verified_at")
+    return {**msgspec.to_builtins(one), **{name: _or_null(getattr(one, name)) for name in instants}}
 
 
 def _or_null(instant: datetime | None) -> str | None:

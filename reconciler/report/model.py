@@ -25,6 +25,7 @@ from reconciler.estate.results import (
 )
 from reconciler.report.excepted import exceptions
 from reconciler.report.seen import CoverageView, view
+from reconciler.report.treated import Treated
 from reconciler.report.wording import sentences
 
 Standing = Literal["new", "reopened", "persisting", "unverified", "held", "suppressed", "resolved"]
@@ -136,6 +137,8 @@ class ReportModel(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
     """All findings: violations, held, suppressed, not evaluable, then resolved ones, each worst first."""
+    nonconformities: tuple[Treated, ...] = ()
+    """Those that are not closed, or were closed since the run before, as whoever gives them orders them."""
 
     @property
     def headline(self) -> str:
@@ -171,13 +174,16 @@ def pass_rate(scope: Scope) -> float | None:
     return scope.passes / evaluated if evaluated else None
 
 
-def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportModel:
+def build(
+    run: Run, findings: Sequence[Finding], *, time_zone: str, nonconformities: Sequence[Treated] = ()
+) -> ReportModel:
     """Arrange a run and its findings, resolved ones included, for reading.
 
     Args:
         run: The recorded run with its rules, scopes and coverage.
         findings: Findings as they stand after that run, in any order.
         time_zone: IANA name of the zone in which instants are shown.
+        nonconformities: Those to list, as they stand after that run.
 
     Raises:
         ConfigurationError: The time zone is not known.
@@ -214,6 +220,7 @@ def build(run: Run, findings: Sequence[Finding], *, time_zone: str) -> ReportMod
         resolved=sections[4],
         checks=tuple(Check(rule=rule, scope=scope) for rule in _ranked(run.rules) for scope in _scopes(rule, run)),
         findings=tuple(finding for section in sections for group in section for finding in group.findings),
+        nonconformities=tuple(nonconformities),
     )
 
 

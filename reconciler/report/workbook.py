@@ -22,6 +22,7 @@ from reconciler.report.rows import (
     rule_rows,
     unjudged_row,
 )
+from reconciler.report.treated import COLUMNS, treated_row
 
 CELL_LIMIT = 32_767
 """Characters that a cell may hold; xlsxwriter drops a longer text whole and only returns a code."""
@@ -59,6 +60,7 @@ _EXCEPTIONS = (
 _NUMBERS = frozenset(
     {
         "suppresses",
+        *("standing", "findings"),
         *("version", "rows", "provider_count", "partitions", "times_reopened"),
         *("population", "violations", "excepted", "passes", "not_applicable", "not_evaluable", *_TALLY[1:]),
     }
@@ -80,6 +82,12 @@ _MIDDLE = {
     "resolved_at": 22,
     "excepted_until": 22,
     "expires_at": 22,
+    "detected_at": 22,
+    "due_at": 22,
+    "gone_at": 22,
+    "verified_at": 22,
+    "owner_role": 26,
+    "escalated_to": 26,
     "rule": 26,
     "canaries": 30,
 }
@@ -103,6 +111,7 @@ def to_xlsx(model: ReportModel, *, row_limit: int = ROW_LIMIT) -> bytes:
         for number, start in enumerate(range(0, max(len(model.findings), 1), size), start=1):
             rows = (finding_row(finding, model.answers(finding)) for finding in model.findings[start : start + size])
             sheets.table("Findings" if number == 1 else f"Findings {number}", columns, rows)
+        sheets.table("Nonconformities", COLUMNS, map(treated_row, model.nonconformities))
         _exceptions(sheets, model)
         sheets.table("Coverage", _COVERAGE, (read_row(read) for read in model.coverage.reads))
         rules = list(rule_rows(model))

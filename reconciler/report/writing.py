@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +28,16 @@ _PIECES: dict[Format, Callable[[ReportModel], Iterable[bytes]]] = {
 
 
 def write(model: ReportModel, fmt: Format, path: Path) -> None:
-    """Write the report to ``path``, creating its folder; an older file is replaced only by a whole new one.
+    """Write the report to ``path``; see ``put``."""
+    put(path, _pieces(model, fmt))
+
+
+def _pieces(model: ReportModel, fmt: Format) -> Iterator[bytes]:
+    yield from _PIECES[fmt](model)  # only now, where what goes wrong is caught
+
+
+def put(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file at ``path``, creating its folder; an older file is replaced only by a whole new one.
 
     Raises:
         StoreError: The file could not be written; what stood at ``path`` still stands.
@@ -38,7 +47,7 @@ def write(model: ReportModel, fmt: Format, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with draft.open("xb") as target:
-                target.writelines(_PIECES[fmt](model))
+                target.writelines(pieces)
                 target.flush()
                 os.fsync(target.fileno())
             draft.replace(path)

@@ -68,6 +68,14 @@ def parse(body: bytes, expect: type[Any], shown: str) -> Any:
     return found
 
 
+def leniently(body: bytes) -> Any:
+    """Return the JSON in ``body``, None where it is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def words_of(body: bytes) -> str:
     """Return what the provider says went wrong, in brackets, without secrets; empty where it says nothing."""
     text = ""

@@ -29,6 +29,7 @@ from reconciler.sdk.answers import (
     ResetHook,
     check_type,
     clean,
+    leniently,
     next_link,
     parse,
     reset_at,
@@ -94,6 +95,7 @@ class _Call:
     accept: frozenset[int]
     again: bool
     """Whether to send it twice does no more than to send it once."""
+    any_answer: bool = False
 
     @property
     def shown(self) -> str:
@@ -174,11 +176,13 @@ class HttpClient:
         accept: frozenset[int] = _OK,
         again: bool | None = None,
         expect: type[Any] | None = dict,
+        any_answer: bool = False,
     ) -> tuple[Any, httpx.Headers]:
         """Send a request with a body of ``json`` or ``form`` fields, and return what ``get_json`` does.
 
         ``accept`` are the statuses that mean success; ``expect`` None takes an answer of any JSON, or without body
-        (then None). ``again`` says whether to send it twice does no more than to send it once: true for GET; for any
+        (then None). ``any_answer`` takes a success whatever it says, as receivers of webhooks answer: what is no JSON
+        is None. ``again`` says whether to send it twice does no more than to send it once: true for GET; for any
         other method only where the caller says so, as for a search by POST or an upsert. Without it a request that
         may have been carried out is not sent again: it raises ``Unreachable``, and the advice says to look first.
         What surely was not carried out (no connection, 429, 503 with ``Retry-After``) is tried again in any case.
@@ -188,9 +192,8 @@ class HttpClient:
         if params:
             url = url.copy_merge_params(dict(params))
         content, kind = _content(json, form)
-        call = _Call(
-            method, url, content, {**kind, **(headers or {})}, accept, method == "GET" if again is None else again
-        )
+        again = method == "GET" if again is None else again
+        call = _Call(method, url, content, {**kind, **(headers or {})}, accept, again, any_answer)
         retrying = AsyncRetrying(
             retry=retry_if_exception(
                 lambda error: isinstance(error, _TryAgainError) and not (error.done and not call.again)
@@ -208,6 +211,8 @@ class HttpClient:
                 error.reason.advice = _UNKNOWN
             raise error.reason from None
         body, answered = answer
+        if any_answer:
+            return leniently(body), answered
         if expect is None and not body.strip():
             return None, answered
         return parse(body, expect or object, call.shown), answered
@@ -299,7 +304,7 @@ class HttpClient:
         """Raise for every status that does not mean success."""
         status, shown = response.status_code, call.shown
         if status in call.accept:
-            if status == httpx.codes.OK or body.strip():
+            if (status == httpx.codes.OK or body.strip()) and not call.any_answer:
                 check_type(response.headers.get("content-type", ""), body, shown)
             return
         if self._errors is not None and (meant := self._errors(status, body, shown)) is not None:

@@ -20,6 +20,9 @@ class Inbound(Section):
     certificate_url: Annotated[
         str | None, Field(description="veeva: https URL of the public keys, /api/{v}/services/certificate/.")
     ] = None
+    vault_ids: Annotated[
+        list[str], Field(description="veeva: ids of the vaults that may send; all vaults sign with the same keys.")
+    ] = []
     source: Annotated[str | None, Field(description="Source whose record is read again after a delivery.")] = None
     system: Annotated[str | None, Field(description="Filing system whose ticket is read again after one.")] = None
     tolerance_seconds: Annotated[int, Field(ge=1, le=3600, description="How old a signed delivery may be.")] = 300

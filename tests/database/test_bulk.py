@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from reconciler.database.connection import Database
-from reconciler.database.findings import ChangeRow, FindingRow, RunRow
 from sqlmodel import Session, col, select
 
 from reconciler.database import bulk
+from reconciler.database.connection import Database
+from reconciler.database.findings import ChangeRow, FindingRow, RunRow
 from reconciler.findings.store import FindingStore
 from tests.findings.nights import night
 

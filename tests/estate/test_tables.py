@@ -50,6 +50,7 @@ EXPECTED_KEYS = {
     "role_maps": ("number",),
     "controls": ("control_id",),
     "control_rules": ("control_id", "rule_id"),
+    "named_roles": ("role", "named_by"),
     "control_tests": ("control_id", "test_id"),
     "coverage": ("source", "table_name", "partition"),
 }

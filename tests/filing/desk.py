@@ -31,9 +31,9 @@ from reconciler.sdk.tickets import (
     Status,
     Ticket,
     TicketRef,
-    TicketSettings,
     TicketView,
 )
+from reconciler.sdk.tickets import TicketSettings as Common
 
 ROOT = Path(__file__).parents[2]
 _CREATED = frozenset({200, 201, 204})
@@ -104,13 +104,21 @@ def _ref(ticket: dict[str, Any]) -> TicketRef:
     return TicketRef(ticket["id"], f"T{ticket['id']}", f"https://desk.acme.test/T{ticket['id']}")
 
 
-class DeskSettings(TicketSettings):
+class DeskSettings(Common):
     """Settings of the desk."""
 
     url: str
 
 
-def open_tickets(endpoint: str) -> DeskSystem:
+TicketSettings = DeskSettings
+
+
+def open_tickets(name: str, settings: DeskSettings, _base: Path) -> DeskSystem:
+    """Make the system of a section of the configuration: this module is a connector."""
+    return DeskSystem(name, settings.url, settle_seconds=settings.settle_seconds or 0.0)
+
+
+def open_desk(endpoint: str) -> DeskSystem:
     """Make the system that the fire test's workers file in."""
     return DeskSystem("desk", endpoint)
 

@@ -13,7 +13,7 @@ def test_four_hundred_tickets_are_each_filed_once(url: str) -> None:
         fire = under_fire(
             url,
             simulator=simulator,
-            open_tickets="tests.filing.desk:open_tickets",
+            open_tickets="tests.filing.desk:open_desk",
             held=lambda: held(simulator),
             creates=lambda method, path: method == "POST" and path == "/tickets",
             tickets=TICKETS,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 from reconciler.database.model import METADATA
-from tests.nonconformity.following import NC, evening, verified
+from tests.nonconformity.nights import NC, evening, verified
 from tests.servers.postgres import Server
 
 AT = "2026-03-07T12:00:00.000000+00:00"

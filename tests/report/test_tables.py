@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from reconciler.report import ReportModel, build, write
 from reconciler.report.delimited import to_csv
 from reconciler.report.machine import to_json
 from reconciler.report.neutral import neutral
+from reconciler.report.page import to_html
+from reconciler.report.treated import Treated
 from reconciler.report.workbook import CELL_LIMIT, to_xlsx
 from tests.report.made_up import AS_OF, finding, read, rule, run
 
@@ -237,7 +240,7 @@ def test_the_workbook_has_its_sheets_with_figures_as_numbers(tmp_path: Path) -> 
     night, findings = mixed()
     write(build(night, findings, time_zone="UTC"), "xlsx", tmp_path / "r.xlsx")
     book = read_book((tmp_path / "r.xlsx").read_bytes())
-    assert book.sheetnames == ["Summary", "Findings", "Exceptions", "Coverage", "Rules"]
+    assert book.sheetnames == ["Summary", "Findings", "Nonconformities", "Exceptions", "Coverage", "Rules"]
     found = list(lines(book["Findings"]))
     assert [row["finding_id"] for row in found] == [f.finding_id for f in (findings[i] for i in (0, 3, 2, 1))]
     assert found[2]["person_id"] is None
@@ -284,3 +287,42 @@ def test_findings_that_do_not_fit_a_sheet_go_on_in_the_next() -> None:
     assert [name for name in book.sheetnames if name.startswith("Find")] == ["Findings", "Findings 2", "Findings 3"]
     ids = [row["finding_id"] for name in book.sheetnames[1:4] for row in lines(book[name])]
     assert len(set(ids)) == len(ids) == 7
+
+
+def test_every_table_lists_nonconformities() -> None:
+    at = datetime(2026, 11, 1, 2, 15, tzinfo=UTC)
+    one = Treated(
+        nc_id="NC-000007",
+        title="=Leavers in ldap",
+        severity="high",
+        grade="major",
+        state="open",
+        rule_id="IG-LVR-001",
+        source="corp-ldap",
+        supplier_id=None,
+        owner_role="it-operations-lead",
+        owner=None,
+        escalated_to="ciso",
+        detected_at=at,
+        due_at=at,
+        standing=3,
+        findings=5,
+    )
+    model = build(run(), [], time_zone="UTC", nonconformities=[one])
+    book = read_book(to_xlsx(model))
+    (listed,) = lines(book["Nonconformities"])
+    assert (listed["nonconformity"], listed["title"], listed["standing"]) == ("NC-000007", "'=Leavers in ldap", 3)
+    (row,) = [
+        row
+        for row in csv.DictReader(io.StringIO(to_csv(model).decode("utf-8-sig")))
+        if row["record"] == "nonconformity"
+    ]
+    assert row["reason"] == (
+        "NC-000007 open, major: =Leavers in ldap; 3 of 5 findings stand; "
+        "answers: it-operations-lead (nobody that is known), gone up to ciso; due 2026-11-01"
+    )
+    (told,) = json.loads(to_json(model))["nonconformities"]
+    assert (told["nc_id"], told["owner"], told["due_at"]) == ("NC-000007", None, "2026-11-01T02:15:00Z")
+    page = b"".join(to_html(model)).decode()
+    assert "NC-000007" in page
+    assert "gone up to ciso" in page

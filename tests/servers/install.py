@@ -23,6 +23,12 @@ PROGRAMS = {
     "winbind": ["/usr/sbin/winbindd"],
     "python3-ldap": ["/usr/lib/python3/dist-packages/ldap/__init__.py"],
     "389-ds-base": ["/usr/sbin/ns-slapd"],
+    "request-tracker5": ["/usr/share/request-tracker5/libexec/rt-server"],
+    "rt5-db-sqlite": ["/usr/lib/*/perl5/*/DBD/SQLite.pm"],
+    "rt5-standalone": ["/usr/share/perl5/Plack/Handler/Starlet.pm"],
+    # Request Tracker comes with no database and no mail server but those that the tests need.
+    "dbconfig-no-thanks": ["/var/lib/dpkg/info/dbconfig-*.list"],
+    "msmtp-mta": ["/usr/sbin/sendmail"],
     "openjdk-17-jre-headless": ["/usr/lib/jvm/*/bin/java"],
 }
 

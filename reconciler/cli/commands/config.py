@@ -26,16 +26,21 @@ def check(settings: Settings, *, machine: bool) -> None:
     """Check every key, table, secret reference, rule and parameter; connect to nothing."""
     from reconciler import run
     from reconciler.cli import output
+    from reconciler.filing.systems import open_systems
 
     secrets = _secrets(settings)
     sources = run.open_sources(settings)
     run.check_tables(settings, sources)
+    systems = open_systems(settings)
     rules = run.load_rules(settings)
     if machine:
-        output.emit({"config": str(settings.path), "sources": [p.source.name for p in sources], "rules": len(rules)})
+        names = [p.source.name for p in sources]
+        output.emit({"config": str(settings.path), "sources": names, "systems": list(systems), "rules": len(rules)})
         return
+    files = f"{len(systems)} ticket systems, " if systems else ""
     click.echo(
-        f"{settings.path}: {len(sources)} sources, {secrets} secrets present, {len(rules)} rules. No problem found."
+        f"{settings.path}: {len(sources)} sources, {files}{secrets} secrets present, {len(rules)} rules. "
+        "No problem found."
     )
 
 
@@ -49,6 +54,7 @@ def show(settings: Settings, *, machine: bool) -> None:
     _ = settings.database_url  # from here on its password is known, and hidden
     shown = settings.config.model_dump(mode="json")
     shown["sources"] = {name: section.model_dump(mode="json") for name, section in settings.sources.items()}
+    shown["filing"]["systems"] = {name: one.model_dump(mode="json") for name, one in settings.systems.items()}
     if machine:
         output.emit(shown)
     else:
@@ -69,9 +75,10 @@ def _secrets(settings: Settings) -> int:
     from reconciler.errors import ConfigurationError
     from reconciler.sdk.secrets import reveal
 
-    references = [
-        found for name, section in settings.sources.items() for found in _references(f"sources.{name}", section)
-    ]
+    sections: list[tuple[str, object]] = [(f"sources.{name}", section) for name, section in settings.sources.items()]
+    sections += [(f"filing.systems.{name}", section) for name, section in settings.systems.items()]
+    sections += [("notices", settings.config.notices), ("inbound", settings.config.inbound)]
+    references = [found for name, section in sections for found in _references(name, section)]
     problems = []
     for key, reference in references:
         try:

@@ -43,9 +43,16 @@ def command(
         return summary.replayed(evaluation, store.run_of_snapshot(chosen.snapshot_id), code, machine=machine)
     recorded = run.record(settings, store, chosen, evaluation)
     findings = store.findings()
+    after = run.after(settings, chosen, recorded)
     idle = run.idle(settings, evaluation)
     standing = run.open_violations(findings)
     code = run.exit_code(
-        recorded.coverage, run.scopes_of_sources(recorded), standing, fail_on, held=recorded.held, idle=idle
+        recorded.coverage,
+        run.scopes_of_sources(recorded),
+        standing,
+        fail_on,
+        held=recorded.held,
+        idle=idle,
+        unfiled=after.filed.troubles,
     )
-    return summary.recorded(recorded, findings, (), (), code, idle=idle, machine=machine)
+    return summary.recorded(recorded, findings, (), (), code, idle=idle, after=after, machine=machine)

@@ -39,7 +39,7 @@ def command(
     machine: bool,
 ) -> None:
     """Show which control is proven, violated or could not be judged, by which rules, and who answers for it."""
-    from reconciler import controls, declared, run
+    from reconciler import afterwards, controls, declared
     from reconciler.cli.output import working
     from reconciler.controls import writing
     from reconciler.findings import FindingStore
@@ -53,7 +53,7 @@ def command(
     matrix = controls.build(
         declared.catalogue(settings),
         recorded,
-        holders=run.holders(settings, snapshot, as_of=recorded.as_of),
+        holders=afterwards.holders(settings, snapshot, as_of=recorded.as_of),
         assurance=figures,
         assurance_unknown=unknown,
         framework=framework,

@@ -24,7 +24,7 @@ FORMATS = ("html", "xlsx", "csv", "json")
 @options.as_json
 def command(settings: Settings, fmt: str | None, output: Path | None, *, machine: bool) -> None:
     """Write the report of the last recorded run and print its path."""
-    from reconciler import report, run
+    from reconciler import afterwards, report, run
     from reconciler.cli.output import emit
     from reconciler.errors import ConfigurationError
     from reconciler.findings import FindingStore
@@ -38,11 +38,13 @@ def command(settings: Settings, fmt: str | None, output: Path | None, *, machine
     if last is None:
         raise ConfigurationError("no run is recorded yet", advice="Do `reconciler run` first.")
     findings = store.findings()
+    listed = afterwards.treated(settings, to_read=True)
     if output is None:
-        (path,) = run.write_reports(settings, last, findings, [chosen])
+        (path,) = run.write_reports(settings, last, findings, [chosen], nonconformities=listed)
     else:
         path = output
-        report.write(report.build(last, findings, time_zone=settings.config.estate.time_zone), chosen, path)
+        zone = settings.config.estate.time_zone
+        report.write(report.build(last, findings, time_zone=zone, nonconformities=listed), chosen, path)
     if machine:
         emit({"run_id": last.run_id, "format": chosen, "path": str(path)})
     else:

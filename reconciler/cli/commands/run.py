@@ -40,10 +40,23 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
         night = run.night(settings, as_of=as_of, progress=progress)
     standing = run.open_violations(night.findings)
     code = run.exit_code(
-        night.run.coverage, run.scopes_of_sources(night.run), standing, fail_on, held=night.run.held, idle=night.idle
+        night.run.coverage,
+        run.scopes_of_sources(night.run),
+        standing,
+        fail_on,
+        held=night.run.held,
+        idle=night.idle,
+        unfiled=night.after.filed.troubles,
     )
     return summary.recorded(
-        night.run, night.findings, night.reports, night.unsealed, code, idle=night.idle, machine=machine
+        night.run,
+        night.findings,
+        night.reports,
+        night.unsealed,
+        code,
+        idle=night.idle,
+        after=night.after,
+        machine=machine,
     )
 
 

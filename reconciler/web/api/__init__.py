@@ -1,1 +1,6 @@
 """The interface for other programs: webhooks that reach us."""
+
+from reconciler.web.api.application import app
+from reconciler.web.api.endpoints import prepare
+
+__all__ = ["app", "prepare"]

@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.compliancequest import Settings, schema
+from connectors.compliancequest import Settings, TicketSettings, schema
 from connectors.compliancequest.chain import since
 from connectors.compliancequest.client import read_answer
 from connectors.compliancequest.connector import reader
 from connectors.compliancequest.schema import FieldInfo, NotVisibleError, Resolved
 from reconciler.sdk.columns import columns_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved
+from reconciler.sdk.tickets import TicketSettings as FilingSettings
 
 FOLDER = Path(schema.__file__).parent
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -109,13 +110,15 @@ def test_the_mark_lies_before_the_last_change() -> None:
 
 
 def test_the_configurations_in_the_readme_are_taken() -> None:
-    first, jwt, mapped = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    first, jwt, mapped, filing = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     whole = tomllib.loads(first + mapped)["sources"]["qms"]
     assert set(Settings.model_validate(whole).mappings) == {"people", "suppliers", "trainings", "documents"}
     signed = {name: value for name, value in whole.items() if name != "client_secret"} | tomllib.loads(jwt)
     assert Settings.model_validate(signed).flow == "jwt_bearer"
+    assert TicketSettings.model_validate(tomllib.loads(filing)["filing"]["systems"]["qms"]).kind == "nonconformity"
 
 
 def test_the_readme_names_every_setting() -> None:
     own = set(Settings.model_fields) - {"connector", "may_be_empty", "concurrency", "retry_seconds"}
+    own |= set(TicketSettings.model_fields) - set(FilingSettings.model_fields)
     assert {name for name in own if f"`{name}" not in README} - {"objects"} == set()

@@ -94,6 +94,15 @@ async def test_a_transform_that_fails_is_said_in_its_own_words(system: System, i
     assert instance.records() == []
 
 
+async def test_a_transform_into_another_table_stops_the_filing(system: System, instance: Simulator) -> None:
+    made = system(table="sn_grc_issue", import_set="u_reconciler_tickets")
+    with pytest.raises(Misbehaved, match="the answer names 0 records of sn_grc_issue"):
+        await made.create(ticket())
+    with pytest.raises(Refused, match="the answer names 0 records"):
+        await made.create(ticket("rec-nc-000002"))
+    assert len(instance.records()) == 1
+
+
 @pytest.mark.parametrize(
     "kind", [FaultKind.RESET_WITHIN, FaultKind.CUT_BY_LENGTH, FaultKind.EMPTY_BODY, FaultKind.MALFORMED_JSON]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ class Field:
     name: str
     type: str
     reference_to: tuple[str, ...] = ()
+    external_id: bool = False
+    unique: bool = False
 
     @property
     def relationship(self) -> str | None:
@@ -52,17 +55,31 @@ class User:
     """Objects with View All Records; of others only own records are shared."""
     hidden: set[str] = field(default_factory=set)
     """``Object.Field`` without Read."""
+    edits: set[str] = field(default_factory=set)
+    """Objects with Create and Edit."""
+    locked: set[str] = field(default_factory=set)
+    """``Object.Field`` that may be read only."""
     system: set[str] = field(default_factory=lambda: {"ViewSetup"})
     """System permissions: ViewAllData, ViewAllUsers, ViewSetup, ..."""
 
 
 def fields_of(*written: str) -> dict[str, Field]:
-    """Read fields written as ``Name:type`` or ``Name__c:reference>Target``."""
+    """Read fields written as ``Name:type`` or ``Name__c:reference>Target``.
+
+    ``Name__c:string!`` is an External ID that is Unique, ``Name__c:string?`` one that is not.
+    """
     found = {}
     for text in written:
         name, _, kind = text.partition(":")
         kind, _, target = kind.partition(">")
-        found[name] = Field(name, kind, tuple(target.split("|")) if target else ())
+        marked = kind.endswith(("!", "?"))
+        found[name] = Field(
+            name,
+            kind.rstrip("!?"),
+            tuple(target.split("|")) if target else (),
+            external_id=marked,
+            unique=kind.endswith("!"),
+        )
     return found
 
 
@@ -227,6 +244,8 @@ class Org:
                 self._fits(entity, condition.path, literal)
             literals = [_comparable(one.value) for one in condition.values]
         found = _comparable(found)
+        if condition.operator == "LIKE":
+            return found is not None and _like(str(literals[0])).fullmatch(str(found)) is not None
         if condition.operator in {"=", "IN"}:
             return found in literals
         if condition.operator in {"!=", "NOT IN"}:
@@ -259,6 +278,12 @@ def _permission(user: User, entity: str) -> Row:
         "PermissionsRead": True,
         "PermissionsViewAllRecords": entity in user.view_all,
     }
+
+
+def _like(pattern: str) -> re.Pattern[str]:
+    """Read a pattern of LIKE, which does not tell upper from lower case."""
+    parts = re.split(r"([%_])", pattern)
+    return re.compile("".join({"%": ".*", "_": "."}.get(part, re.escape(part)) for part in parts), re.IGNORECASE)
 
 
 def _comparable(value: Any) -> Any:

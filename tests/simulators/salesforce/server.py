@@ -1,4 +1,4 @@
-"""Salesforce over HTTPS: the OAuth token endpoint, describe, query with locators, limits.
+"""Salesforce over HTTPS: the OAuth token endpoint, describe, query with locators, upsert by external id, limits.
 
 Behaves as documented: locators belong to the session that opened them, field-level security and sharing leave things
 out without a word, errors are a list with ``errorCode``, every answer carries ``Sforce-Limit-Info``.
@@ -19,9 +19,11 @@ from tests.simulators.http_injection import Injector, Listing, shaped
 from tests.simulators.http_server import LoopbackServer
 from tests.simulators.salesforce.org import Org, Row, User
 from tests.simulators.salesforce.soql import Query, SoqlError, parse
+from tests.simulators.salesforce.writing import USER, WriteError, Writing, Written
 
 VERSION = "62.0"
 _DATA = f"/services/data/v{VERSION}"
+TOKEN = web.RequestKey("token", str)
 _ORG = "00D000000000001EAA"
 _JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _WORDS = {401: "INVALID_SESSION_ID", 403: "REQUEST_LIMIT_EXCEEDED", 429: "REQUEST_LIMIT_EXCEEDED"}
@@ -67,6 +69,8 @@ class Salesforce:
     """Called after each page of records was written, with its number from 1: to change records between pages."""
     tokens_given: int = 0
     queries: list[str] = field(default_factory=list)
+    written: Written = field(default_factory=Written)
+    """How records are written: the org's validation rules, and what was done."""
     pages: int = 0
     used: int = 0
     omit: frozenset[str] = frozenset()
@@ -119,6 +123,7 @@ class Salesforce:
         app.router.add_get(_DATA + "/queryAll/{locator}", self._more)
         app.router.add_get(_DATA + "/sobjects/{entity}/describe", self._describe)
         app.router.add_get(_DATA + "/sobjects/{entity}/{id}", self._record)
+        Writing(self.org, self.written, _DATA).add_to(app)
         return app
 
     def _refusal(self, status: int, *, announced: bool) -> web.Response:
@@ -136,11 +141,13 @@ class Salesforce:
         if self.used >= self.api_limit:
             return _error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
         self.used += 1
-        request["token"], request["user"] = token, self._sessions[token]
+        request[TOKEN], request[USER] = token, self._sessions[token]
         try:
             answer: web.StreamResponse = await handler(request)
         except SoqlError as error:
             answer = _error(400, error.code, error.message)
+        except WriteError as error:
+            answer = web.json_response(error.problems, status=error.status)
         answer.headers["Sforce-Limit-Info"] = f"api-usage={self.used}/{self.api_limit}"
         return answer
 
@@ -157,7 +164,7 @@ class Salesforce:
             "access_token": token,
             "signature": "c2lnbmF0dXJl",
             "scope": "api",
-            "instance_url": self.instance_url or self.url,
+            "instance_url": self.instance_url or f"{request.scheme}://{request.host}",
             "id": f"https://login.salesforce.com/id/{_ORG}/{app.user.id}",
             "token_type": "Bearer",
             "issued_at": "1772352000000",
@@ -189,7 +196,7 @@ class Salesforce:
     async def _root(self, request: web.Request) -> web.Response:
         return web.json_response(
             {
-                "identity": f"https://login.salesforce.com/id/{_ORG}/{request['user'].id}"
+                "identity": f"https://login.salesforce.com/id/{_ORG}/{request[USER].id}"
                 if self.identity is None
                 else self.identity,
                 "query": f"{_DATA}/query",
@@ -202,8 +209,8 @@ class Salesforce:
         return web.json_response({"DailyApiRequests": left})
 
     async def _describe(self, request: web.Request) -> web.Response:
-        entity = request.match_info["entity"]
-        fields = self.org.describe(entity, request["user"])
+        entity, user = request.match_info["entity"], request[USER]
+        fields = self.org.describe(entity, user)
         if fields is None:
             return _error(404, "NOT_FOUND", "The requested resource does not exist")
         shown = [
@@ -213,6 +220,10 @@ class Salesforce:
                 "referenceTo": list(one.reference_to),
                 "relationshipName": one.relationship,
                 "filterable": one.type != "textarea",
+                "externalId": one.external_id,
+                "unique": one.unique,
+                "createable": (may := entity in user.edits and f"{entity}.{one.name}" not in user.locked),
+                "updateable": may,
             }
             for one in fields
         ]
@@ -220,9 +231,9 @@ class Salesforce:
 
     async def _record(self, request: web.Request) -> web.Response:
         entity, record = request.match_info["entity"], request.match_info["id"]
-        fields = self.org.describe(entity, request["user"]) or []
+        fields = self.org.describe(entity, request[USER]) or []
         query = Query(entity, tuple(one.name for one in fields))
-        found = [row for row in self.org.select(query, request["user"]) if row["Id"] == record]
+        found = [row for row in self.org.select(query, request[USER]) if row["Id"] == record]
         if not found:
             return _error(404, "NOT_FOUND", "The requested resource does not exist")
         return web.json_response(self.org.shape(query, found[0]))
@@ -233,7 +244,7 @@ class Salesforce:
             return _error(400, self.refuse, "injected")
         query = parse(request.query["q"])
         deleted = request.path.endswith("/queryAll")
-        user: User = request["user"]
+        user: User = request[USER]
         if query.aggregates:
             row = {"attributes": {"type": "AggregateResult"}} | self.org.aggregate(query, user, deleted=deleted)
             return web.json_response({"totalSize": 1, "done": True, "records": [row]})
@@ -243,22 +254,22 @@ class Salesforce:
         asked = re.search(r"batchSize=(\d+)", request.headers.get("Sforce-Query-Options", ""))
         size = self.shrink or min(2_000, max(200, int(asked[1]) if asked else 2_000))
         key = f"0r8{len(self._locators):015d}"
-        opened = _Locator(key, request["token"], query, deleted, size, [str(row.get("Id")) for row in rows])
+        opened = _Locator(key, request[TOKEN], query, deleted, size, [str(row.get("Id")) for row in rows])
         self._locators[key] = opened
         return self._page(request, opened, rows[:size], (0, len(rows)))
 
     async def _more(self, request: web.Request) -> web.Response:
         key, _, begin = request.match_info["locator"].rpartition("-")
         opened = self._locators.get(key)
-        if opened is None or opened.token != request["token"]:
+        if opened is None or opened.token != request[TOKEN]:
             return _error(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         start = int(begin)
         if self.locators == "live":
-            rows = self.org.select(opened.query, request["user"], deleted=opened.deleted)
+            rows = self.org.select(opened.query, request[USER], deleted=opened.deleted)
             return self._page(request, opened, rows[start : start + opened.size], (start, len(rows)))
         visible = {
             str(row["Id"]): row
-            for row in self.org.select(Query(opened.query.entity), request["user"], deleted=opened.deleted)
+            for row in self.org.select(Query(opened.query.entity), request[USER], deleted=opened.deleted)
         }
         wanted = [visible[one] for one in opened.ids[start : start + opened.size] if one in visible]
         return self._page(request, opened, wanted, (start, len(opened.ids)))

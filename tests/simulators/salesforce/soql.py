@@ -14,7 +14,7 @@ _TOKENS = re.compile(
     r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.]*)|(?P<sign>!=|<=|>=|[=<>(),]))"
 )
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
-_RESERVED = {"AND", "OR", "NOT", "IN", "FROM", "WHERE", "ORDER", "LIMIT", "GROUP", "SELECT"}
+_RESERVED = {"AND", "OR", "NOT", "IN", "LIKE", "FROM", "WHERE", "ORDER", "LIMIT", "GROUP", "SELECT"}
 
 
 class SoqlError(Exception):
@@ -134,6 +134,8 @@ class _Reader:
             return Condition(path, "NOT IN", self._set())
         if self._if("IN"):
             return Condition(path, "IN", self._set())
+        if self._if("LIKE"):
+            return Condition(path, "LIKE", (self._literal(),))
         operator = self._take("sign")
         if operator in "(),":
             raise SoqlError("MALFORMED_QUERY", f"unexpected token: '{operator}'")

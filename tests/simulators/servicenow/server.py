@@ -11,7 +11,6 @@ from aiohttp import web
 
 from tests.simulators.http_injection import Injector
 from tests.simulators.http_server import LoopbackServer
-from tests.simulators.odds import Odds
 from tests.simulators.servicenow.instance import CHOICES, Instance, RefusedError, Row
 
 USER = "reconciler"
@@ -25,7 +24,6 @@ class ServiceNow:
 
     instance: Instance = field(default_factory=Instance)
     faults: Injector = field(default_factory=Injector)
-    odds: Odds = field(default_factory=Odds)
     most: int = 10_000
     """Records that a page has at most, whatever was asked."""
     silent_imports: bool = False
@@ -59,13 +57,12 @@ class ServiceNow:
         return sorted(self.instance.tables[table].values(), key=lambda row: row["sys_created_on"])
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self.faults.middleware(_refusal), self.odds.middleware(), self._guard])
+        app = web.Application(middlewares=[self.faults.middleware(_refusal), self._guard])
         app.router.add_post("/oauth_token.do", self._token)
         app.router.add_get("/api/now/table/{table}", self._list)
         app.router.add_post("/api/now/table/{table}", self._insert)
         app.router.add_patch("/api/now/table/{table}/{sys_id}", self._update)
         app.router.add_post("/api/now/import/{table}", self._import)
-        self.odds.writes = lambda request: request.method in {"POST", "PATCH"} and "oauth" not in request.path
         return app
 
     @web.middleware

@@ -358,6 +358,7 @@ def _notices() -> None:
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("due_at", _INSTANT, nullable=False),
+        sa.Column("tried_at", _INSTANT, nullable=True),
         sa.Column("sent_at", _INSTANT, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),

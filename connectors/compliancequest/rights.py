@@ -1,0 +1,63 @@
+"""What filing needs of the org and of the running user, and what of it is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.sdk.connector import Gap
+from reconciler.sdk.errors import Refused
+
+from .access import Sight
+from .client import Client, NotShown
+from .schema import Described
+from .tickets_settings import TicketSettings
+
+TABLE = "tickets"
+
+
+async def missing(client: Client, settings: TicketSettings, sight: Sight) -> list[Gap]:
+    """Return what these credentials cannot do; raise ``Refused`` where no record could carry our key."""
+    names = settings.names
+    described = await client.describe(names.entity)
+    gaps = [_unique(described, settings.external_id)]
+    fields = [names.title, names.body, *settings.fields, *([settings.status_field] if settings.status_values else [])]
+    gaps += _unwritable(described, fields)
+    for entity, (reason, permission) in sight.hidden.items():
+        gaps.append(Gap(TABLE, entity, f"what is gone cannot be told: {reason}", missing_permission=permission))
+    if settings.chatter:
+        try:
+            await client.describe("FeedItem")
+        except NotShown:
+            gaps.append(
+                Gap(TABLE, "FeedItem", "comments cannot be written or read: Chatter is off or not for this user")
+            )
+    if settings.exceptions is not None:
+        where = settings.exceptions
+        register = await client.describe(where.object)
+        gaps.append(_unique(register, where.external_id))
+        gaps += _unwritable(register, where.columns.values())
+    return [gap for gap in gaps if gap is not None]
+
+
+def _unique(described: Described, name: str) -> Gap | None:
+    info = described.fields.get(name.casefold())
+    if info is None or not info.external_id:
+        raise Refused(
+            f"{described.name} has no External ID field {name}, or it is not shown to the running user",
+            advice="Have an administrator add it: Text(64), External ID, Unique; and grant the user Edit on it.",
+            missing_permission=f"Edit on {described.name}.{name}",
+        )
+    if info.unique:
+        return None
+    return Gap(TABLE, described.name, f"{name} is not Unique: two records may come to carry one key")
+
+
+def _unwritable(described: Described, names: Iterable[str]) -> list[Gap]:
+    found = []
+    for name in dict.fromkeys(names):
+        plain = f"{name[:-1]}c" if name.endswith("__r") else name
+        info = described.fields.get(plain.casefold())
+        if info is None or not info.writable:
+            what = "is not shown" if info is None else "cannot be set by the running user"
+            found.append(Gap(TABLE, described.name, f"{name} {what}", missing_permission=f"Edit on {plain}"))
+    return found

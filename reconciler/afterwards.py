@@ -1,0 +1,147 @@
+"""What comes after a recorded run: nonconformities follow it, and tickets follow them.
+
+The run stands by then. Whatever fails here is said, and loses nothing of the night.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from reconciler import accepting, declared, filing
+from reconciler.controls import Control
+from reconciler.database import schema
+from reconciler.errors import ReconcilerError
+from reconciler.estate.results import Run
+from reconciler.findings import FindingStore
+from reconciler.log import redact
+from reconciler.nonconformity import following
+from reconciler.nonconformity.following import Followed
+from reconciler.nonconformity.grouping import Policy, Requirement
+from reconciler.nonconformity.record import Nonconformity
+from reconciler.nonconformity.risks import Register
+from reconciler.nonconformity.store import NonconformityStore
+from reconciler.report.treated import Treated
+from reconciler.settings import Settings
+from reconciler.snapshot import Snapshot
+from reconciler.snapshot.people import LEFT, Holders, affiliations, whole_people
+from reconciler.snapshot.people import holders as read_holders
+
+VACANT = "IG-GOV-002"
+"""The rule that finds a governance role which nobody holds."""
+
+
+class Filed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of tickets; ``troubles`` says what could not be done, empty where all of it was."""
+
+    filed: int = 0
+    changed: int = 0
+    troubles: tuple[str, ...] = ()
+
+
+def holders(settings: Settings, snapshot: Snapshot | None, *, as_of: datetime) -> Holders:
+    """Return who holds which governance role at an instant; who has left is told as the rule on vacant roles does."""
+    words = settings.config.rules.params.get(VACANT, {}).get("ended_statuses", LEFT)
+    return read_holders(snapshot, as_of=as_of, time_zone=settings.config.estate.time_zone, left=words)
+
+
+def follow(settings: Settings, snapshot: Snapshot, run: Run) -> Followed:
+    """Bring the nonconformities to what the findings are after ``run``; see ``nonconformity.following.follow``."""
+    policy = Policy(
+        section=settings.config.nonconformities,
+        requirements=requirements(settings),
+        rules={rule.rule_id: rule for rule in run.rules},
+    )
+    return following.follow(
+        schema.opened(settings.database_url),
+        run,
+        policy,
+        holders=holders(settings, snapshot, as_of=run.as_of),
+        affiliations=lambda person_ids: (affiliations(snapshot, person_ids), whole_people(snapshot)),
+    )
+
+
+def requirements(settings: Settings) -> dict[str, Requirement]:
+    """Return by rule what it shows of the controls, bundled and own."""
+    catalogue = declared.catalogue(settings)
+    naming: dict[str, list[Control]] = {}
+    for control in catalogue.controls:
+        for rule_id in control.rules:
+            naming.setdefault(rule_id, []).append(control)
+    return {rule_id: _requirement(controls, catalogue.frameworks) for rule_id, controls in naming.items()}
+
+
+def _requirement(controls: Sequence[Control], frameworks: Mapping[str, str]) -> Requirement:
+    clauses: dict[str, dict[str, None]] = {}
+    for control in controls:
+        for framework, those in control.clauses.items():
+            clauses.setdefault(framework, {}).update(dict.fromkeys(those))
+    return Requirement(
+        controls={control.control_id: control.title for control in controls},
+        clauses={framework: tuple(those) for framework, those in clauses.items()},
+        frameworks={framework: frameworks[framework] for framework in clauses},
+        owner_role=controls[0].owner_role,
+    )
+
+
+def file(settings: Settings) -> Filed:
+    """File tickets for the nonconformities and read them back, where filing is enabled; never raises.
+
+    What could not be done waits in the outbox, written down, for the next night or ``reconciler filing retry``.
+    """
+    if not settings.config.filing.enabled:
+        return Filed()
+    try:
+        database = schema.opened(settings.database_url)
+        exchanged = asyncio.run(filing.after_run(settings, database))
+        written = accepting.write(settings, Register(database))
+    except ReconcilerError as error:
+        return Filed(troubles=(redact(f"{error.message} {error.advice}".strip()),))
+    except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever filing met
+        return Filed(troubles=(redact(f"{type(error).__name__}: {error}"),))
+    sent = exchanged.sent
+    troubles = [f"{one.system} {one.key}: {one.error}" for one in sent.failed]
+    troubles += exchanged.followed.unread
+    troubles += [
+        f"{one.system}: the ledger and the system do not agree; `reconciler filing reconcile` says where"
+        for one in exchanged.compared
+        if not one.agrees
+    ]
+    troubles += [f"{one.register} {one.risk_id}: {one.problem}" for one in written if one.problem]
+    if not exchanged.complete and not troubles:
+        troubles = ["not everything was filed; `reconciler filing status` says what waits"]
+    return Filed(filed=sent.filed + sent.found, changed=sent.changed, troubles=tuple(troubles))
+
+
+def treated(settings: Settings, *, to_read: bool = False) -> list[Treated]:
+    """Return for a report of the last run the nonconformities that stand, and those closed since the run before it."""
+    before = [run.recorded_at for run in FindingStore.open(settings.database_url, to_read=to_read).runs(limit=2)[1:]]
+    store = NonconformityStore.open(settings.database_url, to_read=to_read)
+    return [_treated(one) for one in store.listed() if one.closed is None or (before and one.closed.at >= before[0])]
+
+
+def _treated(one: Nonconformity) -> Treated:
+    return Treated(
+        nc_id=one.nc_id,
+        title=one.title,
+        severity=one.severity,
+        grade=one.grade,
+        state=one.state.value,
+        rule_id=one.rule_id,
+        source=one.source,
+        supplier_id=one.supplier_id,
+        owner_role=one.owner_role,
+        owner=one.owner,
+        escalated_to=one.escalated_to,
+        detected_at=one.detected_at,
+        due_at=one.due_at,
+        standing=one.standing,
+        findings=one.findings,
+        gone_at=one.verification.gone_at if one.verification else None,
+        verified_at=one.verification.verified_at if one.verification else None,
+        recurrence_of=one.recurrence_of,
+        times_reopened=one.times_reopened,
+    )

@@ -1,0 +1,196 @@
+"""Send what is planned, each notice once, and say what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+
+import msgspec
+
+from reconciler import clock
+from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.log import redact
+from reconciler.notices import letters
+from reconciler.notices.hook import Poster
+from reconciler.notices.ledger import Entry, Ledger, State
+from reconciler.notices.planning import plan
+from reconciler.notices.smtp import LaterError, Mailer, RefusedMailError, UncertainError
+from reconciler.notices.values import Contacts, Due, Notice, Plan
+from reconciler.sdk.errors import Refused
+from reconciler.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the notices that were due: how many, and in words what was not sent and why."""
+
+    sent: int = 0
+    waiting: int = 0
+    """Surely not sent; they are with the next run, if they are still due then."""
+    unknown: int = 0
+    failed: int = 0
+    errors: tuple[str, ...] = ()
+    unaddressed: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who was to be told surely was."""
+        return not (self.waiting or self.unknown or self.failed or self.unaddressed)
+
+
+def planned(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: datetime) -> Plan:
+    """Return what would be sent at ``at``, sent before or not; nothing is connected to or written."""
+    return plan(
+        owed,
+        now=at,
+        time_zone=settings.config.estate.time_zone,
+        section=settings.config.notices,
+        escalate_to=settings.config.nonconformities.escalate_to,
+        contacts=contacts,
+    )
+
+
+def refuse_disabled(settings: Settings) -> None:
+    """Raise ``ConfigurationError``, with file and line, while nothing may be sent or there is no way to."""
+    section = settings.config.notices
+    if section.smtp is None and section.webhook is None:
+        raise ConfigurationError(
+            f"{settings.at('notices')}: notices: there is neither [notices.smtp] nor [notices.webhook]",
+            advice="Write one of them.",
+        )
+    if not section.enabled:
+        raise ConfigurationError(
+            f"{settings.at('notices', 'enabled')}: notices.enabled is false: nothing is sent",
+            advice="Look at `reconciler notices preview` first, then set enabled = true in [notices].",
+        )
+
+
+def send(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: datetime) -> Sent:
+    """Send what is due at ``at`` and was not sent before; nothing at all while notices are not enabled.
+
+    Raises ``ConfigurationError`` for settings that cannot work and ``StoreError`` where the database fails, before
+    anything is sent; a server that fails is said in what is returned.
+    """
+    section = settings.config.notices
+    if not section.enabled or (section.smtp is None and section.webhook is None):
+        return Sent()
+    found = planned(settings, owed, contacts, at=at)
+    with ExitStack() as stack:
+        mailer = stack.enter_context(Mailer(section.smtp, settings.base)) if section.smtp else None
+        poster = Poster(section.webhook, settings.base) if section.webhook else None
+        ledger = Ledger(settings.database_url)
+        entries = ledger.enter(found.notices, at=at)
+        tally = _Tally(ledger)
+        if mailer is not None:
+            _mail(settings, mailer, tally, [n for n in found.notices if n.channel == "mail"], entries)
+        if poster is not None:
+            asyncio.run(_post(settings, poster, tally, [n for n in found.notices if n.channel == "webhook"], entries))
+    return tally.told(found.unaddressed)
+
+
+class _Tally:
+    """Counts how attempts ended, and writes each down."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._counts: dict[State, int] = dict.fromkeys(("sent", "waiting", "unknown", "failed"), 0)
+        self._errors: list[str] = []
+
+    def begin(self, entry: Entry) -> bool:
+        """Return whether an entry is to be sent now, after that is written down."""
+        return entry.state == "waiting" and self._ledger.begin(entry.number, at=clock.now())
+
+    def end(self, entry: Entry, state: State, error: str | None = None) -> None:
+        self._ledger.end(entry.number, state, at=clock.now(), error=error)
+        self._counts[state] += 1
+        if error is not None:
+            said = f"notice {entry.number} to {entry.recipient} about {entry.about}: {state}: {error}"
+            self._errors.append(said)
+            _LOG.warning("%s", redact(said))
+
+    def left(self, entries: Sequence[Entry], error: ReconcilerError) -> None:
+        """Say once why all of these wait."""
+        waiting = [entry for entry in entries if entry.state == "waiting"]
+        self._counts["waiting"] += len(waiting)
+        if waiting:
+            self._errors.append(f"{len(waiting)} notices wait: {error.message.rstrip('.')}. {error.advice}".strip())
+
+    def told(self, unaddressed: Sequence[str]) -> Sent:
+        return Sent(
+            sent=self._counts["sent"],
+            waiting=self._counts["waiting"],
+            unknown=self._counts["unknown"],
+            failed=self._counts["failed"],
+            errors=tuple(dict.fromkeys(self._errors)),
+            unaddressed=tuple(unaddressed),
+        )
+
+
+_Entries = Mapping[tuple[str, str, str, str], Entry]
+
+
+def _mail(settings: Settings, mailer: Mailer, tally: _Tally, notices: Sequence[Notice], entries: _Entries) -> None:
+    section = settings.config.notices.smtp
+    if section is None:
+        return
+    for position, notice in enumerate(notices):
+        entry = entries[notice.key]
+        if not tally.begin(entry):
+            continue
+        message = letters.mail(
+            notice,
+            estate=settings.config.estate.name,
+            sender=section.sender,
+            now=clock.now(),
+            time_zone=settings.config.estate.time_zone,
+            personal_data=settings.config.filing.personal_data,
+        )
+        try:
+            mailer.send(message, notice.recipient)
+        except LaterError as error:
+            tally.end(entry, "waiting", f"{error}")
+        except RefusedMailError as error:
+            tally.end(entry, "failed", f"{error}")
+        except UncertainError as error:
+            tally.end(entry, "unknown", f"no answer came after the text was sent: {error}")
+        except ReconcilerError as error:
+            # The server takes nothing of ours: the others need not try.
+            tally.end(entry, "waiting", f"{error.message.rstrip('.')}. {error.advice}".strip())
+            tally.left([entries[one.key] for one in notices[position + 1 :]], error)
+            return
+        else:
+            tally.end(entry, "sent")
+
+
+async def _post(
+    settings: Settings, poster: Poster, tally: _Tally, notices: Sequence[Notice], entries: _Entries
+) -> None:
+    try:
+        for position, notice in enumerate(notices):
+            entry = entries[notice.key]
+            if not tally.begin(entry):
+                continue
+            at = clock.now()
+            event = letters.event(
+                notice,
+                estate=settings.config.estate.name,
+                now=entry.due_at,
+                personal_data=settings.config.filing.personal_data,
+            )
+            try:
+                await poster.send(event, at=at)
+            except ReconcilerError as error:
+                said = f"{error.message.rstrip('.')}. {error.advice}".strip()
+                # Tried again with the same id: a receiver that took it tells it by that.
+                tally.end(entry, "waiting", said)
+                if isinstance(error, Refused):
+                    continue  # what it says of one event it need not say of the next
+                tally.left([entries[one.key] for one in notices[position + 1 :]], error)
+                return
+            tally.end(entry, "sent")
+    finally:
+        await poster.close()
