@@ -19,8 +19,8 @@ WORDS = ["plain", 'it\'s "quoted"', "a\\b\n\tc", "Zoë 名前 😀", "{}", "null
 
 
 @pytest.fixture
-def session(store: FindingStore, url: str) -> Iterator[Session]:
-    assert store.is_current()
+def session(url: str) -> Iterator[Session]:
+    assert FindingStore.open(url).is_current()
     with Database(url).writing() as session:
         session.add(
             RunRow(
