@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ldap3
 import pytest
 from aiohttp import web
 
-from reconciler import clock, run
+from reconciler import clock, connectors, run
 from reconciler.database import Database
 from reconciler.database.filing import TicketRow
 from reconciler.errors import StoreError
@@ -29,6 +30,7 @@ from reconciler.web.api import work as working
 from reconciler.web.api.deliveries import ATTEMPTS, LATER, Deliveries, Delivery
 from reconciler.web.api.endpoints import digest
 from reconciler.web.api.work import Worker, work
+from tests.filing import desk
 from tests.servers.slapd import READER, READER_PASSWORD, SUFFIX, Slapd
 from tests.simulators.http_server import LoopbackServer
 from tests.web.api.serving import STANDARD, body, post, standard
@@ -467,31 +469,30 @@ def test_a_database_that_fails_ends_no_worker(
     assert "deliveries wait: the database is locked wait" in caplog.text
 
 
-def test_a_ticket_of_the_ledger_is_found_by_its_id_number_or_key(tmp_path: Path) -> None:
-    settings = world(tmp_path, INBOUND, contracts=CONTRACTS.format(status="active"))
-    Deliveries(settings.database_url)
-    database = Database(settings.database_url)
-    with database.writing() as session:
-        session.add(
-            TicketRow(
-                system="desk",
-                key="acme-nc-000001",
-                about="NC-000001",
-                state="filed",
-                remote_id="17",
-                remote_number="INC17",
-                remote_url=None,
-                status=None,
-                raw_status=None,
-                closed_seen_at=None,
-                assignee=None,
-                resolution=None,
-                remote_updated_at=None,
-                read_at=None,
-                note=None,
-            )
-        )
-    for name in ("17", "INC17", "acme-nc-000001"):
-        assert tickets._row(database, "desk", name) is not None
-    assert tickets._row(database, "desk", "18") is None
-    assert tickets._row(database, "other", "17") is None
+def test_a_ticket_is_read_back_into_the_ledger_by_its_id_number_or_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, names = connectors._module, connectors.names
+    monkeypatch.setattr(connectors, "_module", lambda name: desk if name == "desk" else original(name))
+    monkeypatch.setattr(connectors, "names", lambda: [*names(), "desk"])
+    with LoopbackServer(lambda: desk.Desk(0.0).application(), tls=False) as server:
+        more = f'[filing.systems.desk]\nconnector = "desk"\nurl = "{server.url}"\n'
+        settings = world(tmp_path, more, contracts=CONTRACTS.format(status="active"))
+        made = httpx.post(f"{server.url}/tickets", json={"key": "rec-acme-nc-000001"}, trust_env=False).json()
+        Deliveries(settings.database_url)
+        database = Database(settings.database_url)
+        row: dict[str, Any] = dict.fromkeys(TicketRow.model_fields)
+        row |= {"system": "desk", "key": "rec-acme-nc-000001", "about": "NC-000001", "state": "filed"}
+        row |= {"remote_id": made["id"], "remote_number": f"T{made['id']}"}
+        with database.writing() as session:
+            session.add(TicketRow(**row))
+        httpx.post(f"{server.url}/tickets/{made['id']}", json={"status": "closed", "comment": "done"}, trust_env=False)
+        for name in (made["id"], f"T{made['id']}", "rec-acme-nc-000001"):
+            said = tickets.read_back(settings, "desk", name)
+            assert said == "NC-000001 rec-acme-nc-000001 is closed there (Closed)"
+        assert tickets.read_back(settings, "desk", "made-up") is None
+        with database.reading() as session:
+            kept = session.get_one(TicketRow, ("desk", "rec-acme-nc-000001"))
+            assert (kept.status, kept.state) == ("closed", "filed")
+        monkeypatch.setattr(desk.DeskSystem, "readable", False)
+        assert tickets.read_back(settings, "desk", "rec-acme-nc-000001") == "it cannot be read back from there"
