@@ -98,7 +98,7 @@ def test_one_is_worked_from_the_list_to_its_close(
     call("cause", NC, "--method", "five-whys", "--text", "HR tells IT weekly", *ada)
     plan = ("--text", "HR tells IT at once", "--owner-role", "Identity-Governance-Lead", "--due-on", "2026-03-01")
     assert "Owed next: action done by identity-governance-lead, due 2026-03-01." in call("action", NC, *plan, *ada)
-    assert "Owed next: verification by reconciler." in call("action", NC, "--done", *ada)
+    assert "Owed next: findings gone by identity-governance-lead" in call("action", NC, "--done", *ada)
     assert "the machine's verification: 2 findings stand" in refused(
         config, "close", NC, "--by", "grace", "--reason", "x"
     )

@@ -13,6 +13,7 @@ from reconciler.cli import options
 
 if TYPE_CHECKING:
     from reconciler.cli.dossier import Format
+    from reconciler.nonconformity.gates import Gate
     from reconciler.nonconformity.record import Nonconformity
     from reconciler.nonconformity.store import Dossier, NonconformityStore
     from reconciler.settings import Settings
@@ -123,7 +124,7 @@ def show(settings: Settings, nc: str, *, machine: bool) -> None:
     held = dossier.nonconformity
     output.table((held.nc_id, held.title), _about(dossier))
     click.echo()
-    gates = [(gate.name, "met" if gate.met else output.Alarm("missing"), gate.missing) for gate in dossier.gates]
+    gates = [(gate.name, _stands(gate), gate.missing) for gate in dossier.gates]
     output.table(("gate", "", "what is missing"), gates)
     click.echo()
     told = [(each.name, each.text, each.who, _minute(each.at)) for each in entries(dossier)]
@@ -141,6 +142,14 @@ def show(settings: Settings, nc: str, *, machine: bool) -> None:
     click.echo()
     lines = [(_minute(line.at), line.who, line.what, line.why, line.run_id or "") for line in dossier.history]
     output.table(("at", "who", "what", "why", "run"), lines)
+
+
+def _stands(gate: Gate) -> str:
+    from reconciler.cli.output import Alarm
+
+    if not gate.met:
+        return Alarm("missing")
+    return "met" if gate.needed else "not needed"
 
 
 def _about(dossier: Dossier) -> list[tuple[str, str]]:
