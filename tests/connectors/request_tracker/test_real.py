@@ -125,6 +125,9 @@ async def test_a_deleted_ticket_is_gone_and_so_is_an_id_that_never_was(
         await system.create(ticket(f"{key}-b"))
         assert rt.call("DELETE", f"ticket/{ref.id}").status == 204
         assert (await system.read(ref)).status is Status.GONE
+        with pytest.raises(Refused, match=f"ticket {ref.id} is deleted"):
+            await system.change(ref, Change("m", status=Status.OPEN))
+        assert (await system.read(ref)).status is Status.GONE
         assert (await system.read(TicketRef("999999"))).status is Status.GONE
         assert await system.find(key) == []
         assert [one async for one, _ in system.keyed(key)] == [f"{key}-b"]
@@ -320,6 +323,9 @@ async def test_a_right_that_is_missing_for_a_change_is_named(opened: Open, key: 
             await system.change(ref, Change("m-1", comment="[m-1]", status=Status.RESOLVED))
         shown = await system.read(ref)
     assert (shown.status, shown.comments) == (Status.OPEN, ())
+    async with opened(without("CommentOnTicket", "ModifyTicket")) as system:
+        with pytest.raises(Refused, match="Permission Denied"):
+            await system.change(ref, Change("m-1", comment="[m-1]"))
     async with opened(without("ModifyCustomField")) as system:
         with pytest.raises(Refused, match=f"{CAUSE} did not change"):
             await system.change(ref, Change("m-1", fields={"CustomFields": {CAUSE: "x"}}))
