@@ -36,7 +36,7 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether everything was filed and read, no ticket waits for a person, and the ledger agrees with each system."""
+        """Whether everything was filed and read, no ticket waits for a person, and the ledger agrees with all."""
         return not (self.sent.failed or self.followed.unread or self.followed.odd) and all(
             one.agrees for one in self.compared
         )
