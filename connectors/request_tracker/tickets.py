@@ -132,7 +132,10 @@ class RequestTracker:
                 f"ticket {number} was merged into ticket {record['id']}",
                 advice="Look at both in RT; what is asked of the one would be done to the other.",
             )
-        if change.status is not None and meaning(self._settings, record["Status"]) is change.status:
+        stands = meaning(self._settings, record["Status"])
+        if stands is Status.GONE:
+            raise Refused(f"ticket {number} is deleted", advice="Undelete it in RT first, if it is to go on.")
+        if stands is change.status:
             del body["Status"]
         await self._set(number, body)
         if not change.comment:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError
@@ -27,7 +28,7 @@ from .connector import (
     update,
     view,
 )
-from .settings import SETTLE_SECONDS, TicketSettings
+from .settings import CONTROL_ITEMS, SETTLE_SECONDS, TicketSettings
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class ServiceNow:
     async def check(self) -> Sequence[Gap]:
         """Read a record of each table that is read, and say which configured fields and tables do not show."""
         settings = self._settings
-        wanted = {*FIELDS, "short_description", "description", *settings.fields, *settings.ending} - {"control_items"}
+        wanted = {*FIELDS, "short_description", "description", *settings.fields, *settings.ending} - {CONTROL_ITEMS}
         wanted |= {settings.due_field} - {""}
         for fields in settings.severities.values():
             wanted |= set(fields)
@@ -82,7 +83,7 @@ class ServiceNow:
 
     def preview(self, ticket: Ticket) -> Request:
         """Return the request that ``create`` sends."""
-        items(ticket.fields)
+        self._controls(ticket.fields)
         return self._client.shown(creation(self._settings, ticket))
 
     async def find(self, key: str) -> Sequence[TicketRef]:
@@ -94,7 +95,7 @@ class ServiceNow:
         """Make the record. Raise ``Misbehaved`` where it is not the one meant, and make no other from then on."""
         if self._stopped:
             raise Refused(self._stopped, advice="Mend that first; then start again.")
-        controls = items(ticket.fields)
+        controls = self._controls(ticket.fields)
         answer = await self._client.send(creation(self._settings, ticket))
         try:
             ref, kept = made(self._settings, answer, ticket)
@@ -131,7 +132,7 @@ class ServiceNow:
     async def change(self, ref: TicketRef, change: Change) -> None:
         """Do a change in one request; raise ``Refused`` where the instance kept its own state."""
         sending = update(self._settings, ref, change)
-        controls = items(change.fields)
+        controls = self._controls(change.fields)
         if sending.body:
             answer = await self._client.send(sending)
             record = answer.get("result")
@@ -177,13 +178,20 @@ class ServiceNow:
             )
         return entries
 
+    def _controls(self, fields: Mapping[str, Any]) -> list[str]:
+        """Return the controls to link to; raise ``ConfigurationError`` where nothing says how."""
+        controls = items(fields)
+        if controls and self._settings.control_link is None:
+            raise ConfigurationError(
+                f"fields.{CONTROL_ITEMS} does nothing without control_link", advice="Set control_link = {}."
+            )
+        return controls
+
     async def _link_all(self, ref: TicketRef, controls: Sequence[str]) -> None:
         """Link a record to controls, each once. It is filed already: what fails here is logged, and tried no more."""
         link = self._settings.control_link
-        if not controls:
-            return
         if link is None:
-            raise ConfigurationError("fields.control_items does nothing without control_link", advice="Set it.")
+            return
         for control in controls:
             try:
                 if not await self._client.every(link.table, f"{link.issue}={ref.id}^{link.item}={control}", ["sys_id"]):

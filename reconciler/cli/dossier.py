@@ -147,7 +147,7 @@ def _rows(dossier: Dossier, exported_at: datetime) -> Iterator[dict[str, str]]:
         for clause in clauses:
             yield {"record": "clause", "name": framework, "text": clause}
     for gate in dossier.gates:
-        yield {"record": "gate", "name": gate.name, "text": gate.missing or "met"}
+        yield {"record": "gate", "name": gate.name, "text": gate.missing or ("met" if gate.needed else "not needed")}
     for told in entries(dossier):
         yield {"record": "entry", "name": told.name, "at": stamp(told.at), "who": told.who, "text": told.text}
     for one in dossier.findings:

@@ -34,6 +34,8 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     read: int = 0
     unread: tuple[str, ...] = ()
     """Tickets that could not be read, each with why; nothing is concluded of them."""
+    odd: tuple[str, ...] = ()
+    """Tickets that are gone or in conflict, each with why: a person decides what becomes of them."""
     asked: tuple[str, ...] = ()
     """Changes that policy asks for, each as SYSTEM KEY MARK; sent with the rest of the outbox."""
 
@@ -75,8 +77,19 @@ async def follow(
     return Followed(
         read=sum(why is None for _, why, _ in answers),
         unread=tuple(f"{name}: {why}" for name, why, _ in answers if why),
+        odd=_odd(database, systems),
         asked=tuple(f"{name} {mark}" for name, _, marks in answers for mark in marks),
     )
+
+
+def _odd(database: Database, systems: Mapping[str, TicketSystem]) -> tuple[str, ...]:
+    with database.reading() as session:
+        rows = session.exec(
+            select(TicketRow)
+            .where(col(TicketRow.system).in_(list(systems)), col(TicketRow.state).in_(("gone", "conflict")))
+            .order_by(TicketRow.system, TicketRow.key)
+        )
+        return tuple(f"{row.system} {row.key} {row.state}: {row.note}" for row in rows)
 
 
 def _may_change(

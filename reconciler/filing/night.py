@@ -36,8 +36,10 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether everything was filed and read, and the ledger agrees with every system."""
-        return not (self.sent.failed or self.followed.unread) and all(one.agrees for one in self.compared)
+        """Whether everything was filed and read, no ticket waits for a person, and the ledger agrees with all."""
+        return not (self.sent.failed or self.followed.unread or self.followed.odd) and all(
+            one.agrees for one in self.compared
+        )
 
 
 async def after_run(settings: Settings, database: Database, *, pace: Pace | None = None) -> Exchanged:

@@ -130,12 +130,9 @@ class _Sender:
         return 0.0 if system.idempotent or not system.readable else max(system.settle_seconds, self._pace.least_settle)
 
     async def work(self) -> None:
-        """Do one operation after another until nothing more falls due in time."""
-        while True:
-            at = self._now()
-            claimed = (
-                queue.claim(self._database, self._settle, lease=self._pace.lease, at=at) if at <= self._until else None
-            )
+        """Do one operation after another until nothing more falls due in time, or time is up."""
+        while (at := self._now()) <= self._until:
+            claimed = queue.claim(self._database, self._settle, lease=self._pace.lease, at=at)
             if claimed is not None:
                 self._reached("claimed")
                 await self._do(claimed)

@@ -23,8 +23,8 @@ Place = tuple[str, str | None]
 CHUNK = 1_000
 """Values named by one statement."""
 
-_SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
-_GRAVITY = case({severity: place for place, severity in enumerate(_SEVERITIES)}, value=col(FindingRow.severity))
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
+_GRAVITY = case({severity: place for place, severity in enumerate(SEVERITIES)}, value=col(FindingRow.severity))
 _NOT_CLOSED = col(NonconformityRow.state) != "closed"
 
 
@@ -84,19 +84,28 @@ def _counted(parts: Sequence[Any]) -> Held:
         ever=sum(ever for _, _, ever, *_ in parts),
         there=sum(there for _, _, _, there, *_ in parts),
         excepted=frozenset((rule_id, source) for rule_id, source, _, _, covered, _ in parts if covered),
-        worst=None if worst is None else _SEVERITIES[worst],
+        worst=None if worst is None else SEVERITIES[worst],
     )
 
 
-def standing(session: Session) -> Sequence[tuple[int, Any]]:
-    """Return nonconformity and finding of all that is attached to one that is not closed."""
+def leaving(session: Session, below: Collection[Severity]) -> Sequence[tuple[int, Any]]:
+    """Return nonconformity and finding of what is attached and stands no more.
+
+    That is what is resolved, suppressed, held, or of a severity that is ``below`` the least.
+    """
     finding = FindingRow
+    stands_not = (
+        ~col(finding.is_open)
+        | col(finding.exception).is_not(None)
+        | col(finding.waiting)
+        | col(finding.severity).in_(below)
+    )
     query = (
         select(AttachedRow.nonconformity, finding.finding_id, finding.rule_id, finding.source)
         .add_columns(col(finding.severity), col(finding.is_open), col(finding.exception), col(finding.waiting))
         .join(finding, col(finding.finding_id) == col(AttachedRow.finding_id))
         .join(NonconformityRow, col(NonconformityRow.number) == col(AttachedRow.nonconformity))
-        .where(col(AttachedRow.detached_run).is_(None), _NOT_CLOSED)
+        .where(col(AttachedRow.detached_run).is_(None), _NOT_CLOSED, stands_not)
     )
     return [(row[0], row) for row in session.execute(query)]
 

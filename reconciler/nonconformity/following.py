@@ -113,9 +113,10 @@ class _Follower:
         """Take from each nonconformity the findings that stand no more, where this run judged them."""
         leaving: defaultdict[str, list[str]] = defaultdict(list)
         why_of: defaultdict[int, Counter[str]] = defaultdict(Counter)
-        for number, finding in attachments.standing(self._session):
+        below = [severity for severity in attachments.SEVERITIES if not self._policy.takes(severity)]
+        for number, finding in attachments.leaving(self._session, below):
             why = self._leaves(finding)
-            if why and (finding.rule_id, finding.source) in self._judged:
+            if (finding.rule_id, finding.source) in self._judged:
                 leaving[why].append(finding.finding_id)
                 why_of[number][why] += 1
         for why, ids in leaving.items():
@@ -129,16 +130,14 @@ class _Follower:
             self._change(self._open[number], "detached", why)
 
     def _leaves(self, finding: Any) -> str:
-        """Say why an attached finding stands no more; empty where it does, judged tonight or not."""
+        """Say why an attached finding stands no more."""
         if not finding.is_open:
             return "resolved"
         if finding.exception is not None:
             return f"suppressed by exception {finding.exception}"
         if finding.waiting:
             return "held for acceptance"
-        if not self._policy.takes(finding.severity):
-            return f"below the least severity, {self._policy.section.least_severity}"
-        return ""
+        return f"below the least severity, {self._policy.section.least_severity}"
 
     def _attach(self) -> None:
         """Bring every violation that stands and belongs nowhere to the nonconformity of its cause."""

@@ -21,6 +21,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     missing: str = ""
     by_machine: bool = False
     """Whether no person can meet it: only a run does."""
+    needed: bool = True
+    """False where it is left to people whether they enter it, and they have not."""
 
     @property
     def met(self) -> bool:
@@ -47,7 +49,7 @@ def state_of(held: Nonconformity) -> State:
 def gates(held: Nonconformity) -> tuple[Gate, ...]:
     """Return every gate between the nonconformity and its close, in the order in which they are met."""
     return (
-        Gate(name="containment", missing=_contain(held)),
+        Gate(name="containment", missing=_contain(held), needed=bool(held.containment) or held.grade == "major"),
         Gate(name="correction", missing="" if held.correction else "the correction: what was put right"),
         Gate(name="cause", missing="" if held.analysis else "the cause, and the method by which it was found"),
         Gate(name="action", missing=_act(held)),
@@ -105,25 +107,30 @@ def owed(held: Nonconformity) -> Owed | None:
         return None
     unmet = next((gate for gate in gates(held) if not gate.met), None)
     owner, due = held.owner or held.owner_role, held.due_at.date()
+    seen = held.verification
     if unmet is None:
-        return Owed(what="close", by=f"{owner}, or whoever did not act", due_on=due)
+        verified = due if seen is None or seen.verified_at is None else seen.verified_at.date()
+        return Owed(what="close", by=f"{owner}, or whoever did not act", due_on=max(due, verified))
+    if unmet.by_machine and held.standing:
+        return Owed(what="findings gone", by=owner, due_on=due)
     if unmet.by_machine:
-        return Owed(what="verification", by=MACHINE, due_on=_watched(held))
+        return Owed(what="verification", by=MACHINE, due_on=None if seen is None else seen.watch_until.date())
     if unmet.name == "action" and held.action is not None:
         return Owed(what="action done", by=held.action.owner_role, due_on=held.action.due_on)
     return Owed(what=unmet.name, by=owner, due_on=due)
 
 
-def _watched(held: Nonconformity) -> date | None:
-    return held.verification.watch_until.date() if held.verification and not held.standing else None
-
-
 def overdue(held: Nonconformity, at: datetime) -> bool:
-    """Return whether it, or its action, should have been done before ``at``; a closed one never is."""
-    if held.closed is not None:
+    """Return whether what people owe of it is late at an instant; to wait for a run, or the watch, is not late."""
+    next_owed = owed(held)
+    if next_owed is None or next_owed.by == MACHINE:
         return False
     action = held.action
-    return held.due_at < at or (action is not None and action.done_at is None and action.due_on < at.date())
+    if action is not None and action.done_at is None and action.due_on < at.date():
+        return True
+    if next_owed.what == "close":
+        return next_owed.due_on is not None and next_owed.due_on < at.date()
+    return held.due_at < at
 
 
 def same(one: str, other: str) -> bool:

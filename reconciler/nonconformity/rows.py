@@ -7,7 +7,7 @@ Whoever changes a nonconformity, a person through the store or the machine after
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -274,5 +274,11 @@ def _columns(held: str | None) -> dict[str, object] | None:
 
 
 def _json(columns: Mapping[str, object]) -> str:
-    plain = {name: held.isoformat() if isinstance(held, date) else held for name, held in columns.items()}
+    plain = {name: _plain(held) for name, held in columns.items()}
     return msgspec.json.encode(plain, order="sorted").decode()
+
+
+def _plain(held: object) -> object:
+    if isinstance(held, datetime):
+        return held.astimezone(UTC).isoformat()
+    return held.isoformat() if isinstance(held, date) else held

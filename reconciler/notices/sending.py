@@ -110,7 +110,7 @@ class _Tally:
         if error is not None:
             said = f"notice {entry.number} to {entry.recipient} about {entry.about}: {state}: {error}"
             self._errors.append(said)
-            _LOG.warning("%s", redact(said))
+            _LOG.info("%s", redact(said))
 
     def left(self, entries: Sequence[Entry], error: ReconcilerError) -> None:
         """Say once why all of these wait."""

@@ -1,4 +1,4 @@
-"""The report as an XLSX workbook: Summary, Findings, Exceptions, Coverage, Rules."""
+"""The report as an XLSX workbook: Summary, Findings, Nonconformities, Exceptions, Coverage, Rules."""
 
 from __future__ import annotations
 

@@ -47,6 +47,9 @@ PERSONAL: Mapping[str, Any] = {"owner": "P-17"}
 PERSONAL_OF_FINDING: Mapping[str, Any] = {"reason": "Ada Byron left on 2026-02-01", "person_id": "P-42"}
 """What a finding has, beside its id and its account, with ``personal_data = true`` only."""
 
+_MAY_BE_EMPTY = frozenset(
+    {"source", "supplier_id", "controls", "clauses", "findings_count", "findings", "more_findings", "owner"}
+)
 _ONE_EXPRESSION = re.compile(r"\s*\{\{-?(?P<expression>(?:(?!\{\{|\}\}|\{%|%\}).)*?)-?\}\}\s*", re.DOTALL)
 _FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
@@ -94,10 +97,11 @@ def problem(template: str, *, personal_data: bool) -> tuple[int, str] | None:
     """Return what is wrong with a template and on which of its lines (from 1), None where nothing is."""
     try:
         tree = _environment().parse(template)
+        named = meta.find_undeclared_variables(tree)
     except TemplateSyntaxError as error:
         return error.lineno, f"is no template: {error.message}"
     facts = known(personal_data=personal_data)
-    for name in sorted(meta.find_undeclared_variables(tree)):
+    for name in sorted(named):
         if name not in facts:
             line = min((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), default=1)
             return line, _unknown(name, facts, PERSONAL)
@@ -105,7 +109,7 @@ def problem(template: str, *, personal_data: bool) -> tuple[int, str] | None:
     for node in _of_findings(tree):
         if node.attr not in of_finding:
             return node.lineno, _unknown(node.attr, of_finding, PERSONAL_OF_FINDING, "finding.")
-    empty = {name: type(fact)() for name, fact in facts.items()}
+    empty = {name: type(fact)() if name in _MAY_BE_EMPTY else fact for name, fact in facts.items()}
     for sample in (facts, empty):
         try:
             _environment().from_string(template).render(sample)

@@ -11,6 +11,7 @@ from tests.bench import (
     bench_estate,
     bench_findings,
     bench_governance,
+    bench_nonconformities,
     bench_pull,
     bench_rules,
 )
@@ -28,9 +29,20 @@ def main() -> int:
         bench_correlation,
         bench_estate,
         bench_findings,
+        bench_nonconformities,
         bench_engines,
     )
-    titles = ("pull", "rules", "connectors", "governance", "correlation", "estate", "findings", "engines")
+    titles = (
+        "pull",
+        "rules",
+        "connectors",
+        "governance",
+        "correlation",
+        "estate",
+        "findings",
+        "nonconformities",
+        "engines",
+    )
     for title, bench in zip(titles, benches, strict=True):
         say(f"\n--- {title}")
         worst = max(worst, bench.main())

@@ -76,7 +76,7 @@ def write(company: Company, ids: Ids, folder: Path) -> None:
 
 
 _LONG_AGO = date(2010, 1, 1)
-_ROLES = ("IT manager", "Purchasing manager", "Quality manager")
+_ROLES = ("IT manager", "Purchasing manager", "Quality manager", "ciso")
 
 
 def _controls() -> Mapping[str, Row]:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
+from reconciler import connectors
 from reconciler.database import Database, opened
 from reconciler.database.filing import AttemptRow, OperationRow, TicketRow
 from reconciler.filing import outbox
 from reconciler.sdk.tickets import Change, Ticket
+from tests.filing import desk
 from tests.filing.paper import START, Clock, Paper
 
 KEY = "rec-acme-nc-000001"
@@ -23,6 +25,14 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("filing") / "empty.db"
     opened(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture
+def desk_is_a_connector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the desk be a connector, as one that somebody else wrote would be."""
+    original, names = connectors._module, connectors.names
+    monkeypatch.setattr(connectors, "_module", lambda name: desk if name == "desk" else original(name))
+    monkeypatch.setattr(connectors, "names", lambda: [*names(), "desk"])
 
 
 @pytest.fixture

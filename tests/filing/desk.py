@@ -144,6 +144,8 @@ class Desk:
 
     async def create(self, request: web.Request) -> web.Response:
         wanted = await request.json()
+        if wanted.get("colour", "blue") != "blue":
+            return web.json_response({"error": "the field colour takes blue only"}, status=400)
         number = str(next(self._ids))
         self._tickets[number] = {"status": "open", "comments": [], **wanted, "id": number}
         self._made[number] = time.monotonic()

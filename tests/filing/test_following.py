@@ -120,7 +120,9 @@ async def test_one_that_is_closed_already_is_only_told(night: Night, paper: Pape
 async def test_a_ticket_that_is_gone_is_shown_and_not_filed_again(night: Night, rows: Rows, paper: Paper) -> None:
     await night()
     paper.alter(0, status=Status.GONE)
-    assert (await night(STANDS)).asked == ()
+    followed = await night(STANDS)
+    assert followed.asked == ()
+    assert followed.odd[0].startswith(f"desk {KEY} gone: its system says that there is no such ticket")
     assert (rows.ticket().state, rows.ticket().status) == ("gone", "gone")
     await night(STANDS)
     assert len(paper.tickets) == 1

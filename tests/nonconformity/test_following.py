@@ -64,8 +64,8 @@ def test_a_cause_opens_one_nonconformity_and_findings_come_and_go(url: str) -> N
     assert [line.at.hour for line in history] == [4] * 7, "the instant at which the run was recorded"
 
 
-def test_the_same_run_followed_twice_changes_nothing(url: str) -> None:
-    world = World(url)
+def test_the_same_run_followed_twice_changes_nothing(file: str) -> None:
+    world = World(file)
     run = world.record(0, {"ldap": {"a", "b"}})
     world.follow(run)
     before = world.show()
@@ -85,8 +85,8 @@ def test_a_night_that_died_before_it_was_followed_is_caught_up(file: str) -> Non
         world.follow(late)
 
 
-def test_a_failure_halfway_leaves_nothing_done(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(url)
+def test_a_failure_halfway_leaves_nothing_done(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(file)
     world.live(0, {"ldap": {"a"}})
     before = world.show()
 
@@ -102,8 +102,8 @@ def test_a_failure_halfway_leaves_nothing_done(url: str, monkeypatch: pytest.Mon
     assert world.show().history == before.history
 
 
-def test_a_partial_pull_moves_nothing(url: str) -> None:
-    world = World(url, watch_days=1)
+def test_a_partial_pull_moves_nothing(file: str) -> None:
+    world = World(file, watch_days=1)
     world.live(0, {"ldap": {"a"}, "aws": {"c"}})
     before = world.standing()
     for number in (1, 2):
@@ -218,8 +218,8 @@ def test_the_same_cause_shortly_after_closing_reopens_it_and_all_is_owed_anew(ur
     assert corrected.after["correction"] == "Accounts disabled"
 
 
-def test_the_same_cause_long_after_closing_opens_a_linked_one_that_is_major_and_goes_up(url: str) -> None:
-    world = closed(url, reopen_days=10)
+def test_the_same_cause_long_after_closing_opens_a_linked_one_that_is_major_and_goes_up(file: str) -> None:
+    world = closed(file, reopen_days=10)
     again = world.live(40, {"ldap": {"a"}})
     assert (again.opened, again.reopened) == (("NC-000002",), ())
     held = world.show("NC-000002").nonconformity

@@ -1,4 +1,7 @@
-"""Profiles: settings of known services, kept as data beside this module, one TOML file each."""
+"""Profiles: settings of known services, kept as data beside this module, one TOML file each.
+
+Those here read; those in ``tickets`` file.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,21 @@ from typing import Any
 _FOLDER = Path(__file__).parent
 
 
-def names() -> list[str]:
-    """Return the names of the profiles."""
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+def names(kind: str = "") -> list[str]:
+    """Return the names of the profiles of a kind: those that read, or ``tickets``."""
+    return sorted(path.stem for path in (_FOLDER / kind).glob("*.toml"))
 
 
-def merged(given: Mapping[str, Any]) -> dict[str, Any]:
+def merged(given: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
     """Return the profile that ``given`` names with its own keys over it; an empty text takes a key away.
 
     Raises ``ValueError`` where there is no such profile.
     """
     name = given["profile"]
-    if name not in names():
-        message = f"no such profile: {name!r}; there are {', '.join(names())}"
+    if name not in names(kind):
+        message = f"no such profile: {name!r}; there are {', '.join(names(kind))}"
         raise ValueError(message)
-    profile = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    profile = tomllib.loads((_FOLDER / kind / f"{name}.toml").read_text(encoding="utf-8"))
     return _over(profile, given)
 
 

@@ -166,6 +166,8 @@ def reconcile(settings: Settings, *, machine: bool) -> None:
         click.echo(f"{exchanged.followed.read} tickets read.")
         for line in exchanged.followed.unread:
             click.echo(f"not read: {line}")
+        for line in exchanged.followed.odd:
+            click.echo(f"a person decides: {line}")
         for line in exchanged.followed.asked:
             click.echo(f"to be done by the next send: {line}")
         _compared(exchanged.compared)

@@ -262,16 +262,19 @@ def _person(settings: Settings, person_id: str, snapshots: Sequence[Snapshot]) -
     )
     wanted = dict.fromkeys(_linked(settings, person_id))
     if keys.employee_id or keys.emails or keys.logins:
-        for source, answer in live.find(settings, (), keys).items():
+        answers = live.find(settings, (), keys)
+        for source, answer in answers.items():
             checked += _found(source, answer)
             if isinstance(answer, Found):
                 wanted |= {(source, ref.account_id): None for ref in answer.accounts}
-    elif not wanted:
-        return checked + Checked((f"nothing is known of {person_id} to look with",), whole=False)
+        if not answers:
+            checked += Checked(("no configured source can be asked for accounts",), whole=False)
+        elif not wanted and checked.whole:
+            checked += Checked((f"no account in {', '.join(answers)}",))
+    else:
+        checked += Checked(("nothing is known to look with",), whole=False)
     for source, account in wanted:
         checked += _caught(partial(_account, settings, source, account))
-    if not wanted and checked.whole:
-        checked += Checked((f"person {person_id}: no account anywhere that could be asked",))
     return Checked((f"person {person_id}", *checked.said), checked.facts, checked.whole, checked.again)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from connectors.jira import TicketSettings
 from connectors.jira import open_tickets as opened
 from connectors.jira.tickets import Jira
@@ -14,8 +12,6 @@ from tests.connectors.jira.conftest import REQUEST
 from tests.filing.fire import under_fire
 from tests.simulators.jira.server import USER
 from tests.simulators.jira.server import Jira as Simulator
-
-TICKETS = 60
 
 
 def _open(endpoint: str, **changes: Any) -> Jira:
@@ -33,8 +29,15 @@ def open_requests(endpoint: str) -> Jira:
     return _open(endpoint, request=REQUEST)
 
 
-@pytest.mark.parametrize("way", ["open_issues", "open_requests"])
-def test_each_issue_is_filed_once(url: str, site: Simulator, way: str) -> None:
+def test_each_issue_is_filed_once(url: str, site: Simulator) -> None:
+    _filed(url, site, "open_issues", 60)
+
+
+def test_each_request_is_filed_once(tmp_path: Path, site: Simulator) -> None:
+    _filed(f"sqlite:///{tmp_path}/fire.db", site, "open_requests", 24)
+
+
+def _filed(url: str, site: Simulator, way: str, tickets: int) -> None:
     site.site.lag = 1.0
     fire = under_fire(
         url,
@@ -42,6 +45,6 @@ def test_each_issue_is_filed_once(url: str, site: Simulator, way: str) -> None:
         open_tickets=f"tests.connectors.jira.test_fire:{way}",
         held=site.held,
         creates=lambda method, path: method == "POST" and path.endswith(("/issue", "/request")),
-        tickets=TICKETS,
+        tickets=tickets,
     )
-    fire.check(TICKETS)
+    fire.check(tickets)

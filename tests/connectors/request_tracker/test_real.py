@@ -8,11 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
+from sqlmodel import col, select
 
 from reconciler import clock
+from reconciler.database import Database
+from reconciler.database import opened as opened_database
+from reconciler.database.filing import CommentRow, TicketRow
+from reconciler.filing.facts import example
+from reconciler.filing.night import Exchanged, enqueue, exchange
 from reconciler.filing.sending import Pace
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
 from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem
+from reconciler.settings import load
 from tests.connectors.request_tracker.conftest import Open
 from tests.connectors.request_tracker.parts import CAUSE, ELSEWHERE, LEAST, MOVED, ticket, without
 from tests.filing.fire import Harm, under_fire
@@ -124,6 +132,9 @@ async def test_a_deleted_ticket_is_gone_and_so_is_an_id_that_never_was(
         ref = await system.create(ticket(key))
         await system.create(ticket(f"{key}-b"))
         assert rt.call("DELETE", f"ticket/{ref.id}").status == 204
+        assert (await system.read(ref)).status is Status.GONE
+        with pytest.raises(Refused, match=f"ticket {ref.id} is deleted"):
+            await system.change(ref, Change("m", status=Status.OPEN))
         assert (await system.read(ref)).status is Status.GONE
         assert (await system.read(TicketRef("999999"))).status is Status.GONE
         assert await system.find(key) == []
@@ -320,6 +331,9 @@ async def test_a_right_that_is_missing_for_a_change_is_named(opened: Open, key: 
             await system.change(ref, Change("m-1", comment="[m-1]", status=Status.RESOLVED))
         shown = await system.read(ref)
     assert (shown.status, shown.comments) == (Status.OPEN, ())
+    async with opened(without("CommentOnTicket", "ModifyTicket")) as system:
+        with pytest.raises(Refused, match="Permission Denied"):
+            await system.change(ref, Change("m-1", comment="[m-1]"))
     async with opened(without("ModifyCustomField")) as system:
         with pytest.raises(Refused, match=f"{CAUSE} did not change"):
             await system.change(ref, Change("m-1", fields={"CustomFields": {CAUSE: "x"}}))
@@ -387,3 +401,61 @@ def test_sixty_tickets_are_each_filed_once_under_fire(
         pace=Pace(call=5.0, lease=6.0, least_settle=3.0, first_wait=0.05, longest_wait=0.5, tries=60),
     )
     fire.check(60)
+
+
+def _ledger(database: Database) -> tuple[TicketRow, list[str]]:
+    with database.reading() as session:
+        row = session.exec(select(TicketRow)).one()
+        texts = [one.text for one in session.exec(select(CommentRow).order_by(col(CommentRow.at)))]
+        session.expunge_all()
+        return row, texts
+
+
+async def test_the_nightly_exchange_files_follows_reopens_and_notices_a_deletion(
+    rt: RequestTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RT_TOKEN", rt.tokens[LEAST])
+    config = tmp_path / "reconciler.toml"
+    config.write_text(
+        f"""
+[estate]
+name = "nightly"
+time_zone = "Europe/Amsterdam"
+[sources.qms]
+connector = "files"
+path = "qms"
+[filing]
+enabled = true
+[filing.systems.rt]
+connector = "request_tracker"
+url = "{rt.url}"
+token = "env:RT_TOKEN"
+queue = "{QUEUE}"
+fields.Owner = "{CLERK}"
+"""
+    )
+    database = opened_database(f"sqlite:///{tmp_path / 'reconciler.db'}")
+    loaded = load(config)
+    fact = structs.replace(example(), seen=1, verified_run=None, closed=False)
+
+    async def night() -> Exchanged:
+        enqueue(loaded, database, [fact], at=clock.now())
+        return await exchange(loaded, database, [fact])
+
+    first = await night()
+    assert (first.sent.filed, first.complete) == (1, True), first
+    row, _ = _ledger(database)
+    assert (row.state, row.key) == ("filed", f"rec-nightly-{fact.about.lower()}")
+    rt.call("POST", f"ticket/{row.remote_id}/comment", {"Content": "Done, I think.", "ContentType": "text/plain"})
+    rt.call("PUT", f"ticket/{row.remote_id}", {"Status": "resolved"})
+    second = await night()
+    assert (second.sent.changed, second.complete) == (1, True), second
+    third = await night()
+    assert (third.sent.changed, third.complete) == (0, True), third
+    row, texts = _ledger(database)
+    assert (row.status, row.raw_status, row.assignee) == ("open", "open", CLERK)
+    assert (texts[0], len(texts)) == ("Done, I think.", 2)
+    rt.call("DELETE", f"ticket/{row.remote_id}")
+    last = await night()
+    assert not last.sent.filed
+    assert _ledger(database)[0].state == "gone"
