@@ -38,6 +38,8 @@ class Filed(msgspec.Struct, frozen=True, kw_only=True):
     """What became of tickets; ``troubles`` says what could not be done, empty where all of it was."""
 
     filed: int = 0
+    found: int = 0
+    """Tickets and changes that an earlier night had made already, as a look showed."""
     changed: int = 0
     troubles: tuple[str, ...] = ()
 
@@ -103,17 +105,14 @@ def file(settings: Settings) -> Filed:
     except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever filing met
         return Filed(troubles=(redact(f"{type(error).__name__}: {error}"),))
     sent = exchanged.sent
-    troubles = [f"{one.system} {one.key}: {one.error}" for one in sent.failed]
-    troubles += exchanged.followed.unread
+    troubles = [*exchanged.undone, *exchanged.followed.unread, *exchanged.followed.odd]
     troubles += [
         f"{one.system}: the ledger and the system do not agree; `reconciler filing reconcile` says where"
         for one in exchanged.compared
         if not one.agrees
     ]
     troubles += [f"{one.register} {one.risk_id}: {one.problem}" for one in written if one.problem]
-    if not exchanged.complete and not troubles:
-        troubles = ["not everything was filed; `reconciler filing status` says what waits"]
-    return Filed(filed=sent.filed + sent.found, changed=sent.changed, troubles=tuple(troubles))
+    return Filed(filed=sent.filed, found=sent.found, changed=sent.changed, troubles=tuple(troubles))
 
 
 def treated(settings: Settings, *, to_read: bool = False) -> list[Treated]:

@@ -43,3 +43,11 @@ def test_a_night_that_could_judge_nothing_is_no_good_night() -> None:
 
 def test_findings_that_wait_for_acceptance_are_no_whole_answer() -> None:
     assert exit_code([part("COMPLETE")], [], ["critical"], "high", held=1) == 3
+
+
+def test_what_could_not_be_filed_is_told_where_nothing_worse_is() -> None:
+    whole, failed = part("COMPLETE"), part("FAILED")
+    assert exit_code([whole], [], [], "high", unfiled=["itsm: no answer"]) == 5
+    assert exit_code([whole], [], ["critical"], "high", unfiled=["itsm: no answer"]) == 5
+    assert exit_code([failed], [], [], "high", unfiled=["itsm: no answer"]) == 3
+    assert exit_code([whole], [], [], "high", idle=["x:1: y"], unfiled=["itsm: no answer"]) == 2

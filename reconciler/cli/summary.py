@@ -132,10 +132,13 @@ def _show_after(after: After) -> None:
         f"{told['returned']} returned, {told['verified']} verified; {told['standing']} stand. "
         "`reconciler nonconformities list` lists them."
     )
-    if after.filed.filed or after.filed.changed:
-        click.echo(f"Tickets: {after.filed.filed} filed, {after.filed.changed} changed.")
-    for trouble in after.filed.troubles:
-        click.secho(f"NOT FILED: {trouble}", fg="red")
+    filed = after.filed
+    if filed.filed or filed.found or filed.changed:
+        click.echo(f"Tickets: {filed.filed} filed, {filed.changed} changed, {filed.found} found done already.")
+    for trouble in filed.troubles[:_SHOWN]:
+        click.secho(f"FILING: {trouble}", fg="red")
+    if len(filed.troubles) > _SHOWN:
+        click.secho(f"FILING: {len(filed.troubles) - _SHOWN} more: `reconciler filing status` lists them.", fg="red")
 
 
 def _show_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -91,6 +92,23 @@ def status(
     if state == "failed":
         return [e for e in entries if e.failed]
     return [e for e in entries if state is None or e.state == state]
+
+
+def undone(database: Database, systems: Collection[str]) -> list[str]:
+    """Return what was asked for of ``systems`` and is not done, failed ones first, each as SYSTEM KEY MARK: why.
+
+    What belongs to tickets that were given up is left out.
+    """
+    entries = [e for e in status(database) if e.system in systems and e.state != "abandoned"]
+    lines = [
+        (
+            left.state != "failed",
+            f"{entry.system} {entry.key} {left.mark} {left.state}: {left.error or entry.note or ''}",
+        )
+        for entry in entries
+        for left in entry.open_operations
+    ]
+    return [line.rstrip(": ") for _, line in sorted(lines, key=lambda one: one[0])]
 
 
 def _operation(row: OperationRow) -> Operation:

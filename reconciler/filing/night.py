@@ -12,7 +12,7 @@ import msgspec
 from reconciler import clock
 from reconciler.database import Database
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.filing import comparison, following, outbox, reading, sending
+from reconciler.filing import comparison, following, ledger, outbox, reading, sending
 from reconciler.filing.comparison import Comparison
 from reconciler.filing.decisions import Refill
 from reconciler.filing.facts import Facts
@@ -33,11 +33,13 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
     followed: Followed = Followed()
     sent: Sent = Sent()
     compared: tuple[Comparison, ...] = ()
+    undone: tuple[str, ...] = ()
+    """What was asked for, tonight or before, and is not done, each as SYSTEM KEY MARK STATE: why."""
 
     @property
     def complete(self) -> bool:
         """Whether everything was filed and read, no ticket waits for a person, and the ledger agrees with all."""
-        return not (self.sent.failed or self.followed.unread or self.followed.odd) and all(
+        return not (self.undone or self.followed.unread or self.followed.odd) and all(
             one.agrees for one in self.compared
         )
 
@@ -50,8 +52,15 @@ async def after_run(settings: Settings, database: Database, *, pace: Pace | None
     if not settings.config.filing.enabled:
         return Exchanged()
     facts = reading.known(database)
-    enqueue(settings, database, facts, at=clock.now())
-    return await exchange(settings, database, facts, pace=pace)
+    refused = None
+    try:
+        enqueue(settings, database, facts, at=clock.now())
+    except ConfigurationError as error:  # what was asked for before is filed and read back all the same
+        refused = error
+    exchanged = await exchange(settings, database, facts, pace=pace)
+    if refused is not None:
+        raise refused
+    return exchanged
 
 
 def enqueue(settings: Settings, database: Database, facts: Sequence[Facts], *, at: datetime) -> list[str]:
@@ -103,7 +112,8 @@ async def exchange(
         compared = await comparison.compare(database, systems, estate=settings.config.estate.name, at=now())
     finally:
         await close(systems)
-    return Exchanged(followed=followed, sent=sent, compared=tuple(compared))
+    undone = ledger.undone(database, settings.systems)
+    return Exchanged(followed=followed, sent=sent, compared=tuple(compared), undone=tuple(undone))
 
 
 async def close(systems: Mapping[str, TicketSystem]) -> None:

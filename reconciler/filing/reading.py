@@ -57,17 +57,18 @@ def one(database: Database, wanted: str) -> Facts:
 
 
 def _facts(session: Session, rows: Sequence[NonconformityRow]) -> list[Facts]:
-    runs = {run.number: run for run in session.exec(select(RunRow))}
+    found = session.exec(select(RunRow.number, RunRow.run_id, RunRow.snapshot))
+    runs = {number or 0: (run_id, snapshot) for number, run_id, snapshot in found}
     last = session.exec(select(func.max(RunRow.number))).one()
     named, seen = _findings(session, [row.number or 0 for row in rows], last)
     return [_of(row, runs, last, named[row.number or 0], seen[row.number or 0]) for row in rows]
 
 
 def _of(
-    row: NonconformityRow, runs: Mapping[int | None, RunRow], last: int | None, named: Sequence[Named], seen: int
+    row: NonconformityRow, runs: Mapping[int, tuple[str, str]], last: int | None, named: Sequence[Named], seen: int
 ) -> Facts:
     required = msgspec.json.decode(row.requirement, type=_Requirement)
-    detected = runs[row.detected_run]
+    run_id, snapshot = runs[row.detected_run]
     return Facts(
         about=f"NC-{row.number:06}",
         title=row.title,
@@ -84,11 +85,11 @@ def _of(
         detected_at=row.detected_at,
         due_at=row.due_at,
         findings=named,
-        run_id=detected.run_id,
-        snapshot=detected.snapshot,
-        last_run=runs[last].run_id if last in runs else "",
+        run_id=run_id,
+        snapshot=snapshot,
+        last_run=runs[last][0] if last is not None else "",
         seen=seen,
-        verified_run=runs[row.verified_run].run_id if row.verified_run is not None else None,
+        verified_run=runs[row.verified_run][0] if row.verified_run is not None else None,
         closed=row.state == "closed",
     )
 

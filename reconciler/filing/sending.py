@@ -17,7 +17,7 @@ import msgspec
 
 from reconciler import clock
 from reconciler.database import Database
-from reconciler.errors import ConfigurationError, SourceError
+from reconciler.errors import ConfigurationError, SourceError, StoreError
 from reconciler.filing import queue
 from reconciler.filing.outbox import mark_line
 from reconciler.filing.queue import Claim
@@ -98,9 +98,12 @@ async def send(
     where the database fails; what was in hand then is uncertain, and looked up later.
     """
     sender = _Sender(database, systems, pace or Pace(), now=now, sleep=sleep, reached=reached)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(workers):
-            group.create_task(sender.work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(sender.work())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None  # each worker fails alike where the database does
     done = sender.counts
     return Sent(filed=done.filed, found=done.found, changed=done.changed, failed=tuple(done.failed))
 
@@ -156,6 +159,8 @@ class _Sender:
             self._reached("begun")
             ref = await self._call(system, claimed, todo)
             self._reached("answered")
+        except StoreError:
+            raise  # ours, not the system's: what is in hand is found by its lease
         except SourceError as error:
             self._put_back(claimed, attempt, error)
         except ConfigurationError as error:

@@ -102,7 +102,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         least = self.section.major_severity
         reasons = [
             f"it recurs: {recurrence_of} had the same cause" if recurrence_of else "",
-            f"it recurs: its findings came back after it was closed, {_times(reopened)}" if reopened else "",
+            f"it recurs: it was opened again after a close, {_times(reopened)}" if reopened else "",
             f"severity {severity}, major from {least} on" if _as_grave(severity, least) else "",
             f"{findings:,} findings, major from {many:,} on" if findings >= many else "",
         ]

@@ -11,7 +11,7 @@ After a run, whoever joins the parts says what is owed and whom to ask, and lets
 from reconciler.notices.addresses import contacts, emails
 from reconciler.notices.ledger import Entry, Ledger
 from reconciler.notices.planning import plan
-from reconciler.notices.sending import Sent, planned, refuse_disabled, send
+from reconciler.notices.sending import Sent, check, planned, refuse_disabled, send
 from reconciler.notices.values import Contacts, Due, Notice, Plan, dues
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Notice",
     "Plan",
     "Sent",
+    "check",
     "contacts",
     "dues",
     "emails",

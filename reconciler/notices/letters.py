@@ -17,6 +17,8 @@ from reconciler.notices.values import Due, Notice
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LONGEST = 200
+_MOST = 50
+"""Things that one digest names; receivers of webhooks take 20 kB or little more."""
 
 
 def line(text: str) -> str:
@@ -62,7 +64,7 @@ def text(notice: Notice, *, estate: str, time_zone: str, personal_data: bool) ->
         "digest": f"What is open, worst first, of role {line(notice.role)} and what else you answer for:",
     }[notice.kind]
     parts = [head]
-    for due in notice.items:
+    for due in notice.items[:_MOST]:
         lines = [f"{due.about}: {line(due.title)}"]
         up = f", gone up to {line(due.escalated_to)}" if due.escalated_to else ""
         if personal_data and due.statement:
@@ -75,6 +77,8 @@ def text(notice: Notice, *, estate: str, time_zone: str, personal_data: bool) ->
             f"  findings that stand: {due.standing}",
         ]
         parts.append("\n".join(lines))
+    if len(notice.items) > _MOST:
+        parts.append(f"... and {len(notice.items) - _MOST} more: `reconciler nonconformities list`.")
     parts.append(
         f"reconciler, for {line(estate)}. `reconciler nonconformities show NUMBER` tells more.\n"
         "Nobody reads answers to this message."
@@ -95,7 +99,8 @@ def event(notice: Notice, *, estate: str, now: datetime, personal_data: bool) ->
         "data": {
             "stage": notice.stage,
             "role": notice.role,
-            "items": [_item(due, personal_data=personal_data) for due in notice.items],
+            "count": len(notice.items),
+            "items": [_item(due, personal_data=personal_data) for due in notice.items[:_MOST]],
         },
     }
 

@@ -14,6 +14,7 @@ from reconciler import clock
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.log import redact
 from reconciler.notices import letters
+from reconciler.notices.addresses import usable
 from reconciler.notices.hook import Poster
 from reconciler.notices.ledger import Entry, Ledger, State
 from reconciler.notices.planning import plan
@@ -69,6 +70,21 @@ def refuse_disabled(settings: Settings) -> None:
         )
 
 
+def check(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` for addresses, ways out or secrets that cannot work; nothing is connected to."""
+    section = settings.config.notices
+    for role, address in section.addresses.items():
+        if not usable(address):
+            raise ConfigurationError(
+                f"{settings.at('notices', 'addresses', role)}: notices.addresses.{role}: is no plain mail address",
+                advice="Write one address, without a name and of ASCII.",
+            )
+    if section.smtp is not None:
+        Mailer(section.smtp, settings.base)
+    if section.webhook is not None:
+        asyncio.run(Poster(section.webhook, settings.base).close())
+
+
 def send(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: datetime) -> Sent:
     """Send what is due at ``at`` and was not sent before; nothing at all while notices are not enabled.
 
@@ -78,6 +94,7 @@ def send(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: dat
     section = settings.config.notices
     if not section.enabled or (section.smtp is None and section.webhook is None):
         return Sent()
+    check(settings)
     found = planned(settings, owed, contacts, at=at)
     with ExitStack() as stack:
         mailer = stack.enter_context(Mailer(section.smtp, settings.base)) if section.smtp else None

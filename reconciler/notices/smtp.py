@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from reconciler.errors import ConfigurationError
 from reconciler.log import redact
+from reconciler.notices.addresses import usable
 from reconciler.sdk.errors import Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import reveal
@@ -59,6 +60,12 @@ class Mailer:
                 "[notices.smtp] needs both username and password, or neither",
                 advice="Give the other, or leave both out.",
             )
+        if not usable(section.sender):
+            raise ConfigurationError(
+                "[notices.smtp] sender is no plain mail address", advice="Write for example reconciler@acme.example."
+            )
+        if section.password is not None:
+            reveal(section.password)  # one that is missing is better found before anything is written down
         self._section = section
         self._trust = _trust(folder / section.ca_file if section.ca_file else None)
         self._wait = wait

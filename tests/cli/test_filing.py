@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,16 @@ async def test_a_run_files_and_compares(database: Database, settings: Settings, 
     assert desk.held(server.url) == {KEY: 1}
 
 
+async def test_what_cannot_be_filled_in_keeps_nothing_else_from_being_filed(
+    database: Database, settings: Settings, server: LoopbackServer
+) -> None:
+    filing.enqueue(settings, database, filing.known(database), at=START)
+    broken = replace(settings, systems={"desk": settings.systems["desk"].model_copy(update={"body": "{{ 1 // 0 }}"})})
+    with pytest.raises(ConfigurationError, match="cannot be filled in for NC-000001"):
+        await filing.after_run(broken, database)
+    assert desk.held(server.url) == {KEY: 1}
+
+
 @needs_a_night
 def test_send_files_what_is_open_once(ask: Ask, server: LoopbackServer) -> None:
     assert "1 tickets filed" in ask("send").output
@@ -220,6 +231,8 @@ def test_what_is_refused_is_said_and_tried_again_with_the_fields_put_right(
     alter(settings, '"blue"', '"red"')
     with pytest.raises(FilingError, match="the field colour takes blue only"):
         ask("send")
+    with pytest.raises(FilingError, match=f"{KEY} create failed: "):
+        ask("send", "--json")
     assert "create failed: " in ask("status").output
     alter(settings, '"red"', '"blue"')
     assert f"will be tried again: desk {KEY} create" in ask("retry", "NC-000001", *BY).output
@@ -235,7 +248,7 @@ def test_a_server_that_cannot_be_reached_leaves_it_waiting(
 ) -> None:
     monkeypatch.setattr(sending, "Pace", lambda: filing.Pace(patience=1.0))
     server.stop()
-    with pytest.raises(FilingError, match="1 operations still wait"):
+    with pytest.raises(FilingError, match=f"not everything is filed:\ndesk {KEY} create waiting: "):
         ask("send")
     assert "create waiting" in ask("status").output
 

@@ -114,7 +114,7 @@ def test_a_finding_that_comes_back_is_said_and_a_run_says_what_it_did(world: Wor
     said = json.loads(world.ask("evaluate", "--json", code=1).stdout)
     assert said["nonconformities"]["opened"] == 0
     assert said["nonconformities"]["standing"] == len(store(world).listed())
-    assert said["tickets"] == {"filed": 0, "changed": 0, "troubles": []}
+    assert said["tickets"] == {"filed": 0, "found": 0, "changed": 0, "troubles": []}
 
 
 def test_tickets_are_filed_once_and_a_failure_loses_nothing_of_the_night(world: World) -> None:
@@ -134,12 +134,12 @@ password = "env:SN_PASSWORD"
         answer = world.ask("run", "--json", "--as-of", "2026-03-01T02:15:00Z", code=1)
         said = json.loads(answer.stdout)
         standing = said["nonconformities"]["opened"]
-        assert said["tickets"] == {"filed": standing, "changed": 0, "troubles": []}
+        assert said["tickets"] == {"filed": standing, "found": 0, "changed": 0, "troubles": []}
         assert len(itsm.records()) == standing > 0
         assert not [row for row in itsm.records() if "Bob" in json.dumps(row)], "no personal data by default"
         world.environment["SN_PASSWORD"] = "changed"
         failed = world.ask("run", "--as-of", "2026-03-02T02:15:00Z", code=5)
-        assert "NOT FILED: " in failed.stdout
+        assert "FILING: " in failed.stdout
         assert "itsm" in failed.stdout
         assert len(itsm.records()) == standing
     assert len(list((world.folder / "reports").glob("*.html"))) == 2

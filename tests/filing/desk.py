@@ -123,6 +123,11 @@ def open_desk(endpoint: str) -> DeskSystem:
     return DeskSystem("desk", endpoint)
 
 
+def open_hasty_desk(endpoint: str) -> DeskSystem:
+    """Make one that promises that its search sees everything at once, which is not true."""
+    return DeskSystem("desk", endpoint, settle_seconds=0.0)
+
+
 class Desk:
     """The simulator: tickets, a search that lags, and nothing unique."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.database import Database
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, StoreError
 from reconciler.filing import decisions, queue
 from reconciler.filing.sending import Pace, Sent, remaining, send
 from reconciler.sdk.errors import Misbehaved, Refused, Throttled, Unreachable
@@ -343,6 +343,19 @@ async def test_a_change_without_a_ticket_id_is_a_fault_that_is_said(
         session.connection().exec_driver_sql("UPDATE ticket_operations SET state = 'done' WHERE mark = 'create'")
     sent = await run()
     assert "its id there is not known" in sent.failed[0].error
+
+
+async def test_a_database_that_fails_is_said_by_its_own_error(
+    ask: Ask, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask()
+
+    def fail(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(queue, "begin", fail)
+    with pytest.raises(StoreError, match="the disk is full"):
+        await run(workers=3)
 
 
 @pytest.mark.parametrize("by", [("", "why"), ("ada", " ")])

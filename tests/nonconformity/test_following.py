@@ -209,7 +209,7 @@ def test_the_same_cause_shortly_after_closing_reopens_it_and_all_is_owed_anew(ur
     assert (again.opened, again.reopened) == ((), ("NC-000001",))
     held = world.only()
     assert (held.state, held.times_reopened, held.grade) == (State.OPEN, 1, "major")
-    assert held.grade_reason == "it recurs: its findings came back after it was closed, once"
+    assert held.grade_reason == "it recurs: it was opened again after a close, once"
     assert (held.correction, held.analysis, held.action, held.verification, held.closed) == (None,) * 5
     assert (held.due_at, held.escalated_to, held.owner) == (night(47), "identity-governance-lead", "P-ops")
     assert world.whats()[-4:] == ["reopened", "weighed", "escalated", "weighed"]

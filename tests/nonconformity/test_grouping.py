@@ -70,7 +70,7 @@ def test_what_is_due_and_watched_is_by_severity_and_by_rule() -> None:
         ("high", 1, {}, "minor", "severity high, major from critical on; 1 finding, major from 50 on; no recurrence"),
         ("critical", 2, {}, "major", "severity critical, major from critical on"),
         ("low", 50, {}, "major", "50 findings, major from 50 on"),
-        ("low", 1, {"reopened": 2}, "major", "it recurs: its findings came back after it was closed, 2 times"),
+        ("low", 1, {"reopened": 2}, "major", "it recurs: it was opened again after a close, 2 times"),
         ("low", 1, {"recurrence_of": "NC-000001"}, "major", "it recurs: NC-000001 had the same cause"),
     ],
 )

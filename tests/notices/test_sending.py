@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import email
 import email.policy
 import json
@@ -224,6 +225,17 @@ def test_a_line_that_is_a_dot_stays_in_the_text(plain: tuple[Post, Settings]) ->
     assert post.desk.kept[0][2].get_content().splitlines() == ["one", ".", "..two"]
 
 
+def test_a_long_list_is_cut_and_says_so(plain: tuple[Post, Settings]) -> None:
+    post, settings = plain
+    owed = [due(f"NC-{number:06}", due_at=DUE + timedelta(days=90)) for number in range(60)]
+    listed = settings.config.notices.model_copy(update={"digest_weekdays": ["mon", "tue", "wed"]})
+    config = settings.config.model_copy(update={"notices": listed})
+    assert sent(dataclasses.replace(settings, config=config), *owed).sent == 1
+    text = post.desk.kept[0][2].get_content()
+    assert text.count("severity:") == 50
+    assert "... and 10 more" in text
+
+
 def test_what_the_server_takes_later_is_sent_later(plain: tuple[Post, Settings]) -> None:
     post, settings = plain
     post.desk.at_rcpt["ada@acme.test"] = "451 try again later"
@@ -415,6 +427,13 @@ def test_mail_that_was_being_sent_when_its_process_was_killed_is_unknown(
         ('"127.0.0.1"', '"mail.acme.test"', "security = none would carry mail"),
         ('security = "none"', 'security = "none"\nusername = "mailer"', "needs both username and password"),
         ('security = "none"', 'security = "none"\nca_file = "missing.pem"', "cannot read the certificates"),
+        ("reconciler@acme.test", "<reconciler@acme.test>", "sender is no plain mail address"),
+        (
+            'security = "none"',
+            'security = "none"\nusername = "m"\npassword = "env:NOT_SET"',
+            "the secret env:NOT_SET is missing",
+        ),
+        ("[notices.smtp]", 'addresses = { ciso = "a@b.test, c@d.test" }\n[notices.smtp]', "is no plain mail address"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_anything_is_sent(

@@ -119,32 +119,17 @@ def send(settings: Settings, *, machine: bool) -> None:
     database = opened(settings.database_url)
     night.enqueue(settings, database, reading.known(database), at=clock.now())
     sent = asyncio.run(night.send(settings, database))
-    entries = ledger.status(database)
-    waiting = [
-        f"{entry.system} {entry.key} {left.mark}: {left.state}, next {left.next_at:%Y-%m-%d %H:%M} UTC; {left.error}"
-        for entry in entries
-        for left in entry.open_operations
-        if left.state != "failed" and left.error
-    ]
-    failed = [
-        f"{entry.system} {entry.key} {left.mark}: {left.error}"
-        for entry in entries
-        for left in entry.open_operations
-        if left.state == "failed"
-    ]
+    undone = ledger.undone(database, settings.systems)
     if machine:
-        output.emit({"sent": sent, "waiting": waiting, "failed": failed})
+        output.emit({"sent": sent, "undone": undone})
     else:
         click.echo(f"{sent.filed} tickets filed, {sent.found} found to be there, {sent.changed} changes made.")
-        for line in waiting:
-            click.echo(f"waits: {line}")
-    if failed:
+    if undone:
         raise FilingError(
-            "\n".join(["could not be filed:", *failed]),
-            advice="Put right what each names, then have it tried again: `reconciler filing retry`.",
+            "\n".join(["not everything is filed:", *undone]),
+            advice="What waits is sent by the next send or run, nothing twice. Put right what failed, then have it "
+            "tried again: `reconciler filing retry`.",
         )
-    if waiting:
-        raise FilingError(f"{len(waiting)} operations still wait", advice="Send again later; nothing is sent twice.")
 
 
 @command.command()

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler import clock
@@ -160,6 +161,8 @@ async def _whole(request: Request, most: int) -> bytes:
                 body += part
                 if len(body) > most:
                     raise too_large
+    except ClientDisconnect:
+        raise HTTPException(400, "the body ended early") from None
     except TimeoutError:
         raise HTTPException(408, "the body took too long", {"Connection": "close"}) from None
     return bytes(body)

@@ -108,6 +108,7 @@ def _record(settings: Settings, source: str, subject: str, *, at: datetime) -> C
     """Read a record of a source again, and check live whose access hangs on it."""
     (pull,) = run.open_sources(settings, [source])
     if isinstance(pull.source, Lookup) and not _governs(pull):
+        asyncio.run(collect.close(pull.source))
         return _account(settings, source, subject)
     with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
         fresh = _pull(settings, pull, Path(folder), at=at)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.connectors.compliancequest import quality
-from tests.filing.fire import under_fire
+from tests.filing.fire import Harm, under_fire
 
 
 def test_each_ticket_becomes_one_record(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,5 +20,6 @@ def test_each_ticket_becomes_one_record(url: str, monkeypatch: pytest.MonkeyPatc
             held=lambda: Counter(str(row[quality.KEY]) for row in salesforce.org.entities[quality.NC].rows.values()),
             creates=lambda method, _path: method == "PATCH",
             fields={quality.STATUS: "Open"},
+            harm=Harm(deaths=3),
         )
     fire.check(40)

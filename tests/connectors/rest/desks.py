@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reconciler.connectors import load_tickets
-from reconciler.sdk.tickets import Ticket, TicketSystem
+from connectors.rest import TicketSettings, open_tickets
+from connectors.rest.tickets import RestTickets
+from reconciler.sdk.tickets import Ticket
 from tests.simulators.desks import freshservice, vault, zendesk
 from tests.simulators.desks.service import Service
 
@@ -46,11 +47,10 @@ def section(profile: str, url: str, **changes: Any) -> dict[str, Any]:
     return {"connector": "rest", "profile": profile, "url": url, **SECTIONS[profile], **changes}
 
 
-def opened(profile: str, url: str, name: str = "desk", **changes: Any) -> TicketSystem:
+def opened(profile: str, url: str, name: str = "desk", **changes: Any) -> RestTickets:
     """Make the ticket system."""
-    connector = load_tickets("rest")
-    settings = connector.TicketSettings.model_validate(section(profile, url, **changes))
-    return connector.open_tickets(name, settings, Path("/"))
+    settings = TicketSettings.model_validate(section(profile, url, **changes))
+    return open_tickets(name, settings, Path("/"))
 
 
 def ticket(number: int = 1, **changes: Any) -> Ticket:
@@ -61,16 +61,16 @@ def ticket(number: int = 1, **changes: Any) -> Ticket:
     return Ticket(**({"key": key, "severity": "critical", "fields": {"email": "r@acme.test"}} | given | changes))
 
 
-def zendesk_desk(endpoint: str) -> TicketSystem:
+def zendesk_desk(endpoint: str) -> RestTickets:
     """Make the system that workers under fire file in."""
     return opened("zendesk", endpoint, settle_seconds=1.5)
 
 
-def freshservice_desk(endpoint: str) -> TicketSystem:
+def freshservice_desk(endpoint: str) -> RestTickets:
     """Make the system that workers under fire file in."""
     return opened("freshservice", endpoint, settle_seconds=1.5)
 
 
-def vault_desk(endpoint: str) -> TicketSystem:
+def vault_desk(endpoint: str) -> RestTickets:
     """Make the system that workers under fire file in."""
     return opened("veeva-vault", endpoint)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from connectors.rest.profiles import names
 from reconciler.bundled import root
-from reconciler.connectors import load
+from reconciler.connectors import load, load_tickets
 from reconciler.sdk.connector import Page
 from tests.connectors.rest.conftest import pages_of
 from tests.simulators import http_faults as faults
@@ -42,10 +43,27 @@ def test_every_profile_is_whole(profile: str) -> None:
     assert f"`{profile}`" in README
 
 
+@pytest.mark.parametrize("profile", names("tickets"))
+def test_every_profile_of_tickets_is_whole(profile: str) -> None:
+    given = {"connector": "rest", "profile": profile, "url": "https://x.test"}
+    settings: Any = load_tickets("rest").TicketSettings.model_validate(given)
+    assert settings.create.id
+    assert set(settings.statuses.values()) == {"open", "resolved", "closed"}
+    assert f"`{profile}`" in README
+
+
+def test_the_readme_names_every_setting_of_tickets() -> None:
+    own = set(load_tickets("rest").TicketSettings.model_fields) - {"connector", "title", "body"}
+    assert {name for name in own if f"`{name}`" not in README} == set()
+
+
 def test_the_examples_of_the_readme_are_settings() -> None:
     blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
+    *reading, filing = blocks
+    assert len(reading) == 2
+    tickets = tomllib.loads(filing)["filing"]["systems"]["desk"]
+    assert load_tickets("rest").TicketSettings.model_validate(tickets).fields == {"group_id": 360000000001}
+    for block in reading:
         (section,) = tomllib.loads(block)["sources"].values()
         settings: Any = load("rest").Settings.model_validate(section)
         assert settings.canaries

@@ -14,7 +14,7 @@ from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throt
 from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem
 from tests.connectors.rest import desks
 from tests.connectors.rest.desks import SERVICES, opened, ticket
-from tests.filing.fire import under_fire
+from tests.filing.fire import Harm, under_fire
 from tests.simulators.desks.freshservice import Freshservice
 from tests.simulators.desks.service import Service
 from tests.simulators.desks.vault import NOTE, Vault
@@ -410,5 +410,6 @@ def test_each_ticket_is_filed_once_under_fire(name: str, request: pytest.Fixture
             held=service.held,
             creates=lambda method, path: method == "POST" and path.endswith(paths[name]),
             fields={"email": "reconciler@acme.test"},
+            harm=Harm(deaths=3),
         )
     fire.check(40)

@@ -15,7 +15,7 @@ from connectors.webhook import TicketSettings, open_tickets
 from connectors.webhook.tickets import WebhookTickets, _text, _web
 from reconciler.sdk.errors import ConfigurationError, Refused, Throttled, Unreachable
 from reconciler.sdk.tickets import Change, Status, Ticket, TicketRef, TicketSystem
-from tests.filing.fire import under_fire
+from tests.filing.fire import Harm, under_fire
 from tests.simulators.hooks import SECRET, Receiver
 from tests.simulators.http_injection import FaultKind
 
@@ -214,5 +214,6 @@ def test_each_ticket_is_taken_once_under_fire(tmp_path: Path, monkeypatch: pytes
             simulator=receiver.url,
             open_tickets="tests.connectors.webhook.test_webhook:desk",
             held=receiver.held,
+            harm=Harm(deaths=3),
         )
     fire.check(40)
