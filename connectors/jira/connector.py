@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
 from reconciler.sdk.tickets import KEY, Change, Comment, Status, Ticket, TicketRef, TicketView
@@ -45,7 +46,7 @@ def creation(settings: TicketSettings, ticket: Ticket) -> Sending:
     if (priority := settings.priority(ticket.severity)) is not None:
         fields["priority"] = {"name": priority}
     if settings.due and ticket.due_at is not None:
-        fields[settings.due] = ticket.due_at.date().isoformat()
+        fields[settings.due] = ticket.due_at.astimezone(ZoneInfo(settings.time_zone)).date().isoformat()
     fields |= values(settings, ticket.fields)
     carried = f"{settings.marker} {key}"
     if settings.key_field == "labels":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -69,6 +70,9 @@ class TicketSettings(tickets.TicketSettings):
             description='Field of the due date; "" for none; left out: duedate for issues, none for requests.',
         ),
     ] = None
+    time_zone: Annotated[str, Field(description="IANA zone in which an instant becomes the day that it is due on.")] = (
+        "UTC"
+    )
     rich_text: Annotated[
         Names, Field(description="Further fields that take text with paragraphs (Atlassian Document Format).")
     ] = ()
@@ -121,6 +125,15 @@ class TicketSettings(tickets.TicketSettings):
         if url is not None:
             check_url(url, secret=True)
         return None if url is None else url.rstrip("/")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            return ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            message = f"{name!r} is not an IANA time zone; use for example Europe/Amsterdam"
+            raise ValueError(message) from None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -48,12 +48,8 @@ class Jira:
         self.settle_seconds = SETTLE_SECONDS if settings.settle_seconds is None else settings.settle_seconds
         self._settings = settings
         self._client = Client(settings, base)
+        self.endpoint = self._client.origin
         self._fields = ["summary", "status", "assignee", "resolution", "updated", settings.key_field]
-
-    @property
-    def endpoint(self) -> str:
-        """Scheme, host and port of the site."""
-        return self._client.origin
 
     async def check(self) -> Sequence[Gap]:
         """Ask for permissions and for the fields of the form; raise where no ticket could be made or found."""

@@ -46,13 +46,9 @@ class ServiceNow:
         self.settle_seconds = SETTLE_SECONDS if settings.settle_seconds is None else settings.settle_seconds
         self._settings = settings
         self._client = Client(settings, base)
+        self.endpoint = self._client.origin
         self._stopped = ""
         """Why no record is made any more: the last one would not be found by its key."""
-
-    @property
-    def endpoint(self) -> str:
-        """Scheme, host and port of the instance."""
-        return self._client.origin
 
     async def check(self) -> Sequence[Gap]:
         """Read a record of each table that is read, and say which configured fields and tables do not show."""

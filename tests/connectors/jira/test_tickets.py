@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -65,6 +66,14 @@ async def test_the_search_lags_and_says_so_by_its_settle_time(system: System, si
     assert (await made.read(ref)).key == KEY  # by its id it is there at once
     site.site.frozen = False
     assert await made.find(KEY) == [ref]
+
+
+def test_the_due_date_is_a_day_of_the_zone(system: System) -> None:
+    due = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
+    for zone, day in (("UTC", "2026-03-09"), ("Europe/Amsterdam", "2026-03-10"), ("America/Lima", "2026-03-09")):
+        assert f'"duedate":"{day}"' in system(time_zone=zone).preview(ticket(due_at=due)).body
+    assert "duedate" not in system(due_field="").preview(ticket()).body
+    assert '"customfield_10060":"2026-03-09"' in system(due_field="customfield_10060").preview(ticket()).body
 
 
 async def test_two_of_one_key_are_both_found_oldest_first(system: System, site: Simulator) -> None:
@@ -445,6 +454,7 @@ def test_settings_that_cannot_work_are_refused(given: dict[str, Any]) -> None:
         ({"key_field": "customfield_1", "fields": {"customfield_1": "x"}}, "fields.customfield_1 is filled"),
         ({"key_field": "description"}, "key_field"),
         ({"marker": "two words"}, "marker"),
+        ({"time_zone": "Europe/Nowhere"}, "is not an IANA time zone"),
     ):
         with pytest.raises(ValueError) as caught:
             TicketSettings.model_validate(given | changes)
