@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from reconciler import clock
 from reconciler.sdk import tickets
 from reconciler.sdk.columns import columns_of, nearest
 
@@ -72,10 +71,11 @@ class ExceptionMap(BaseModel):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, zone: str | None) -> str | None:
-        if zone is not None and zone not in clock.zones():
-            message = f"{zone!r} is not an IANA time zone{nearest(zone, clock.zones())}; use for example Europe/Berlin"
-            raise ValueError(message)
-        return zone
+        try:
+            return zone if zone is None else ZoneInfo(zone).key
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            message = f"{zone!r} is not an IANA time zone; use for example Europe/Amsterdam"
+            raise ValueError(message) from error
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

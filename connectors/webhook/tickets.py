@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,15 +12,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from standardwebhooks import Webhook
 
-from reconciler import clock
 from reconciler.sdk.answers import words_of
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Refused, SourceError, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
-from reconciler.sdk.secrets import SecretRef, reveal
+from reconciler.sdk.secrets import SecretRef
 from reconciler.sdk.tickets import Change, Request, Ticket, TicketRef, TicketView
+from reconciler.sdk.webhooks import signed, signer
 
 from .settings import TicketSettings
 
@@ -31,7 +28,6 @@ LARGEST = 20_000
 """Bytes: Standard Webhooks asks for less than 20 kB, and receivers refuse more."""
 _TAKEN = frozenset({200, 201, 202, 203, 204})
 _LATER = frozenset({408, 425, 429})
-_SHORTEST, _LONGEST = 24, 64
 _KIND = "application/cloudevents+json"
 
 
@@ -152,14 +148,7 @@ class WebhookTickets:
         return [one for one in (self._settings.secret, self._settings.old_secret) if one is not None]
 
     async def _send(self, number: str, body: bytes) -> Mapping[str, Any]:
-        at = clock.now()
-        signatures = [signer(one).sign(number, at, body.decode()) for one in self._secrets()]
-        headers = {
-            "Content-Type": _KIND,
-            "webhook-id": number,
-            "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": " ".join(signatures),
-        }
+        headers = {"Content-Type": _KIND, **signed(number, body, self._secrets())}
         # What stands in the answer is a courtesy: a receiver that says "ok" in plain text took the event as well.
         answer, _ = await self._http.request(
             "POST",
@@ -177,22 +166,6 @@ class WebhookTickets:
             f"{self.name}: nothing is known of {what}: a receiver of webhooks cannot be asked what it holds",
             advice="Nothing is wrong; file in a system that can be read where you need to know.",
         )
-
-
-def signer(reference: SecretRef) -> Webhook:
-    """Return what signs with a secret; raise ``ConfigurationError`` for one that is none, without repeating it."""
-    text = reveal(reference)
-    plain = text.removeprefix("whsec_").rstrip("=")
-    try:
-        key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not text.startswith("whsec_") or not _SHORTEST <= len(key) <= _LONGEST:
-        raise ConfigurationError(
-            f"the secret {reference} signs no webhook",
-            advice="It is whsec_ and the base64 of 24 to 64 random bytes.",
-        )
-    return Webhook(key)
 
 
 def explain(status: int, body: bytes, shown: str) -> SourceError | None:
