@@ -25,7 +25,7 @@ async def test_what_people_do_to_tickets_is_told_apart(
     system: Callable[..., Jira], site: Simulator, tmp_path: Path
 ) -> None:
     database, made, at = opened(f"sqlite:///{tmp_path}/filing.db"), system(settle_seconds=0), clock.now()
-    pace = Pace(patience=0.5, least_settle=0)
+    pace = Pace(patience=60, least_settle=0)
     with database.writing() as session:
         for key in KEYS:
             outbox.ask(session, system="jira", ticket=Ticket(key, "A leaver", "Text\n", "high"), about=key[-9:], at=at)
@@ -68,7 +68,7 @@ async def test_a_list_that_hides_something_shows_nothing_missing(
     database, made, at = opened(f"sqlite:///{tmp_path}/filing.db"), system(settle_seconds=0), clock.now()
     with database.writing() as session:
         outbox.ask(session, system="jira", ticket=Ticket(KEYS[0], "A leaver", "Text\n", "high"), about="NC-1", at=at)
-    await send(database, {"jira": made}, pace=Pace(patience=0.5, least_settle=0))
+    await send(database, {"jira": made}, pace=Pace(patience=60, least_settle=0))
     site.site.granted.remove("BROWSE_PROJECTS")
     (found,) = await compare(database, {"jira": made}, estate="acme", at=at + timedelta(days=1))
     assert "lack BROWSE_PROJECTS" in (found.unread or "")
