@@ -1,17 +1,16 @@
 """Reminders, escalations and digests: who is told of what is due, late or unowned.
 
-After a run, whoever joins the parts says what is owed and whom to ask, and lets it be sent::
+After a run was recorded and its nonconformities followed, one line tells whoever is to be told; while notices are not
+enabled it sends nothing::
 
-    holders = snapshot.people.holders(snapshot, as_of=..., time_zone=...)
-    owed = notices.dues(nonconformities, holders=holders, time_zone=...)
-    contacts = notices.contacts(settings, snapshot, holders, owed)
-    notices.send(settings, owed, contacts, at=now)   # nothing while [notices] enabled = false
+    sent = notices.after_run(settings, snapshot, store.listed(), holders=holders, at=now)
+    if not sent.complete: ...  # sent.errors and sent.unaddressed say who was not surely told, and why
 """
 
-from reconciler.notices.addresses import contacts, emails
+from reconciler.notices.addresses import emails
 from reconciler.notices.ledger import Entry, Ledger
 from reconciler.notices.planning import plan
-from reconciler.notices.sending import Sent, check, planned, refuse_disabled, send
+from reconciler.notices.sending import Sent, after_run, check, listed, planned, refuse_disabled, send
 from reconciler.notices.values import Contacts, Due, Notice, Plan, dues
 
 __all__ = [
@@ -22,10 +21,11 @@ __all__ = [
     "Notice",
     "Plan",
     "Sent",
+    "after_run",
     "check",
-    "contacts",
     "dues",
     "emails",
+    "listed",
     "plan",
     "planned",
     "refuse_disabled",

@@ -21,10 +21,7 @@ from reconciler.sections.notices import Hook
 
 _LIMITS = Limits(read_seconds=20.0, request_seconds=30.0, max_bytes=64 * 1024, attempts=3, retry_seconds=20.0)
 _GONE = 410
-
-
-class _TakenError(SourceError):
-    """The receiver took the event; what its answer says is nobody's concern."""
+_TAKEN = frozenset(range(200, 300))
 
 
 class Poster:
@@ -57,11 +54,10 @@ class Poster:
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": self._signer().sign(str(event["id"]), at, body),
         }
-        try:
-            # The client encodes the same object the same way: what is signed is what is sent.
-            await self._client.request("POST", self._path, json=event, headers=headers, accept=frozenset(), again=True)
-        except _TakenError:
-            return
+        # The client encodes the same object the same way: what is signed is what is sent.
+        await self._client.request(
+            "POST", self._path, json=event, headers=headers, accept=_TAKEN, again=True, any_answer=True
+        )
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
@@ -78,8 +74,6 @@ class Poster:
 
 
 def _meant(status: int, _body: bytes, shown: str) -> SourceError | None:
-    if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
-        return _TakenError(shown)
     if status == _GONE:
         return Refused(
             f"{shown}: HTTP 410, it wants no more", advice="Take [notices.webhook] out of the configuration."

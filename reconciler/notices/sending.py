@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
@@ -14,14 +14,16 @@ from reconciler import clock
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.log import redact
 from reconciler.notices import letters
-from reconciler.notices.addresses import usable
+from reconciler.notices.addresses import contacts, usable
 from reconciler.notices.hook import Poster
 from reconciler.notices.ledger import Entry, Ledger, State
 from reconciler.notices.planning import plan
 from reconciler.notices.smtp import LaterError, Mailer, RefusedMailError, UncertainError
-from reconciler.notices.values import Contacts, Due, Notice, Plan
+from reconciler.notices.values import Contacts, Due, Nonconforming, Notice, Plan, dues
 from reconciler.sdk.errors import Refused
 from reconciler.settings import Settings
+from reconciler.snapshot import Snapshot
+from reconciler.snapshot.people import Holders
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.waiting or self.unknown or self.failed or self.unaddressed)
 
 
-def planned(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: datetime) -> Plan:
+def planned(settings: Settings, owed: Sequence[Due], known: Contacts, *, at: datetime) -> Plan:
     """Return what would be sent at ``at``, sent before or not; nothing is connected to or written."""
     return plan(
         owed,
@@ -51,7 +53,7 @@ def planned(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: 
         time_zone=settings.config.estate.time_zone,
         section=settings.config.notices,
         escalate_to=settings.config.nonconformities.escalate_to,
-        contacts=contacts,
+        contacts=known,
     )
 
 
@@ -85,7 +87,7 @@ def check(settings: Settings) -> None:
         asyncio.run(Poster(section.webhook, settings.base).close())
 
 
-def send(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: datetime) -> Sent:
+def send(settings: Settings, owed: Sequence[Due], known: Contacts, *, at: datetime) -> Sent:
     """Send what is due at ``at`` and was not sent before; nothing at all while notices are not enabled.
 
     Raises ``ConfigurationError`` for settings that cannot work and ``StoreError`` where the database fails, before
@@ -95,7 +97,7 @@ def send(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: dat
     if not section.enabled or (section.smtp is None and section.webhook is None):
         return Sent()
     check(settings)
-    found = planned(settings, owed, contacts, at=at)
+    found = planned(settings, owed, known, at=at)
     with ExitStack() as stack:
         mailer = stack.enter_context(Mailer(section.smtp, settings.base)) if section.smtp else None
         poster = Poster(section.webhook, settings.base) if section.webhook else None
@@ -107,6 +109,25 @@ def send(settings: Settings, owed: Sequence[Due], contacts: Contacts, *, at: dat
         if poster is not None:
             asyncio.run(_post(settings, poster, tally, [n for n in found.notices if n.channel == "webhook"], entries))
     return tally.told(found.unaddressed)
+
+
+def after_run(
+    settings: Settings, snapshot: Snapshot | None, found: Iterable[Nonconforming], *, holders: Holders, at: datetime
+) -> Sent:
+    """Send what is due of ``found``, every nonconformity as the run left it; nothing while notices are not enabled.
+
+    ``snapshot`` has the addresses of people. Raises as ``send`` does.
+    """
+    owed, known = listed(settings, snapshot, found, holders=holders)
+    return send(settings, owed, known, at=at)
+
+
+def listed(
+    settings: Settings, snapshot: Snapshot | None, found: Iterable[Nonconforming], *, holders: Holders
+) -> tuple[list[Due], Contacts]:
+    """Return what is owed, and who can be told."""
+    owed = dues(found, holders=holders, time_zone=settings.config.estate.time_zone)
+    return owed, contacts(settings, snapshot, holders, owed)
 
 
 class _Tally:

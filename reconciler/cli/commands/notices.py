@@ -132,14 +132,10 @@ def _row(one: Entry) -> tuple[str, ...]:
 
 def _owed(settings: Settings, at: datetime) -> tuple[list[Due], Contacts]:
     """Return what is owed as the last run left it, and who can be told."""
-    from reconciler import notices
+    from reconciler import afterwards, notices
     from reconciler.nonconformity.store import NonconformityStore
     from reconciler.snapshot import SnapshotStore
-    from reconciler.snapshot.people import holders
 
-    zone = settings.config.estate.time_zone
     last = SnapshotStore(settings.snapshots).latest_of(settings.config.estate.name)
-    held = holders(last, as_of=at, time_zone=zone)
     found = NonconformityStore.open(settings.database_url, to_read=True).listed()
-    owed = notices.dues(found, holders=held, time_zone=zone)
-    return owed, notices.contacts(settings, last, held, owed)
+    return notices.listed(settings, last, found, holders=afterwards.holders(settings, last, as_of=at))
