@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -267,8 +267,3 @@ def remaining(change: Change, view: TicketView) -> Change | None:
 
 def _said(error: SourceError | ConfigurationError) -> str:
     return redact(f"{error.message.rstrip('.')}. {error.advice}".strip()).replace("\x00", "\ufffd")
-
-
-def names(failures: Sequence[Failure]) -> str:
-    """Return one line for each failure, for messages."""
-    return "\n".join(f"{f.system} {f.key} {f.mark}: {f.error}" for f in failures)

@@ -20,8 +20,10 @@ from reconciler.database import Database
 from reconciler.database.nonconformities import AttachedRow, NonconformityRow
 from reconciler.errors import ConfigurationError, FilingError
 from reconciler.estate.results import Outcome
-from reconciler.filing import reading, sending
+from reconciler.filing import night, reading, sending
+from reconciler.filing.comparison import Comparison
 from reconciler.findings import FindingStore
+from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import Refused
 from reconciler.settings import Settings, load
 from tests.filing import desk
@@ -306,17 +308,57 @@ def test_a_ticket_is_given_up_by_a_named_person(ask: Ask) -> None:
     assert "Missing option '--by'" in ask("abandon", KEY).output
 
 
-def test_check_says_what_credentials_cannot_do(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_what_credentials_cannot_do(ask: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask("check").output == "desk: ready\n"
 
     async def refuse(_self: object) -> None:
         raise Refused("desk: HTTP 401", advice="Check the token.")
 
     monkeypatch.setattr(desk.DeskSystem, "check", refuse)
+    result = CliRunner().invoke(commands.command, ["check", "--config", str(settings.path)])
+    assert isinstance(result.exception, FilingError)
+    assert "desk:\n  desk: HTTP 401. Check the token.\n" in result.output
     with pytest.raises(FilingError):
         ask("check", "--json")
     with pytest.raises(ConfigurationError, match="no system nowhere"):
         ask("check", "nowhere")
+
+
+def test_check_names_what_is_missing_and_closes_whatever_happens(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gaps(_self: object) -> list[Gap]:
+        return [Gap("incident", "delete", "may not be done", missing_permission="itil"), Gap("", "", "no comments")]
+
+    async def fail(_self: object) -> None:
+        raise OSError("already gone")
+
+    monkeypatch.setattr(desk.DeskSystem, "check", gaps)
+    monkeypatch.setattr(desk.DeskSystem, "close", fail)
+    said = ask("check").output
+    assert "desk could not be closed: already gone" in said
+    assert said.endswith("desk:\n  incident delete: may not be done; it needs itil\n  no comments\n")
+
+
+def test_what_differs_is_named_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    commands._compared(
+        [Comparison(system="desk", missing=("k1",), unlisted=("k2",), duplicates=("k3: T1, T2",), linked=("k4",))]
+    )
+    assert capsys.readouterr().out == (
+        "desk: 0 tickets of ours, but\n  gone there: k1\n  there, but not listed under its key: k2\n"
+        "  several under one key: k3: T1, T2\n  linked to the ledger: k4\n"
+    )
+
+
+def test_a_ticket_of_something_else_keeps_what_was_asked_for(database: Database, settings: Settings) -> None:
+    anew = night.refill(settings, database)
+    assert anew("elsewhere", "NC-000001") is None
+    assert anew("desk", "RA-000001") is None
+    made = anew("desk", "NC-000001")
+    assert made is not None
+    assert made.key == KEY
+
+
+def test_where_nothing_is_open_nothing_is_asked_for(database: Database, settings: Settings) -> None:
+    assert filing.enqueue(settings, database, [], at=START) == []
 
 
 def test_config_check_counts_systems_and_shows_them(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from sqlmodel import select
 
 from reconciler.database import Database
 from reconciler.database.filing import CommentRow
+from reconciler.filing import decisions
 from reconciler.filing.facts import Facts, example
 from reconciler.filing.following import Followed, follow
 from reconciler.filing.sending import Pace, send
@@ -142,6 +143,18 @@ async def test_a_ticket_whose_key_was_taken_off_is_a_conflict_until_it_is_back(
     paper.alter(0, key=KEY)
     await night(STANDS)
     assert (rows.ticket().state, rows.ticket().note) == ("filed", None)
+
+
+async def test_a_person_may_have_another_filed_in_the_place_of_one_without_its_key(
+    night: Night, rows: Rows, paper: Paper
+) -> None:
+    await night()
+    paper.alter(0, key="")
+    await night(STANDS)
+    decisions.retry(rows.database, KEY, recreate=True, by="ada", reason="the first was merged", at=START)
+    await night(STANDS)
+    assert (rows.ticket().state, rows.ticket().remote_id) == ("filed", "2")
+    assert len(paper.carrying(KEY)) == 1
 
 
 @pytest.mark.parametrize("error", [lost(), ValueError("a defect")])

@@ -265,6 +265,7 @@ def check(settings: Settings, systems: tuple[str, ...], *, machine: bool) -> Non
     from reconciler.cli import output
     from reconciler.errors import FilingError, ReconcilerError
     from reconciler.filing import night
+    from reconciler.log import redact
 
     answers = asyncio.run(night.check(settings, systems))
     said = {
@@ -277,6 +278,6 @@ def check(settings: Settings, systems: tuple[str, ...], *, machine: bool) -> Non
         for name, gaps in said.items():
             click.echo(f"{name}: {'ready' if not gaps else ''}".rstrip())
             for gap in gaps:
-                click.echo(f"  {gap}")
+                click.echo(redact(f"  {gap}"))
     if any(isinstance(answer, ReconcilerError) for answer in answers.values()):
         raise FilingError("a ticket system cannot be used", advice="Put right what it says above, then check again.")
