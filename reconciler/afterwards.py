@@ -61,6 +61,7 @@ def follow(settings: Settings, snapshot: Snapshot, run: Run) -> Followed:
         schema.opened(settings.database_url),
         run,
         policy,
+        shown_at=snapshot.as_of,
         holders=holders(settings, snapshot, as_of=run.as_of),
         affiliations=lambda person_ids: (affiliations(snapshot, person_ids), whole_people(snapshot)),
     )

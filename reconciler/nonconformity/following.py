@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -46,8 +46,19 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     detached: int = 0
 
 
-def follow(database: Database, run: Run, policy: Policy, *, holders: Holders, affiliations: Affiliations) -> Followed:
+def follow(
+    database: Database,
+    run: Run,
+    policy: Policy,
+    *,
+    shown_at: datetime,
+    holders: Holders,
+    affiliations: Affiliations,
+) -> Followed:
     """Bring the nonconformities to what the findings are after ``run``, the last recorded one.
+
+    ``shown_at`` is the instant that the run's snapshot shows: a snapshot that is judged again as of a later day sees
+    nothing gone on that day.
 
     Raises ``StoreError`` where a later run is recorded: what this one did not judge, that one may have.
     """
@@ -58,7 +69,15 @@ def follow(database: Database, run: Run, policy: Policy, *, holders: Holders, af
                 f"run {run.run_id} is not the last recorded one",
                 advice="nonconformities follow the last run; the next run follows all of it",
             )
-        follower = _Follower(session, run, last.number, policy=policy, holders=holders, affiliations=affiliations)
+        follower = _Follower(
+            session,
+            run,
+            last.number,
+            policy=policy,
+            seen_at=min(run.as_of, shown_at),
+            holders=holders,
+            affiliations=affiliations,
+        )
         return follower.follow()
 
 
@@ -72,10 +91,11 @@ class _Follower:
         number: int,
         *,
         policy: Policy,
+        seen_at: datetime,
         holders: Holders,
         affiliations: Affiliations,
     ) -> None:
-        self._session, self._run, self._number = session, run, number
+        self._session, self._run, self._number, self._seen_at = session, run, number, seen_at
         self._policy, self._holders, self._affiliations = policy, holders, affiliations
         self._judged = {
             (rule_id, scope.source) for rule_id, scopes in run.scopes.items() for scope in scopes if not scope.blocked
@@ -286,20 +306,20 @@ class _Follower:
         """Note that all findings are gone, or still are; only a run that judged all of it sees that."""
         if row.gone_run is not None and (held.excepted & self._judged):
             self._return(row, "a finding of it is there again, under an exception")
-        if held.there or not self._judged_whole(row, held):
+        seen_at, action_done = self._seen_at, row.action_done_at
+        if held.there or seen_at < row.detected_at or not self._judged_whole(row, held):
             return
-        as_of, action_done = self._run.as_of, row.action_done_at
         if row.gone_run is None or row.gone_at is None or row.watch_until is None:
-            until = as_of + self._policy.watch(row.rule_id)
+            until = seen_at + self._policy.watch(row.rule_id)
             self._did["gone"].append(row.number or 0)
             why = f"judged whole, and none of its findings is there; watched until {until:%Y-%m-%d}"
-            self._change(row, "gone", why, gone_run=self._number, gone_at=as_of, watch_until=until)
-        elif row.gone_run != self._number and as_of >= row.watch_until:
-            anew = row.verified_at is not None and action_done is not None and row.verified_at < action_done <= as_of
+            self._change(row, "gone", why, gone_run=self._number, gone_at=seen_at, watch_until=until)
+        elif seen_at > row.gone_at and seen_at >= row.watch_until:
+            anew = row.verified_at is not None and action_done is not None and row.verified_at < action_done <= seen_at
             if row.verified_at is None or anew:
                 self._did["verified"].append(row.number or 0)
                 why = "its findings are still gone after the watch period" + (", and after the action" if anew else "")
-                self._change(row, "verified", why, verified_run=self._number, verified_at=as_of)
+                self._change(row, "verified", why, verified_run=self._number, verified_at=seen_at)
 
     def _judged_whole(self, row: NonconformityRow, held: Held) -> bool:
         """Tell whether this run judged every rule of it in every source of its findings.

@@ -105,6 +105,7 @@ class Nights:
             self._database,
             run,
             policy,
+            shown_at=run.as_of,
             holders=HOLDERS,
             affiliations=lambda ids: ({one: Affiliation(f"S{int(one[1:]) % SUPPLIERS}") for one in ids}, True),
         )

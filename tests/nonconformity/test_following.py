@@ -144,6 +144,15 @@ def test_a_finding_that_comes_back_begins_the_watch_anew(file: str) -> None:
     assert world.live(7, {"ldap": {"b"}}).returned == ("NC-000001",), "one of the same cause counts as well"
 
 
+def test_an_old_snapshot_judged_again_as_of_a_later_day_verifies_nothing(file: str) -> None:
+    world = World(file, watch_days=3)
+    world.live(2, {"ldap": {"a"}})
+    assert world.follow(world.record(3, {"ldap": ()}), shown=1).gone == (), "it shows a day before it was detected"
+    assert world.follow(world.record(4, {"ldap": ()}), shown=4).gone == ("NC-000001",)
+    assert world.follow(world.record(9, {"ldap": ()}), shown=4).verified == ()
+    assert world.live(10, {"ldap": ()}).verified == ("NC-000001",)
+
+
 def test_what_an_exception_covers_is_neither_standing_nor_gone(file: str) -> None:
     world = World(file, watch_days=0)
     world.live(0, {"ldap": {"a"}})

@@ -90,11 +90,19 @@ class World:
             limit=None if limit is None else lambda *_: limit,
         )
 
-    def follow(self, run: Run) -> Followed:
+    def follow(self, run: Run, shown: int | None = None) -> Followed:
+        """Follow a run over a snapshot of the night ``shown``; None: of its own."""
         policy = Policy(
             section=self.section, requirements={LEAVER: REQUIRED}, rules={each.rule_id: each for each in run.rules}
         )
-        return follow(self.database, run, policy, holders=self.holders, affiliations=self.affiliations)
+        return follow(
+            self.database,
+            run,
+            policy,
+            shown_at=run.as_of if shown is None else night(shown),
+            holders=self.holders,
+            affiliations=self.affiliations,
+        )
 
     def affiliations(self, person_ids: Collection[str]) -> tuple[Mapping[str, Affiliation], bool]:
         return {one: self.people[one] for one in person_ids if one in self.people}, self.people_whole
