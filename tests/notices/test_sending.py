@@ -26,13 +26,13 @@ from cryptography.hazmat.primitives import serialization
 from standardwebhooks import Webhook
 
 from reconciler.errors import ConfigurationError
-from reconciler.notices import Contacts, Due, Ledger, Sent, hook, refuse_disabled, send
+from reconciler.notices import Contacts, Due, Ledger, Sent, after_run, hook, refuse_disabled, send
 from reconciler.notices import ledger as ledgers
 from reconciler.notices import smtp as mailing
 from reconciler.sdk.http import Limits
 from reconciler.sections.notices import Smtp
 from reconciler.settings import Settings, load
-from tests.notices.test_planning import CONTACTS, DUE, due
+from tests.notices.test_planning import CONTACTS, DUE, HELD, due, nonconformity
 from tests.servers.certificates import Authority
 from tests.simulators.http_server import LoopbackServer
 
@@ -145,6 +145,9 @@ port = {port}
 security = "none"
 sender = "reconciler@acme.test"
 """
+
+
+ADDRESSED = 'addresses = { access-owner = "access@acme.test" }\n[notices.smtp]'
 
 
 @pytest.fixture(autouse=True)
@@ -453,6 +456,16 @@ def test_nothing_is_sent_while_notices_are_not_enabled(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is neither"):
         refuse_disabled(configured(tmp_path, ""))
     assert sent(configured(tmp_path, "")) == Sent()
+
+
+def test_what_is_due_after_a_run_is_told_of_each_nonconformity(tmp_path: Path, plain: tuple[Post, Settings]) -> None:
+    post, _ = plain
+    named = configured(tmp_path, LOCAL.format(port=post.port).replace("[notices.smtp]", ADDRESSED))
+    found = [nonconformity(), nonconformity(nc_id="NC-000002", owner_role="nobody", owner=None)]
+    assert after_run(named, None, found, holders=HELD, at=NOW) == Sent(
+        sent=1, unaddressed=("NC-000002: no address is known for role nobody",)
+    )
+    assert [kept[1] for kept in post.desk.kept] == ["access@acme.test"]
 
 
 class Receiver:

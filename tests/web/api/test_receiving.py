@@ -21,7 +21,7 @@ from aiohttp import web
 from reconciler.clock import now
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.settings import Settings
-from reconciler.web.api import app
+from reconciler.web.api import app, application
 from reconciler.web.api.deliveries import Deliveries, Delivery
 from tests.simulators.http_server import LoopbackServer
 from tests.web.api import serving
@@ -249,6 +249,25 @@ def test_a_body_without_an_announced_end_is_cut_off_where_it_grows_too_large(str
         )
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")  # though the last chunk never came
     assert strict.kept == []
+
+
+def test_a_sender_that_hangs_up_in_the_middle_leaves_nothing(strict: Here, caplog: pytest.LogCaptureFixture) -> None:
+    host, _, port = strict.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"POST /hooks/qms HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+        connection.sendall(b"Content-Length: 100\r\n\r\n{")
+    assert httpx.get(strict.url + "/healthz", trust_env=False).status_code == 200
+    assert strict.kept == []
+    assert "defect" not in caplog.text
+
+
+def test_a_sender_that_drips_is_cut_off(strict: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "_SECONDS", 0.05)
+    host, _, port = strict.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"POST /hooks/qms HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+        connection.sendall(b"Content-Length: 100\r\n\r\n{")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408")
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
