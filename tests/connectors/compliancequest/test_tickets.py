@@ -124,6 +124,18 @@ async def test_what_may_pass_is_said_as_such(
     assert records(salesforce) == []
 
 
+async def test_a_record_that_another_request_makes_at_this_moment_is_no_refusal(
+    salesforce: Salesforce, qms: ComplianceQuestTickets
+) -> None:
+    problem = {"message": f"duplicate value found: {KEY} duplicates value on record with id: a05", "fields": []}
+    salesforce.written.rules[NC] = [lambda _: {"errorCode": "DUPLICATE_VALUE", **problem}]
+    with pytest.raises(Unreachable, match="made at this moment"):
+        await qms.create(ticket())
+    salesforce.written.rules[NC] = [lambda _: {"errorCode": "DUPLICATE_VALUE", "message": "another field"}]
+    with pytest.raises(Refused, match="another field"):
+        await qms.create(ticket())
+
+
 async def test_a_record_is_read_back_with_its_feed(qms: ComplianceQuestTickets) -> None:
     made = await qms.create(ticket(fields={STATUS: "Complete", "Outcome__c": "account disabled"}))
     await qms.change(made, Change(mark="m-1", comment="Seen again.\n[m-1]"))

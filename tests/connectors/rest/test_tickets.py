@@ -327,6 +327,27 @@ class TestVault:
             assert NOTE not in service.tickets
             await system.close()
 
+    async def test_what_a_change_needs_and_nobody_configured_is_named(self) -> None:
+        with Vault() as service:
+            system = opened("veeva-vault", service.url, status_values={}, comment=None)
+            made = await system.create(ticket())
+            for change, says in (
+                (Change(mark="m", fields={"product__v": "P"}), "change is missing"),
+                (Change(mark="m", status=Status.CLOSED), "status_values.closed is missing"),
+                (Change(mark="m", comment="hello"), "comment is missing"),
+            ):
+                with pytest.raises(ConfigurationError, match=says):
+                    await system.change(made, change)
+            await system.close()
+
+    async def test_a_session_id_that_is_none_is_not_sent(self) -> None:
+        auth = desks.SECTIONS["veeva-vault"]["auth"]
+        with Vault() as service:
+            system = opened("veeva-vault", service.url, auth=auth | {"token": "userId"})
+            with pytest.raises(Misbehaved, match="the session id is none"):
+                await closed(system, system.check())
+            assert service.requests == [("POST", "/api/v25.1/auth")]
+
 
 async def _all(system: TicketSystem) -> list[str]:
     return [key async for key, _ in system.keyed("rec-acme-")]
@@ -384,6 +405,24 @@ async def test_an_answer_that_names_no_ticket_is_not_taken_for_one() -> None:
         system = opened("zendesk", service.url, create={"id": "ticket.nothing"})
         with pytest.raises(Misbehaved, match=r"create.id = ticket.nothing finds nothing"):
             await closed(system, system.create(ticket()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"find": {"items": "count"}}, "items = count finds NoneType where a list is due"),
+        ({"find": {"items": "length(tickets)"}}, "finds int where a list is due"),
+        ({"find": {"items": "length(next_page)"}}, "an expression fails"),
+        ({"find": {"id": "nothing"}}, "a ticket without an id"),
+        ({"find": {"key": "length(id)"}}, "fails: "),
+    ],
+)
+async def test_a_list_that_cannot_be_read_is_no_empty_list(changes: dict[str, Any], says: str) -> None:
+    with Zendesk() as service:
+        system = opened("zendesk", service.url, **changes)
+        await system.create(ticket())
+        with pytest.raises(Misbehaved, match=says):
+            await closed(system, system.find(ticket().key))
 
 
 async def test_what_a_ref_holds_cannot_lead_to_another_path() -> None:
