@@ -16,6 +16,8 @@ from .tickets_client import NoSuch, TicketClient
 from .tickets_settings import TicketSettings
 
 VERSION = "1.0.0"
+_NOBODY = "rec-check-nothing"
+"""A key that no ticket carries."""
 _SETTLE = 60.0
 """Seconds, where nobody says how far the service's search lags."""
 
@@ -37,7 +39,7 @@ class RestTickets:
 
     async def check(self) -> Sequence[Gap]:
         """Look for a key that nothing carries, and name what the configuration leaves out."""
-        await self.find("rec-check-nothing")
+        await self.find(_NOBODY)
         lacks = {
             "comments": "what people say there is not read",
             "comment": "nothing can be said on a ticket",
@@ -79,9 +81,13 @@ class RestTickets:
         try:
             found = await self._client.ask(read, facts)
         except NoSuch as error:
-            if error.status in read.gone_statuses and (read.gone_error is None or _true(read.gone_error, error.body)):
-                return TicketView(ref, Status.GONE, "")
-            raise
+            if error.status not in read.gone_statuses:
+                raise
+            if read.gone_error is not None and not _true(read.gone_error, error.body):
+                raise
+            # A service that is not where it was answers so too: one that still lists tickets means what it says.
+            await self.find(_NOBODY)
+            return TicketView(ref, Status.GONE, "")
         raw = _text(read.status, found)
         if read.gone is not None and _true(read.gone, found):
             return TicketView(ref, Status.GONE, raw)

@@ -154,7 +154,7 @@ async def test_a_ticket_that_is_gone_is_told_from_one_that_is_not_known(
     made = await system.create(ticket())
     service.tickets.clear()
     assert (await system.read(made)).status is Status.GONE
-    if profile == "zendesk":
+    if profile != "veeva-vault":
         astray = opened(profile, f"{service.url}/elsewhere")
         with pytest.raises(Refused, match="HTTP 404"):
             await closed(astray, astray.read(made))
@@ -430,7 +430,7 @@ async def test_what_a_ref_holds_cannot_lead_to_another_path() -> None:
         system = opened("zendesk", service.url)
         view = await closed(system, system.read(TicketRef("../../secret?x=")))
         assert view.status is Status.GONE
-        assert service.requests[-1][1].startswith("/api/v2/tickets/..%2F..%2Fsecret%3Fx%3D.json")
+        assert service.requests[0][1].startswith("/api/v2/tickets/..%2F..%2Fsecret%3Fx%3D.json")
 
 
 @pytest.mark.parametrize("name", PROFILES)
