@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 import msgspec
+import pyarrow as pa
 
 from reconciler.engine.exceptions import Exceptions, reads
 from reconciler.engine.lint import TOO_MUCH, required_identity
 from reconciler.engine.rule import Problem, Rule, RuleError
-from reconciler.engine.sandbox import RuleFailed, instant
+from reconciler.engine.sandbox import RuleFailed
 from reconciler.engine.scopes import Scoping
 from reconciler.engine.workspace import ROOM, Options, Workspace, open_workspace
 from reconciler.errors import StoreError
-from reconciler.estate.packed import pack
+from reconciler.estate import packed
 from reconciler.estate.results import Evaluation, Outcome, RuleResult, Scope, Verdict
 from reconciler.estate.tables import tables
 from reconciler.snapshot import Snapshot
 
-_BATCH = 10_000
 _EMITTED = tuple(outcome.value for outcome in Outcome)
 
 
@@ -118,8 +117,11 @@ class _Judge:
         try:
             self._hold_to_contract(blocked)
             open_scopes = [source for source, reasons in blocked.items() if not reasons]
-            self._query("DELETE FROM judged WHERE NOT list_contains($1, coalesce(source, ''))", [_texts(open_scopes)])
+            if len(open_scopes) < len(blocked):
+                closed = "DELETE FROM judged WHERE NOT list_contains($1, coalesce(source, ''))"
+                self._query(closed, [_texts(open_scopes)])
             self.excepting.match(self.rule, self.population)
+            self.excepting.count()
             counts = self._counts()
             sizes = self._sizes(open_scopes)
             scopes = tuple(
@@ -127,9 +129,9 @@ class _Judge:
                 for source, reasons in blocked.items()
             )
             digest.scopes(self.rule, scopes)
-            return RuleResult(rule=self.rule.info, scopes=scopes, verdicts=pack(digest.passing(self._verdicts())))
+            return RuleResult(rule=self.rule.info, scopes=scopes, verdicts=self._verdicts(digest))
         finally:
-            self._query("DROP TABLE judged")
+            self._query("DROP TABLE IF EXISTS judged")
 
     def _named(self) -> list[str]:
         """Return the sources that a governance population's rows name."""
@@ -140,11 +142,22 @@ class _Judge:
         rows = self._query(f'SELECT DISTINCT source FROM "{self.population.name}" WHERE source IS NOT NULL')  # noqa: S608  # a name of the estate
         return [source for (source,) in rows]
 
-    def _run(self) -> None:
-        """Keep what the rule says in the table ``judged``: identity as i_*, the rest of the population's key as k_*."""
+    def _run(self, *, named: bool = False) -> None:
+        """Keep what the rule says in the table ``judged``: identity as i_*, the rest of the population's key as k_*.
+
+        Of a large estate nearly nothing is applicable. Of those subjects the hash and the source suffice to hold the
+        rule to its contract and to count them, unless ``named`` or where keys are finer than subjects.
+        """
         info = self.rule.info
-        columns = [f"{_text(name, self._type(name))} AS {column}" for name, column in self._stored().items()]
-        # Nobody reads why something is not applicable, and of a large estate that is nearly all there is.
+        listed = ", ".join(f'"{name}"' for name in info.identity)
+        lacking = " OR ".join(f'"{name}" IS NULL' for name in required_identity(self.rule)) or "false"
+        bare = not named and set(self.population.key) == set(info.identity)
+        kept = f"verdict IS DISTINCT FROM 'not_applicable' OR {lacking}" if bare else "true"
+        columns = [
+            f"CASE WHEN {kept} THEN {_text(name, self._type(name))} END AS {column}"
+            for name, column in self._stored().items()
+        ]
+        columns += [f"hash({listed}) AS subject", f"{lacking} AS lacking"]
         columns += ["verdict", "CASE WHEN verdict <> 'not_applicable' THEN reason END AS reason"]
         columns += ["source" if self.sourced else "CAST(NULL AS VARCHAR) AS source"]
         columns += ["person_id" if "person_id" in self.rule.output else "CAST(NULL AS VARCHAR) AS person_id"]
@@ -173,10 +186,9 @@ class _Judge:
         identity = [f'"i_{name}"' for name in self.rule.info.identity]
         listed = ", ".join(identity)
         verdicts = ", ".join(f"'{value}'" for value in _EMITTED)
-        nulls = " OR ".join(f'"i_{name}" IS NULL' for name in required_identity(self.rule)) or "false"
         wrong = self._query(
             f"SELECT {listed}, verdict FROM judged "  # noqa: S608  # checked names
-            f"WHERE verdict IS NULL OR verdict NOT IN ({verdicts}) OR {nulls} ORDER BY ALL LIMIT 1"
+            f"WHERE verdict IS NULL OR verdict NOT IN ({verdicts}) OR lacking ORDER BY ALL LIMIT 1"
         )
         if wrong:
             *subject, verdict = wrong[0]
@@ -184,13 +196,12 @@ class _Judge:
                 f"{self._subject(subject)} has the verdict {verdict!r}",
                 f"Identity is never null, and a verdict is one of: {', '.join(_EMITTED)}.",
             )
-        # Hashes are counted first: they take a tenth of the room, and where all differ the subjects do.
-        hashes = f"SELECT count(*) = count(DISTINCT hash({listed})) FROM judged"  # noqa: S608  # checked names
-        twice = (
-            []
-            if self._query(hashes)[0][0]
-            else self._query(f"SELECT {listed} FROM judged GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1")  # noqa: S608  # checked names
-        )
+        # Hashes are counted first: where all differ the subjects do. Where not, names must tell.
+        twice: list[tuple[Any, ...]] = []
+        if not self._query("SELECT count(*) = count(DISTINCT subject) FROM judged")[0][0]:
+            self._query("DROP TABLE judged")
+            self._run(named=True)
+            twice = self._query(f"SELECT {listed} FROM judged GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1")  # noqa: S608  # checked names
         if twice:
             raise self._broken(f"{self._subject(twice[0])} is judged twice", "A subject has one verdict: see identity.")
         for (source,) in self._query("SELECT DISTINCT source FROM judged ORDER BY ALL"):
@@ -247,32 +258,36 @@ class _Judge:
             sizes[None] = everywhere if len(sizes) == 1 else named
         return sizes
 
-    def _verdicts(self) -> Iterator[Verdict]:
-        """Yield what is no pass, ordered by subject."""
+    def _verdicts(self, digest: _Digest) -> Sequence[Verdict]:
+        """Return what is no pass, ordered by subject, and take it into the digest."""
+        batches: list[packed.Batch] = []
+        for count, lines in self._lines():
+            plain = packed.canonical(lines)
+            digest.lines(plain)
+            batches.append(packed.compress(count, plain, self.rule.info.identity))
+        return packed.together(batches)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield so many verdicts and their lines of JSON as ``_Digest`` has them: a large estate has a million."""
         info = self.rule.info
+        subject = ", ".join(f"'{name}', j.\"i_{name}\"" for name in sorted(info.identity))
         listed = ", ".join(f'j."i_{name}"' for name in info.identity)
-        outcomes = {outcome.value: outcome for outcome in (Outcome.VIOLATION, Outcome.NOT_EVALUABLE)}
-        found = self.sandbox.connection.execute(
-            f"SELECT j.verdict, j.source, j.person_id, j.reason, x.exception, x.until, {listed} "  # noqa: S608  # checked names
-            "FROM judged j LEFT JOIN excepted x ON x.n = j.rowid "
-            f"WHERE j.verdict IN ('violation', 'not_evaluable') ORDER BY {listed}"
+        ends = "replace(strftime(make_timestamp(x.until), '%Y-%m-%dT%H:%M:%S.%fZ'), '.000000Z', 'Z')"
+        line = (
+            f"json_object('excepted_until', {ends}, 'exception', x.exception, 'person_id', j.person_id, "
+            f"'reason', coalesce(j.reason, $title), 'rule_id', $rule, 'source', j.source, "
+            f"'subject', json_object({subject}), 'verdict', j.verdict)"
         )
-        # Names that recur in every row are kept once: a large estate has a million verdicts.
-        while rows := found.fetchmany(_BATCH):
-            for verdict, source, person_id, reason, exception, until, *subject in rows:
-                found_so = Verdict(
-                    rule_id=info.rule_id,
-                    verdict=outcomes[verdict],
-                    subject=dict(zip(info.identity, subject, strict=True)),
-                    source=sys.intern(source) if source is not None else None,
-                    person_id=person_id,
-                    reason=reason if reason is not None else info.title,
-                    exception=sys.intern(exception) if exception is not None else None,
-                    excepted_until=instant(until),
-                )
-                if found_so.verdict is Outcome.VIOLATION:
-                    self.excepting.count(found_so)
-                yield found_so
+        found = self.sandbox.connection.sql(
+            f"SELECT CAST({line} AS VARCHAR) || chr(10) FROM judged j LEFT JOIN excepted x ON x.n = j.rowid "  # noqa: S608  # checked names
+            "WHERE j.verdict IN ('violation', 'not_evaluable') "
+            f"ORDER BY {listed}",
+            params={"title": info.title, "rule": info.rule_id},
+        )
+        for rows in found.to_arrow_reader(packed.BATCH):
+            _, offsets, text = rows.column(0).cast(pa.large_string()).buffers()
+            ends_at = memoryview(offsets).cast("q")
+            yield len(rows), bytes(memoryview(text)[ends_at[0] : ends_at[len(rows)]])
 
     def _scope(self, source: str | None, size: int, counts: Mapping[str | None, Mapping[str, int]]) -> Scope:
         found = counts.get(source, {})
@@ -324,11 +339,9 @@ class _Digest:
         for scope in scopes:
             self._add(scope)
 
-    def passing(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
-        """Take in each verdict of that rule and pass it on."""
-        for verdict in verdicts:
-            self._add(verdict)
-            yield verdict
+    def lines(self, lines: bytes) -> None:
+        """Take in verdicts of that rule, each written as ``_add`` would."""
+        self._digest.update(lines)
 
     def hexdigest(self) -> str:
         """Return the digest of all so far, as lower-case hex."""

@@ -18,7 +18,7 @@ from reconciler.engine.sandbox import EPOCH, instant
 from reconciler.engine.scopes import Coverage
 from reconciler.engine.workspace import ROOM
 from reconciler.errors import StoreError
-from reconciler.estate.results import ExceptionState, Verdict
+from reconciler.estate.results import ExceptionState
 from reconciler.estate.tables import Table, tables
 from reconciler.sdk.connector import Status
 from reconciler.sdk.records import ExceptionRecord, Record
@@ -190,10 +190,13 @@ class Exceptions:
                     said += self._incomplete(giver, table)
         return tuple(said)
 
-    def count(self, verdict: Verdict) -> None:
-        """Count a violation for the exception that covers it."""
-        if verdict.exception is not None:
-            self._suppressing[verdict.exception] = self._suppressing.get(verdict.exception, 0) + 1
+    def count(self) -> None:
+        """Count the violations among ``judged`` for the exceptions that cover them."""
+        for name, many in self._query(
+            "SELECT x.exception, count(*) FROM excepted x JOIN judged j ON j.rowid = x.n "
+            "WHERE j.verdict = 'violation' GROUP BY ALL"
+        ):
+            self._suppressing[name] = self._suppressing.get(name, 0) + many
 
     def states(self) -> tuple[ExceptionState, ...]:
         """Return every exception, by its number, with how many violations were counted for it."""

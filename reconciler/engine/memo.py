@@ -26,8 +26,8 @@ from reconciler import __version__
 from reconciler.engine.evaluation import evaluate
 from reconciler.engine.rule import Rule
 from reconciler.engine.workspace import Options
-from reconciler.estate.packed import Batch, Packed, batch
-from reconciler.estate.results import Evaluation, RuleResult, Verdict
+from reconciler.estate.packed import Batch, Packed, batch, together
+from reconciler.estate.results import Evaluation, Verdict
 from reconciler.snapshot import Snapshot
 
 FOLDER = ".evaluated"
@@ -90,7 +90,9 @@ def read(path: Path) -> Evaluation | None:
             evaluation = msgspec.msgpack.decode(next(frames), type=Evaluation)
             counts = msgspec.msgpack.decode(next(frames), type=list[int])
             results = [
-                _with(result, [msgspec.msgpack.decode(next(frames), type=Batch) for _ in range(count)])
+                msgspec.structs.replace(
+                    result, verdicts=together([msgspec.msgpack.decode(next(frames), type=Batch) for _ in range(count)])
+                )
                 for result, count in zip(evaluation.results, counts, strict=True)
             ]
     except (OSError, ValueError, StopIteration, msgspec.MsgspecError, pa.ArrowException):
@@ -146,14 +148,6 @@ def _batches(verdicts: Sequence[Verdict]) -> Sequence[Batch]:
     if isinstance(verdicts, Packed):
         return verdicts.batches
     return [batch(verdicts)] if verdicts else []
-
-
-def _with(result: RuleResult, batches: Sequence[Batch]) -> RuleResult:
-    """Give a result its verdicts back, packed where they were: few stand in one batch."""
-    verdicts: Sequence[Verdict] = (
-        Packed(batches) if len(batches) > 1 else tuple(v for b in batches for v in b.verdicts())
-    )
-    return msgspec.structs.replace(result, verdicts=verdicts)
 
 
 def _sound(file: IO[bytes]) -> bool:

@@ -1,8 +1,11 @@
-"""Many verdicts in little memory: a large estate has millions, and each is read once or twice, in order."""
+"""Many verdicts in little memory: a large estate has millions, and each is read once or twice, in order.
+
+A verdict is kept as its line of canonical JSON, the same that the digest of an evaluation is made of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, overload
 
 import msgspec
@@ -11,23 +14,30 @@ import pyarrow as pa
 from reconciler.estate.results import Verdict
 
 BATCH = 10_000
-"""Verdicts that are packed together; fewer stay as they are."""
+"""So many verdicts, about, are packed together; what fits into one batch stays as it is."""
 
 _CODEC: Literal["zstd"] = "zstd"
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(list[Verdict])
+_ENCODER = msgspec.json.Encoder(order="sorted")
+_DECODER = msgspec.json.Decoder(Verdict)
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """So many verdicts as compressed MessagePack, and the size that this has when it is unpacked."""
+    """So many verdicts as compressed lines, the size that these have, and the order in which a subject is named."""
 
     count: int
     size: int
     data: bytes
+    identity: tuple[str, ...]
 
     def verdicts(self) -> list[Verdict]:
         """Unpack them; ``ValueError`` or ``OSError`` where the bytes are damaged."""
-        return _DECODER.decode(pa.decompress(self.data, decompressed_size=self.size, codec=_CODEC, asbytes=True))
+        plain = pa.decompress(self.data, decompressed_size=self.size, codec=_CODEC, asbytes=True)
+        found = _DECODER.decode_lines(plain)
+        if list(self.identity) != sorted(self.identity):
+            for verdict in found:
+                subject = {name: verdict.subject[name] for name in self.identity}
+                msgspec.structs.force_setattr(verdict, "subject", subject)
+        return found
 
 
 class Packed(Sequence[Verdict]):
@@ -66,19 +76,26 @@ class Packed(Sequence[Verdict]):
         return hash(self.batches)
 
 
-def pack(verdicts: Iterable[Verdict], *, size: int = BATCH) -> Sequence[Verdict]:
-    """Return the verdicts as a tuple, or packed where there are more than ``size``."""
-    batches: list[Batch] = []
-    waiting: list[Verdict] = []
-    for verdict in verdicts:
-        if len(waiting) == size:
-            batches.append(batch(waiting))
-            waiting.clear()
-        waiting.append(verdict)
-    return Packed([*batches, batch(waiting)]) if batches else tuple(waiting)
+def lines(verdicts: Sequence[Verdict]) -> bytes:
+    """Return verdicts as lines of canonical JSON."""
+    return b"".join(_ENCODER.encode(verdict) + b"\n" for verdict in verdicts)
 
 
 def batch(verdicts: Sequence[Verdict]) -> Batch:
-    """Pack some verdicts."""
-    plain = _ENCODER.encode(verdicts)
-    return Batch(len(verdicts), len(plain), pa.compress(plain, codec=_CODEC, asbytes=True))
+    """Pack some verdicts of one rule."""
+    return compress(len(verdicts), lines(verdicts), tuple(verdicts[0].subject))
+
+
+def canonical(plain: bytes) -> bytes:
+    """Return DuckDB's lines as ``lines`` would have written them: it writes some control characters with capitals."""
+    return lines(_DECODER.decode_lines(plain)) if b"\\u00" in plain else plain
+
+
+def compress(count: int, plain: bytes, identity: tuple[str, ...]) -> Batch:
+    """Pack so many verdicts' lines."""
+    return Batch(count, len(plain), pa.compress(plain, codec=_CODEC, asbytes=True), identity)
+
+
+def together(batches: Sequence[Batch]) -> Sequence[Verdict]:
+    """Return the verdicts of some batches: as a tuple, where there is no more than one."""
+    return Packed(batches) if len(batches) > 1 else tuple(one for each in batches for one in each.verdicts())

@@ -7,10 +7,14 @@ runs in a process of its own, one after the other, with two threads. The other t
 What counts, from the sealed files to the verdicts:
 
 - here: loading, the built tables, the rules with every row they return, the check that no subject is judged twice,
-  counts, exceptions, order, verdicts as objects, digest. Not correlation: the other two are given its ``links``.
+  counts, exceptions, order, verdicts packed as lines of JSON, digest. Not correlation: the other two are given its
+  ``links``. Objects are made of the lines by whoever reads them, and that does not count.
 - pandas: loading, what several rules share made once, the rules; of what is not applicable no row, and nothing after.
 - SQLite: the built tables, the rules with every row they return, and nothing after; loading and indexing are told
   apart. Both of the others are given ``nesting``, too.
+
+As neither of the others checks, counts, sorts or digests, "rules alone" says what they are compared by without all
+that comes after a rule's SELECT here. The goals are held to the whole.
 
 Seconds decide, as somebody waits for them. Those of the processors stand beside them: they count both threads here,
 where the other two work on one, and tell more on a machine that others use as well.
@@ -122,12 +126,17 @@ def second(folder: Path) -> Figures:
 def ten(folder: Path) -> Figures:
     """Evaluate the ten rules alone, from the files on but for correlation, which is told apart; keep nothing."""
     rules, snapshot = _ten(), _snapshot(folder)
-    seconds, linked = _time_rules(), _time_linking()
+    seconds = _time_rules()
+    linked = _added_up(linking, "link", "made", "forget")
+    judged = _added_up(judging._Judge, "result")  # no user needs these seconds: only the benchmark does
+    selected = _added_up(judging._Judge, "_run")
     watch = _Watch()
     found = engine.evaluate(snapshot, rules, as_of=AS_OF, options=OPTIONS)
     whole = watch.told()
     counted = {name: whole[name] - linked[name] for name in whole}
-    return counted | _told(found) | {"rules": seconds, "apart": f"correlation {linked['seconds']:.1f} s"}
+    alone = {name: counted[name] - judged[name] + selected[name] for name in whole}
+    told = f"correlation {linked['seconds']:.1f} s; rules alone {alone['seconds']:.1f} s, {alone['cpu']:.1f} CPU s"
+    return counted | _told(found) | {"rules": seconds, "alone": alone, "apart": told}
 
 
 def pandas(folder: Path) -> Figures:
@@ -193,8 +202,8 @@ def _processors() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _time_linking() -> dict[str, float]:
-    """Have the time of correlation added up."""
+def _added_up(owner: Any, *names: str) -> dict[str, float]:
+    """Have the time of some functions, or methods, added up."""
     spent = {"seconds": 0.0, "cpu": 0.0}
 
     def timed(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -207,8 +216,8 @@ def _time_linking() -> dict[str, float]:
 
         return worked
 
-    for name in ("link", "made", "forget"):
-        setattr(linking, name, timed(getattr(linking, name)))  # in this process alone
+    for name in names:
+        setattr(owner, name, timed(getattr(owner, name)))  # in this process alone
     return spent
 
 
@@ -286,6 +295,8 @@ def compared(folder: Path) -> bool:
         ratio = theirs["seconds"] / ours["seconds"]
         cpu = theirs["cpu"] / ours["cpu"]
         say(f"{name} / ten rules here: {ratio:.1f} times, all of each; of the processors' seconds {cpu:.1f} times")
+        alone = {unit: theirs[unit] / ours["alone"][unit] for unit in ours["alone"]}
+        say(f"{name} / rules alone: {alone['seconds']:.1f} times; of the processors' seconds {alone['cpu']:.1f} times")
         for rule_id, seconds in theirs["rules"].items():
             mine = {verdict: n for verdict, n in ours["rows"][rule_id].items() if n}
             other = {v: n for v, n in theirs["rows"][rule_id].items() if n and v in {"violation", "not_evaluable"}}

@@ -366,9 +366,12 @@ def _rule(folder: Path, sql: str, toml: str = TOML) -> list[Rule]:
     return load([folder])
 
 
-def test_a_rule_that_judges_a_subject_twice_is_named_with_it(seal: Seal, tmp_path: Path) -> None:
-    sql = SQL.replace("from accounts a", "from accounts a cross join (values (1), (2)) as v(n)").replace(
-        "and a.created_at < $as_of - $age", "and $as_of - $age is not null"
+@pytest.mark.parametrize("verdict", ["violation", "not_applicable"])
+def test_a_rule_that_judges_a_subject_twice_is_named_with_it(seal: Seal, tmp_path: Path, verdict: str) -> None:
+    sql = (
+        SQL.replace("from accounts a", "from accounts a cross join (values (1), (2)) as v(n)")
+        .replace("and a.created_at < $as_of - $age", "and $as_of - $age is not null")
+        .replace("'violation'", f"'{verdict}'")
     )
     with pytest.raises(RuleError, match=r"old_account\.sql:1: OWN-TEST-001: source ldap, account_id a is judged twice"):
         evaluate(seal(estate()), _rule(tmp_path, sql), as_of=NIGHT)
@@ -390,11 +393,14 @@ def test_a_source_out_of_the_blue_is_an_error(seal: Seal, tmp_path: Path) -> Non
         evaluate(seal(estate()), _rule(tmp_path, sql), as_of=NIGHT)
 
 
-def test_a_null_identity_is_an_error(seal: Seal, tmp_path: Path) -> None:
-    sql = SQL.replace("a.account_id,\n", "nullif(a.account_id, 'a') as account_id,\n").replace(
-        "a.created_at < $as_of - $age", "$as_of > $as_of - $age"
+@pytest.mark.parametrize("verdict", ["violation", "not_applicable"])
+def test_a_null_identity_is_an_error(seal: Seal, tmp_path: Path, verdict: str) -> None:
+    sql = (
+        SQL.replace("a.account_id,\n", "nullif(a.account_id, 'a') as account_id,\n")
+        .replace("a.created_at < $as_of - $age", "$as_of > $as_of - $age")
+        .replace("'violation'", f"'{verdict}'")
     )
-    with pytest.raises(RuleError, match="Identity is never null"):
+    with pytest.raises(RuleError, match=f"source ldap, account_id None has the verdict '{verdict}'"):
         evaluate(seal(estate()), _rule(tmp_path, sql), as_of=NIGHT)
 
 

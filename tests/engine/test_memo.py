@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.engine import Options, Rule, evaluate, load, memo, remember
+from reconciler.engine.evaluation import _Digest
 from reconciler.estate import packed
-from reconciler.estate.packed import Packed, pack
+from reconciler.estate.packed import Packed, batch, canonical, lines, together
 from reconciler.estate.results import Evaluation, Outcome, Verdict
 from reconciler.estate.tables import RoleMap
 from reconciler.sdk.records import Account, Person
@@ -62,11 +63,8 @@ def test_the_second_evaluation_is_read_and_says_the_same(seal: Seal, rules: list
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
-def test_many_verdicts_come_back_packed(
-    seal: Seal, rules: list[Rule], counted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("reconciler.engine.evaluation.pack", lambda verdicts: pack(verdicts, size=2))
-    snapshot = seal(accounts(5))
+def test_many_verdicts_come_back_packed(seal: Seal, rules: list[Rule], counted: list[str]) -> None:
+    snapshot = seal(accounts(packed.BATCH + 2_500))
     first = remember(snapshot, rules, as_of=NIGHT)
     again = remember(snapshot, rules, as_of=NIGHT)
     assert isinstance(first.results[0].verdicts, Packed)
@@ -188,7 +186,7 @@ def test_packed_verdicts_are_read_as_a_tuple() -> None:
         Verdict(rule_id="R", verdict=Outcome.VIOLATION, subject={"n": str(n)}, reason="so", excepted_until=NIGHT)
         for n in range(7)
     )
-    found = pack(iter(plain), size=3)
+    found = together([batch(plain[:3]), batch(plain[3:6]), batch(plain[6:])])
     assert isinstance(found, Packed)
     assert (len(found), [batch.count for batch in found.batches]) == (7, [3, 3, 1])
     assert tuple(found) == plain
@@ -202,6 +200,34 @@ def test_packed_verdicts_are_read_as_a_tuple() -> None:
     for outside in (7, -8):
         with pytest.raises(IndexError):
             found[outside]
-    assert pack(iter(plain)) == plain
-    assert pack(iter(plain), size=7) == plain
+    assert together([batch(plain)]) == plain
+    assert together([]) == ()
     assert packed.BATCH >= 1_000
+
+
+def test_a_subject_keeps_the_order_of_its_rule() -> None:
+    one = Verdict(rule_id="R", verdict=Outcome.VIOLATION, subject={"source": "s", "account_id": "a"}, reason="so")
+    assert [list(found.subject) for found in batch([one]).verdicts()] == [["source", "account_id"]]
+
+
+def test_lines_of_another_hand_are_written_anew() -> None:
+    one = Verdict(rule_id="R", verdict=Outcome.VIOLATION, subject={"n": "\x1f"}, reason="so")
+    plain = lines([one])
+    assert b"\\u001f" in plain
+    assert canonical(plain.replace(b"\\u001f", b"\\u001F")) == plain
+
+
+def test_every_character_is_digested_as_python_writes_it(seal: Seal, rules: list[Rule]) -> None:
+    odd = [chr(code) for code in range(1, 0x300)] + ["\u2028", "\ud7ff", "\ue000", "\uffff", "\U0001f600", "\U0010ffff"]
+    rows = [
+        Account(source="ldap", account_id=f"a{n}{text}", can_sign_in=True, created_at=LONG_AGO)
+        for n, text in enumerate(odd)
+    ]
+    snapshot = seal([Read("ldap", "accounts", rows), Read("hr", "people", [Person(person_id="p1")])])
+    found = evaluate(snapshot, rules, as_of=NIGHT)
+    (result,) = found.results
+    assert {verdict.subject["account_id"] for verdict in result.verdicts} == {row.account_id for row in rows}
+    digest = _Digest(NIGHT, ())
+    digest.scopes(rules[0], result.scopes)
+    digest.lines(lines(result.verdicts))
+    assert digest.hexdigest() == found.digest
