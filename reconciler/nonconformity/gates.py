@@ -82,7 +82,10 @@ def _verify(held: Nonconformity) -> str:
         count = "1 finding stands" if held.standing == 1 else f"{held.standing} findings stand"
         return f"the machine's verification: {count}"
     if seen is None:
-        return "the machine's verification: no run that judged all of it, by whole pulls, saw its findings gone"
+        return (
+            "the machine's verification: no run that judged all of it, by whole pulls, saw its findings gone; what an"
+            " exception covers is not gone"
+        )
     if seen.verified_at is None or seen.verified_at < seen.watch_until:
         return (
             f"the machine's verification: its findings are gone since {_minute(seen.gone_at)}; a run that judges all"

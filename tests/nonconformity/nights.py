@@ -9,7 +9,7 @@ from reconciler.database.connection import Database
 from reconciler.estate.results import Scope
 from reconciler.findings.store import FindingStore
 from reconciler.nonconformity.following import follow
-from reconciler.nonconformity.grouping import Policy
+from reconciler.nonconformity.grouping import Policy, Requirement
 from reconciler.nonconformity.record import Grade, Nonconformity
 from reconciler.nonconformity.store import NonconformityStore
 from reconciler.sections.nonconformities import Nonconformities
@@ -35,7 +35,8 @@ class Nights:
         self.store = NonconformityStore.open(url)
         self.database = Database(url)
         section = Nonconformities(watch_days=WATCH, reopen_days=reopen_days, major_count=1 if grade == "major" else 50)
-        self.policy = Policy(section=section, rules={rule().rule_id: rule()})
+        required = Requirement(controls={"IG-C-07": "Access ends"}, clauses={"iso27001": ("A.5.18",)})
+        self.policy = Policy(section=section, requirements={rule().rule_id: required}, rules={rule().rule_id: rule()})
 
     def live(self, number: int, accounts: Collection[str] | None, *, followed: bool = True) -> None:
         """Live one night; ``accounts`` None: the directory could not be read."""
@@ -45,7 +46,8 @@ class Nights:
             scope = Scope(source="ldap", violations=len(accounts))
             run = record(self.findings, number, result(*map(verdict, sorted(accounts)), scopes=[scope]))
         if followed:
-            follow(self.database, run, self.policy, holders=Holders(unknown="no source"), affiliations=_nowhere)
+            nobody = Holders(unknown="no source")
+            follow(self.database, run, self.policy, shown_at=run.as_of, holders=nobody, affiliations=_nowhere)
 
     def held(self) -> Nonconformity:
         """Return the nonconformity."""

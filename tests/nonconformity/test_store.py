@@ -6,11 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 
+from reconciler.database.findings import EvaluationRow
+from reconciler.database.nonconformities import NonconformityRow
 from reconciler.errors import ConfigurationError
+from reconciler.estate.results import Scope
 from reconciler.nonconformity.record import State, Verification
 from reconciler.nonconformity.store import NonconformityStore
-from tests.findings.nights import night
+from tests.findings.nights import night, record, result
 from tests.nonconformity.nights import NC, ROLES, Nights, enter_all, evening, verified
 
 
@@ -351,6 +356,31 @@ def test_what_the_last_run_could_not_read_is_shown(url: str) -> None:
     nights.live(1, None)
     [judged] = nights.store.show(NC).judged
     assert (judged.unread, judged.last_judged) == (("ldap accounts FAILED: does not answer",), night(0))
+
+
+def test_a_source_that_the_last_run_left_out_was_not_judged(file: str) -> None:
+    nights = Nights(file)
+    nights.live(0, {"a"})
+    record(nights.findings, 1, result(scopes=[Scope(source="aws")]))
+    [judged] = nights.store.show(NC).judged
+    assert (judged.unread, judged.last_judged) == (("the last run did not evaluate it",), night(0))
+
+
+def test_the_word_of_a_run_that_could_not_judge_is_not_taken(file: str) -> None:
+    nights = verified(file)
+    with nights.database.writing() as session:
+        session.execute(update(EvaluationRow).where(col(EvaluationRow.run) == 3).values(evaluated=False))
+    with pytest.raises(ConfigurationError, match="did not judge IG-LVR-001 in ldap"):
+        nights.store.close(NC, by="grace", at=evening(5), reason="The feed works")
+
+
+def test_one_that_never_had_a_finding_is_not_closed(file: str) -> None:
+    nights = verified(file)
+    with nights.database.writing() as session:
+        held = session.get_one(NonconformityRow, 1).model_dump() | {"number": 2, "cause_key": "{}"}
+        session.add(NonconformityRow(**held))
+    with pytest.raises(ConfigurationError, match="none ever belonged to it"):
+        nights.store.close("NC-2", by="grace", at=evening(5), reason="The feed works")
 
 
 def test_a_store_that_is_empty_lists_nothing(file: str) -> None:

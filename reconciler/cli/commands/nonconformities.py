@@ -339,13 +339,15 @@ def export(settings: Settings, nc: str, *, fmt: Format, path: Path | None) -> No
     """Write all of one: record, gates, entries, findings, history, and the runs and digests that show it."""
     from reconciler import clock
     from reconciler.cli import dossier
+    from reconciler.log import redact
     from reconciler.report.writing import put
 
-    written = dossier.write(_store(settings, to_read=True).show(nc), fmt, exported_at=clock.now())
+    whole = dossier.write(_store(settings, to_read=True).show(nc), fmt, exported_at=clock.now())
+    written = redact(whole.decode())
     if path is None:
         click.echo(written, nl=False)
     else:
-        put(path, [written])
+        put(path, [written.encode()])
         click.echo(f"{path} written.")
 
 
@@ -400,4 +402,4 @@ def _tell(held: Nonconformity, what: str, *, machine: bool) -> None:
         return
     owed = gates.owed(held)
     due = f", due {owed.due_on}" if owed and owed.due_on else ""
-    click.echo(f"{held.nc_id}: {what}. " + (f"Owed next: {owed.what} by {owed.by}{due}." if owed else "It is closed."))
+    click.echo(f"{held.nc_id}: {what}." + (f" Owed next: {owed.what} by {owed.by}{due}." if owed else ""))
