@@ -59,22 +59,27 @@ def planned(settings: Settings, owed: Sequence[Due], known: Contacts, *, at: dat
 
 def refuse_disabled(settings: Settings) -> None:
     """Raise ``ConfigurationError``, with file and line, while nothing may be sent or there is no way to."""
-    section = settings.config.notices
-    if section.smtp is None and section.webhook is None:
-        raise ConfigurationError(
-            f"{settings.at('notices')}: notices: there is neither [notices.smtp] nor [notices.webhook]",
-            advice="Write one of them.",
-        )
-    if not section.enabled:
+    _refuse_no_way_out(settings)
+    if not settings.config.notices.enabled:
         raise ConfigurationError(
             f"{settings.at('notices', 'enabled')}: notices.enabled is false: nothing is sent",
             advice="Look at `reconciler notices preview` first, then set enabled = true in [notices].",
         )
 
 
+def _refuse_no_way_out(settings: Settings) -> None:
+    if settings.config.notices.smtp is None and settings.config.notices.webhook is None:
+        raise ConfigurationError(
+            f"{settings.at('notices')}: notices: there is neither [notices.smtp] nor [notices.webhook]",
+            advice="Write one of them.",
+        )
+
+
 def check(settings: Settings) -> None:
     """Raise ``ConfigurationError`` for addresses, ways out or secrets that cannot work; nothing is connected to."""
     section = settings.config.notices
+    if section.enabled:
+        _refuse_no_way_out(settings)
     for role, address in section.addresses.items():
         if not usable(address):
             raise ConfigurationError(
@@ -94,7 +99,7 @@ def send(settings: Settings, owed: Sequence[Due], known: Contacts, *, at: dateti
     anything is sent; a server that fails is said in what is returned.
     """
     section = settings.config.notices
-    if not section.enabled or (section.smtp is None and section.webhook is None):
+    if not section.enabled:
         return Sent()
     check(settings)
     found = planned(settings, owed, known, at=at)

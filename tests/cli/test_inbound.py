@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler import clock
-from reconciler.cli.commands import inbound, serve
+from reconciler.cli.commands import config, inbound, serve
 from reconciler.errors import ConfigurationError
 from reconciler.settings import Settings, load
 from reconciler.web.api.deliveries import Deliveries
@@ -127,3 +127,19 @@ def test_a_server_for_other_machines_is_warned_of(settings: Settings, monkeypatc
     quiet = CliRunner().invoke(serve.command, [*arguments, "::1"], catch_exceptions=False)
     assert quiet.stderr == ""
     assert "http://[::1]:" in quiet.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('[inbound.x]\nkind = "github"\nsecrets = ["env:HOOK"]\n', r":\d+: inbound\.x\.source: is missing"),
+        ("[notices]\nenabled = true\n", r":\d+: notices: there is neither"),
+        ('[notices]\naddresses = { ciso = "nobody" }\n', r":\d+: notices\.addresses\.ciso: is no plain mail address"),
+    ],
+)
+def test_the_check_of_the_configuration_finds_what_could_not_work(settings: Settings, more: str, said: str) -> None:
+    settings.path.write_text(CONFIG + more)
+    with pytest.raises(ConfigurationError, match=said):
+        CliRunner().invoke(
+            config.command, ["check", "--config", str(settings.path)], catch_exceptions=False, standalone_mode=False
+        )

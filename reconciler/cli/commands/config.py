@@ -24,7 +24,7 @@ def command() -> None:
 @options.as_json
 def check(settings: Settings, *, machine: bool) -> None:
     """Check every key, table, secret reference, rule and parameter; connect to nothing."""
-    from reconciler import run
+    from reconciler import notices, run
     from reconciler.cli import output
     from reconciler.filing.systems import open_systems
 
@@ -32,6 +32,11 @@ def check(settings: Settings, *, machine: bool) -> None:
     sources = run.open_sources(settings)
     run.check_tables(settings, sources)
     systems = open_systems(settings)
+    notices.check(settings)
+    if settings.config.inbound:
+        from reconciler.web.api import prepare
+
+        prepare(settings)
     rules = run.load_rules(settings)
     if machine:
         names = [p.source.name for p in sources]
