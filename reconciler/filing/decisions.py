@@ -12,6 +12,7 @@ from reconciler.database import Database
 from reconciler.database.filing import AttemptRow, OperationRow, TicketRow
 from reconciler.errors import ConfigurationError
 from reconciler.filing import queue
+from reconciler.filing.keys import spoken
 from reconciler.filing.outbox import CREATE, operation
 from reconciler.sdk.tickets import Ticket
 
@@ -116,7 +117,8 @@ def _remember(session: Session, found: OperationRow, what: str, who: str, at: da
 def _tickets(session: Session, wanted: str | None, system: str | None) -> Sequence[TicketRow]:
     query = select(TicketRow).order_by(TicketRow.system, TicketRow.key)
     if wanted is not None:
-        query = query.where(or_(TicketRow.key == wanted.strip().lower(), TicketRow.about == wanted.strip().upper()))
+        key, about = spoken(wanted)
+        query = query.where(or_(col(TicketRow.key) == key, col(TicketRow.about) == about))
     if system is not None:
         query = query.where(TicketRow.system == system)
     rows = session.exec(query).all()

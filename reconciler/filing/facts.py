@@ -87,7 +87,7 @@ def mapping(facts: Facts, *, personal_data: bool, listed: int, time_zone: str) -
     """Return the facts that templates read, as ``reconciler.sections.templates`` documents them.
 
     Without ``personal_data`` the statement is not the nonconformity's own, which may quote reasons, but one that is
-    put together here from the rule, the source and the number of findings: nobody can be named by it.
+    put together here from the title, the rule and the number of findings: nobody can be named by it.
     """
     zone = ZoneInfo(time_zone)
     findings = [
@@ -118,10 +118,13 @@ def mapping(facts: Facts, *, personal_data: bool, listed: int, time_zone: str) -
 
 
 def _statement(facts: Facts) -> str:
-    where = f" in {_line(facts.source)}" if facts.source else ""
     count = len(facts.findings)
-    stand = "1 finding stands" if count == 1 else f"{count} findings stand"
-    return f"Rule {_line(facts.rule_id)} ({_line(facts.title)}) does not hold{where}: {stand}."
+    found = (
+        f"1 finding of rule {_line(facts.rule_id)} stands"
+        if count == 1
+        else (f"{count} findings of rule {_line(facts.rule_id)} stand")
+    )
+    return f"{_line(facts.title)}: {found}."
 
 
 def _line(text: str) -> str:

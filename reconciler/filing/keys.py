@@ -42,6 +42,14 @@ def slug(estate: str) -> str:
     return f"{plain[: _LONGEST - 9].strip('-')}-{digest}".strip("-")
 
 
+def spoken(wanted: str) -> tuple[str, str]:
+    """Return what a person may have meant: a key, and a number as it is shown, NC-000123 for ``nc-123``."""
+    text = wanted.strip()
+    kind, _, number = text.upper().partition("-")
+    shown = f"{kind}-{int(number):06}" if number.isascii() and number.isdigit() else text.upper()
+    return text.lower(), shown
+
+
 def checked(found: str, what: str = "key") -> str:
     """Return a key, or the mark of a change, as it is; raise ``ConfigurationError`` for one that cannot be looked up.
 

@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from reconciler.database import Database
 from reconciler.database.filing import CommentRow, OperationRow, TicketRow
+from reconciler.filing.keys import spoken
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +89,8 @@ def status(
             for row in session.exec(query)
         ]
     if about is not None:
-        entries = [e for e in entries if about.strip().lower() in (e.about.lower(), e.key)]
+        key, shown = spoken(about)
+        entries = [e for e in entries if e.key == key or e.about == shown]
     if state == "failed":
         return [e for e in entries if e.failed]
     return [e for e in entries if state is None or e.state == state]

@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 FACTS: Mapping[str, Any] = {
     "number": "NC-000123",
     "title": "A leaver can sign in",
-    "statement": "Rule IG-LVR-001 (A leaver can sign in) does not hold in ldap: 2 findings stand.",
+    "statement": "A leaver can sign in: 2 findings of rule IG-LVR-001 stand.",
     "rule_id": "IG-LVR-001",
     "source": "ldap",
     "supplier_id": "S-7",

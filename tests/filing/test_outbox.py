@@ -73,6 +73,7 @@ def test_the_ledger_can_be_asked_for_parts(database: Database) -> None:
     put(database)
     assert ledger.status(database, system="other") == []
     assert ledger.status(database, about="nc-000001")[0].key == TICKET.key
+    assert ledger.status(database, about="NC-1")[0].key == TICKET.key
     assert ledger.status(database, about=TICKET.key)[0].about == "NC-000001"
     assert ledger.status(database, about="NC-2") == []
     assert ledger.status(database, state="filed") == []
