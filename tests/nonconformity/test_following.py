@@ -178,6 +178,15 @@ def test_what_is_held_or_cannot_be_judged_opens_nothing_and_is_not_gone(file: st
     assert (held.attached, held.verified, held.returned) == (0, (), ())
 
 
+def test_what_is_held_before_its_resolving_was_followed_leaves_too(file: str) -> None:
+    world = World(file)
+    world.live(0, {"ldap": {"a"}})
+    world.live(1, {"ldap": ()}, follows=False)
+    assert world.live(2, {"ldap": {"a", "b", "c"}}, limit=1).detached == 1
+    assert world.show().findings[0].detached_why == "held for acceptance"
+    assert (world.only().standing, world.only().verification) == (0, None)
+
+
 def test_findings_below_the_least_severity_become_none_and_leave(file: str) -> None:
     world = World(file, least_severity="medium")
     assert world.live(0, {"ldap": {"a"}}, severity="low").opened == ()

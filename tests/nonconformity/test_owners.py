@@ -34,6 +34,13 @@ def test_a_vacant_role_goes_up_past_those_that_are_vacant_too() -> None:
     assert nobody == Answer(None, None, "role ops is vacant, and no role above it is held")
 
 
+def test_what_went_up_already_stays_there_while_that_role_is_held() -> None:
+    found = answer("ops", holders=roles(ciso="P-2", lead="P-1"), escalate_to=UP, owner="P-0", escalated_to="ciso")
+    assert found == Answer("P-2", "ciso", "role ops is vacant; P-2 holds role ciso, which it went up to")
+    again = answer("ops", holders=roles(ciso="P-2"), escalate_to=UP, owner="P-2", escalated_to="ciso")
+    assert again == Answer("P-2", "ciso")
+
+
 def test_it_comes_down_again_only_where_it_went_up_because_the_role_was_vacant() -> None:
     held = roles(ops="P-1", lead="P-2")
     came = answer("ops", holders=held, escalate_to=UP, owner="P-2", escalated_to="lead", for_vacancy=True)
