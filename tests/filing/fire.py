@@ -102,7 +102,7 @@ def under_fire(
     holds. ``pace.least_settle`` must be longer than the simulator takes to show a ticket in a search.
     """
     harm = harm or Harm()
-    pace = pace or Pace(call=4.0, lease=6.0, least_settle=1.5, first_wait=0.05, longest_wait=0.5, tries=60)
+    pace = pace or Pace(call=6.0, lease=8.0, least_settle=1.5, first_wait=0.05, longest_wait=0.5, tries=60)
     database = opened(url)
     at = datetime.now(UTC)  # noqa: TID251 - workers in other processes go by the real clock
     with database.writing() as session:
