@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconciler.engine.access import CLOSED, CLOSURE
-from reconciler.engine.built import READS, needed
+from reconciler.engine.built import READS
 from reconciler.engine.cases import MADE, named_zones
 from reconciler.engine.dialect import Zones, translate
 from reconciler.engine.lint import LINT_SECONDS
@@ -39,7 +39,7 @@ class CasesThere:
 
 def _tables(sandbox: Sandbox, rule: Rule, case: Case, zones: Zones, step: int) -> Iterator[tuple[str, str]]:
     """Yield every table that the rule reads, with what it is made of before it."""
-    base = dict.fromkeys(below for name in rule.reads for below in (name, *needed(name)))
+    base = dict.fromkeys(below for name in rule.reads for below in _below(name, case))
     made = [name for name in MADE if name in base and name not in case.given]
     columns = {name: set(listed) for name, listed in rule.columns.items()}
     for name in made:
@@ -55,3 +55,11 @@ def _tables(sandbox: Sandbox, rule: Rule, case: Case, zones: Zones, step: int) -
         yield "group_closure", given(CLOSURE, [dict(zip(names, row, strict=True)) for row in found])
     for name in made:
         yield name, translate(MADE[name], {}, zones)
+
+
+def _below(name: str, case: Case) -> Iterator[str]:
+    """Yield a table, and what it is made of where the case does not give it."""
+    yield name
+    if name in MADE and name not in case.given:
+        for table in READS[name]:
+            yield from _below(table, case)
