@@ -13,6 +13,69 @@ depends_on = None
 _INSTANT = sa.DateTime(timezone=True).with_variant(sa.String(32), "sqlite")
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+_GATES = {
+    "closed_past_every_gate": (
+        "state <> 'closed' OR (correction IS NOT NULL AND cause IS NOT NULL AND action IS NOT NULL"
+        " AND (grade <> 'major' OR containment IS NOT NULL)"
+        " AND action_done_at IS NOT NULL AND gone_at IS NOT NULL AND verified_at IS NOT NULL"
+        " AND verified_at >= action_done_at"
+        " AND closed_by IS NOT NULL AND closed_at IS NOT NULL AND closed_reason IS NOT NULL)"
+    ),
+    "closed_by_somebody_else": (
+        "closed_by IS NULL OR (lower(trim(closed_by)) <> lower(trim(COALESCE(corrected_by, '')))"
+        " AND lower(trim(closed_by)) <> lower(trim(COALESCE(action_done_by, ''))))"
+    ),
+    "known_state": "state IN ('open', 'verifying', 'closed')",
+    "known_grade": "grade IN ('minor', 'major')",
+    "known_cause_method": (
+        "cause_method IS NULL OR cause_method IN ('five_whys', 'fishbone', 'fault_tree', 'is_is_not', 'other')"
+    ),
+    "containment_whole": (
+        "(contained_by IS NULL) = (contained_at IS NULL) AND (contained_by IS NULL) = (containment IS NULL)"
+    ),
+    "correction_whole": (
+        "(corrected_by IS NULL) = (corrected_at IS NULL) AND (corrected_by IS NULL) = (correction IS NULL)"
+    ),
+    "cause_whole": (
+        "(cause_by IS NULL) = (cause_at IS NULL) AND (cause_by IS NULL) = (cause IS NULL)"
+        " AND (cause_by IS NULL) = (cause_method IS NULL)"
+    ),
+    "action_whole": (
+        "(action_by IS NULL) = (action_at IS NULL) AND (action_by IS NULL) = (action IS NULL)"
+        " AND (action_by IS NULL) = (action_owner_role IS NULL) AND (action_by IS NULL) = (action_due_on IS NULL)"
+    ),
+    "action_done_whole": (
+        "(action_done_by IS NULL) = (action_done_at IS NULL) AND (action_done_by IS NULL OR action_by IS NOT NULL)"
+    ),
+    "gone_whole": (
+        "(gone_run IS NULL) = (gone_at IS NULL) AND (gone_run IS NULL) = (watch_until IS NULL)"
+        " AND (gone_run IS NULL OR watch_until >= gone_at)"
+    ),
+    "verified_whole": (
+        "(verified_run IS NULL) = (verified_at IS NULL)"
+        " AND (verified_run IS NULL OR gone_run IS NOT NULL)"
+        " AND (verified_run IS NULL OR (verified_run >= gone_run AND verified_at >= watch_until))"
+    ),
+    "closed_whole": (
+        "(state = 'closed') = (closed_by IS NOT NULL) AND (closed_by IS NULL) = (closed_at IS NULL)"
+        " AND (closed_by IS NULL) = (closed_reason IS NULL)"
+    ),
+    "people_are_named": (
+        "lower(trim(COALESCE(contained_by, '-'))) NOT IN ('', 'reconciler')"
+        " AND lower(trim(COALESCE(corrected_by, '-'))) NOT IN ('', 'reconciler')"
+        " AND lower(trim(COALESCE(cause_by, '-'))) NOT IN ('', 'reconciler')"
+        " AND lower(trim(COALESCE(action_by, '-'))) NOT IN ('', 'reconciler')"
+        " AND lower(trim(COALESCE(action_done_by, '-'))) NOT IN ('', 'reconciler')"
+        " AND lower(trim(COALESCE(closed_by, '-'))) NOT IN ('', 'reconciler')"
+    ),
+    "entries_say_something": (
+        "trim(COALESCE(containment, '-')) <> '' AND trim(COALESCE(correction, '-')) <> ''"
+        " AND trim(COALESCE(cause, '-')) <> '' AND trim(COALESCE(action, '-')) <> ''"
+        " AND trim(COALESCE(action_owner_role, '-')) <> '' AND trim(COALESCE(closed_reason, '-')) <> ''"
+    ),
+}
+"""What a row must hold by itself."""
+
 # What each table refuses whoever asks: what is said -> the condition on NEW and OLD. A REPLACE of SQLite deletes the
 # row in its way without any trigger on DELETE, so what would be replaced is refused too.
 _BEGINNING = {
@@ -161,7 +224,7 @@ def _nonconformities() -> None:
         sa.Column("closed_reason", sa.Text(), nullable=True),
         sa.Column("times_reopened", sa.Integer(), nullable=False),
         sa.Column("recurrence_of", sa.Integer(), nullable=True),
-        *_gates(),
+        *(sa.CheckConstraint(condition, name=name) for name, condition in _GATES.items()),
         sa.ForeignKeyConstraint(["detected_run"], ["runs.number"], name="fk_nonconformities_detected_run"),
         sa.ForeignKeyConstraint(["gone_run"], ["runs.number"], name="fk_nonconformities_gone_run"),
         sa.ForeignKeyConstraint(["recurrence_of"], ["nonconformities.number"], name="fk_nonconformities_recurrence_of"),
@@ -177,90 +240,6 @@ def _nonconformities() -> None:
         sqlite_where=sa.text("state <> 'closed'"),
         postgresql_where=sa.text("state <> 'closed'"),
     )
-
-
-def _gates() -> list[sa.CheckConstraint]:
-    """Return what a row must hold by itself."""
-    return [
-        sa.CheckConstraint(
-            "state <> 'closed' OR (correction IS NOT NULL AND cause IS NOT NULL AND action IS NOT NULL"
-            " AND (grade <> 'major' OR containment IS NOT NULL)"
-            " AND action_done_at IS NOT NULL AND gone_at IS NOT NULL AND verified_at IS NOT NULL"
-            " AND verified_at >= action_done_at"
-            " AND closed_by IS NOT NULL AND closed_at IS NOT NULL AND closed_reason IS NOT NULL)",
-            name="closed_past_every_gate",
-        ),
-        sa.CheckConstraint(
-            "closed_by IS NULL OR (lower(trim(closed_by)) <> lower(trim(COALESCE(corrected_by, '')))"
-            " AND lower(trim(closed_by)) <> lower(trim(COALESCE(action_done_by, ''))))",
-            name="closed_by_somebody_else",
-        ),
-        sa.CheckConstraint(
-            "state IN ('open', 'verifying', 'closed')",
-            name="known_state",
-        ),
-        sa.CheckConstraint(
-            "grade IN ('minor', 'major')",
-            name="known_grade",
-        ),
-        sa.CheckConstraint(
-            "cause_method IS NULL OR cause_method IN ('five_whys', 'fishbone', 'fault_tree', 'is_is_not', 'other')",
-            name="known_cause_method",
-        ),
-        sa.CheckConstraint(
-            "(contained_by IS NULL) = (contained_at IS NULL) AND (contained_by IS NULL) = (containment IS NULL)",
-            name="containment_whole",
-        ),
-        sa.CheckConstraint(
-            "(corrected_by IS NULL) = (corrected_at IS NULL) AND (corrected_by IS NULL) = (correction IS NULL)",
-            name="correction_whole",
-        ),
-        sa.CheckConstraint(
-            "(cause_by IS NULL) = (cause_at IS NULL) AND (cause_by IS NULL) = (cause IS NULL)"
-            " AND (cause_by IS NULL) = (cause_method IS NULL)",
-            name="cause_whole",
-        ),
-        sa.CheckConstraint(
-            "(action_by IS NULL) = (action_at IS NULL) AND (action_by IS NULL) = (action IS NULL)"
-            " AND (action_by IS NULL) = (action_owner_role IS NULL) AND (action_by IS NULL) = (action_due_on IS NULL)",
-            name="action_whole",
-        ),
-        sa.CheckConstraint(
-            "(action_done_by IS NULL) = (action_done_at IS NULL) AND (action_done_by IS NULL OR action_by IS NOT NULL)",
-            name="action_done_whole",
-        ),
-        sa.CheckConstraint(
-            "(gone_run IS NULL) = (gone_at IS NULL) AND (gone_run IS NULL) = (watch_until IS NULL)"
-            " AND (gone_run IS NULL OR watch_until >= gone_at)",
-            name="gone_whole",
-        ),
-        sa.CheckConstraint(
-            "(verified_run IS NULL) = (verified_at IS NULL)"
-            " AND (verified_run IS NULL OR gone_run IS NOT NULL)"
-            " AND (verified_run IS NULL OR (verified_run >= gone_run AND verified_at >= watch_until))",
-            name="verified_whole",
-        ),
-        sa.CheckConstraint(
-            "(state = 'closed') = (closed_by IS NOT NULL) AND (closed_by IS NULL) = (closed_at IS NULL)"
-            " AND (closed_by IS NULL) = (closed_reason IS NULL)",
-            name="closed_whole",
-        ),
-        sa.CheckConstraint(
-            "lower(trim(COALESCE(contained_by, '-'))) NOT IN ('', 'reconciler')"
-            " AND lower(trim(COALESCE(corrected_by, '-'))) NOT IN ('', 'reconciler')"
-            " AND lower(trim(COALESCE(cause_by, '-'))) NOT IN ('', 'reconciler')"
-            " AND lower(trim(COALESCE(action_by, '-'))) NOT IN ('', 'reconciler')"
-            " AND lower(trim(COALESCE(action_done_by, '-'))) NOT IN ('', 'reconciler')"
-            " AND lower(trim(COALESCE(closed_by, '-'))) NOT IN ('', 'reconciler')",
-            name="people_are_named",
-        ),
-        sa.CheckConstraint(
-            "trim(COALESCE(containment, '-')) <> '' AND trim(COALESCE(correction, '-')) <> ''"
-            " AND trim(COALESCE(cause, '-')) <> '' AND trim(COALESCE(action, '-')) <> ''"
-            " AND trim(COALESCE(action_owner_role, '-')) <> '' AND trim(COALESCE(closed_reason, '-')) <> ''",
-            name="entries_say_something",
-        ),
-    ]
 
 
 def _nonconformity_findings() -> None:
