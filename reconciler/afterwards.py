@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from reconciler import accepting, declared, filing
+from reconciler import accepting, declared, filing, notices
 from reconciler.controls import Control
 from reconciler.database import schema
 from reconciler.errors import ReconcilerError
@@ -114,6 +114,20 @@ def file(settings: Settings) -> Filed:
     ]
     troubles += [f"{one.register} {one.risk_id}: {one.problem}" for one in written if one.problem]
     return Filed(filed=sent.filed, found=sent.found, changed=sent.changed, troubles=tuple(troubles))
+
+
+def tell(settings: Settings, snapshot: Snapshot, run: Run) -> notices.Sent:
+    """Tell owners what is due, and roles above them what is late, where notices are enabled; never raises."""
+    if not settings.config.notices.enabled:
+        return notices.Sent()
+    try:
+        found = NonconformityStore.open(settings.database_url).listed()
+        who = holders(settings, snapshot, as_of=run.as_of)
+        return notices.after_run(settings, snapshot, found, holders=who, at=run.recorded_at)
+    except ReconcilerError as error:
+        return notices.Sent(errors=(redact(f"{error.message} {error.advice}".strip()),))
+    except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever a notice met
+        return notices.Sent(errors=(redact(f"{type(error).__name__}: {error}"),))
 
 
 def treated(settings: Settings, *, to_read: bool = False) -> list[Treated]:

@@ -24,6 +24,7 @@ from reconciler.estate.tables import Coverage, tables
 from reconciler.findings import FindingStore
 from reconciler.nonconformity.following import Followed
 from reconciler.nonconformity.risks import Register
+from reconciler.notices import Sent
 from reconciler.report.treated import Treated
 from reconciler.sdk.connector import Gap, Source, Status
 from reconciler.settings import Settings
@@ -37,11 +38,17 @@ EXIT_FILING = FilingError.exit_code
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What came after a recorded run: nonconformities, what became of tickets, and those nonconformities to list."""
+    """What came after a recorded run: nonconformities, what became of tickets and notices, and what is to be listed."""
 
     followed: Followed
     filed: Filed
+    told: Sent
     nonconformities: Sequence[Treated]
+
+    @property
+    def undone(self) -> list[str]:
+        """What could not be filed, or told to whom, in words."""
+        return [*self.filed.troubles, *self.told.errors, *self.told.unaddressed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +245,16 @@ def record(settings: Settings, store: FindingStore, snapshot: Snapshot, evaluati
 
 
 def after(settings: Settings, snapshot: Snapshot, run: Run) -> After:
-    """Let nonconformities follow a recorded run, and tickets follow them where filing is enabled.
+    """Let nonconformities follow a recorded run, and tickets and notices follow them where these are enabled.
 
     Raises ``StoreError`` where the nonconformities cannot be written: none of them has followed then, and the run
-    stands. What filing cannot do is said in what is returned.
+    stands. What could not be filed or told is said in what is returned.
     """
     try:
         followed = afterwards.follow(settings, snapshot, run)
         filed = afterwards.file(settings)
-        return After(followed, filed, afterwards.treated(settings))
+        told = afterwards.tell(settings, snapshot, run)
+        return After(followed, filed, told, afterwards.treated(settings))
     except StoreError as error:
         advice = f"{error.advice} Run {run.run_id} is recorded whole; the next run lets nonconformities follow."
         raise StoreError(error.message, advice=advice.strip()) from error

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from reconciler import afterwards, filing, settings
+from reconciler import afterwards, filing, notices, settings
 from reconciler.afterwards import Filed
-from reconciler.errors import FilingError
+from reconciler.errors import FilingError, StoreError
 from reconciler.filing.comparison import Comparison
 from reconciler.filing.following import Followed
 from reconciler.filing.night import Exchanged
 from reconciler.filing.sending import Sent
+from reconciler.findings.store import FindingStore
 from reconciler.settings import Settings
+from reconciler.snapshot import Snapshot
+from tests.findings.nights import record as recorded
+from tests.findings.nights import result, verdict
 
 SYSTEM = """
 [filing]
@@ -101,3 +105,34 @@ clauses.iso27001 = ["A.5.18", "A.9.9"]
     assert clauses[-1] == "A.9.9"
     assert required.frameworks["iso27001"] == "ISO/IEC 27001:2022"
     assert required.owner_role != "warden", "the first control's owner answers"
+
+
+NOTICES = """
+[notices]
+enabled = true
+[notices.smtp]
+host = "127.0.0.1"
+port = 1
+security = "none"
+sender = "reconciler@acme.test"
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StoreError("the database is closed.", advice="Open it."), "the database is closed. Open it."),
+        (RuntimeError("a defect"), "RuntimeError: a defect"),
+    ],
+)
+def test_a_notice_that_fails_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(afterwards, "holders", broken)
+    run = recorded(FindingStore.open(configured(tmp_path, "").database_url), 0, result(verdict("a")))
+    snapshot = cast("Snapshot", None)
+    assert afterwards.tell(configured(tmp_path, ""), snapshot, run) == notices.Sent()
+    assert afterwards.tell(configured(tmp_path, NOTICES), snapshot, run) == notices.Sent(errors=(said,))

@@ -58,6 +58,7 @@ def recorded(
             "exceptions_unread": run.exceptions_unread,
             "nonconformities": _nonconformities(after),
             "tickets": after.filed,
+            "notices": after.told,
             "open": dict(Counter(f.severity for f in standing if f.verdict == Outcome.VIOLATION)),
             "not_evaluable": sum(f.verdict == Outcome.NOT_EVALUABLE for f in standing),
             "coverage": run.coverage,
@@ -125,7 +126,7 @@ def _nonconformities(after: After) -> dict[str, Any]:
 
 
 def _show_after(after: After) -> None:
-    """Print what the run did to nonconformities, and what became of tickets."""
+    """Print what the run did to nonconformities, and what became of tickets and notices."""
     told = _nonconformities(after)
     click.echo(
         f"Nonconformities: {told['opened']} opened, {told['reopened']} reopened, {told['gone']} seen gone, "
@@ -135,6 +136,10 @@ def _show_after(after: After) -> None:
     filed = after.filed
     if filed.filed or filed.found or filed.changed:
         click.echo(f"Tickets: {filed.filed} filed, {filed.changed} changed, {filed.found} found done already.")
+    if after.told.sent:
+        click.echo(f"Notices: {after.told.sent} sent.")
+    for trouble in [*after.told.errors, *after.told.unaddressed][:_SHOWN]:
+        click.secho(f"NOTICES: {trouble}", fg="red")
     for trouble in filed.troubles[:_SHOWN]:
         click.secho(f"FILING: {trouble}", fg="red")
     if len(filed.troubles) > _SHOWN:

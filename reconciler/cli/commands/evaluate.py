@@ -53,6 +53,6 @@ def command(
         fail_on,
         held=recorded.held,
         idle=idle,
-        unfiled=after.filed.troubles,
+        unfiled=after.undone,
     )
     return summary.recorded(recorded, findings, (), (), code, idle=idle, after=after, machine=machine)

@@ -46,7 +46,7 @@ def command(settings: Settings, as_of: datetime | None, replay: str | None, fail
         fail_on,
         held=night.run.held,
         idle=night.idle,
-        unfiled=night.after.filed.troubles,
+        unfiled=night.after.undone,
     )
     return summary.recorded(
         night.run,
