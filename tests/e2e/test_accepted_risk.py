@@ -29,7 +29,9 @@ def config(tmp_path: Path) -> Path:
     folder = tmp_path / "crm"
     folder.mkdir()
     (folder / "accounts.csv").write_text("account_id,login,employee_id,status,can_sign_in\na,ada,E1,enabled,true\n")
-    (folder / "people.csv").write_text("person_id,full_name,employee_id,status,ends_on\nP1,Ada,E1,left,2026-01-05\n")
+    people = "person_id,full_name,employee_id,emails,status,ends_on\n"
+    people += "P1,Ada,E1,,left,2026-01-05\nP2,Bo,E2,boss@acme.test,active,\n"
+    (folder / "people.csv").write_text(people)
     path = tmp_path / "reconciler.toml"
     path.write_text(CONFIG, encoding="utf-8")
     return path
@@ -65,7 +67,7 @@ def test_a_risk_is_accepted_honoured_and_ends(config: Path) -> None:
     ask(config, "run", "--fail-on", "never")
     assert states(config) == {"persisting"}
     with pytest.raises(ConfigurationError, match="somebody else"):
-        ask(config, "exceptions", "approve", "RA-000001", "--by", "P2", "--reason", "Fine.")
+        ask(config, "exceptions", "approve", "RA-000001", "--by", "boss@acme.test", "--reason", "Fine.")
     ask(config, "exceptions", "approve", "RA-000001", "--by", "P3", "--reason", "Fine.")
     listed = json.loads(ask(config, "exceptions", "requests", "--state", "approved", "--json"))
     assert [each["decided_by"] for each in listed] == ["P3"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import acting, options
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,12 +116,14 @@ def request(
     asked = Asked(
         reason=reason,
         compensating_control=instead,
-        review_owner=review_owner,
+        review_owner=acting.person(settings, review_owner),
         expires_at=accepting.end_of(settings, until.date()),
         reach=reach,
     )
     longest = accepting.longest(run.load_rules(settings))
-    risk = Register.open(settings.database_url).request(finding, asked, by=by, at=clock.now(), longest=longest)
+    risk = Register.open(settings.database_url).request(
+        finding, asked, by=acting.person(settings, by), at=clock.now(), longest=longest
+    )
     _tell(risk, machine=machine)
 
 
@@ -159,7 +161,12 @@ def end(settings: Settings, *, risk_id: str, by: str, reason: str, machine: bool
     from reconciler.nonconformity.risks import Register
 
     register = Register.open(settings.database_url)
-    _write(settings, register, register.end(risk_id, by=by, at=clock.now(), why=reason), machine=machine)
+    _write(
+        settings,
+        register,
+        register.end(risk_id, by=acting.person(settings, by), at=clock.now(), why=reason),
+        machine=machine,
+    )
 
 
 @command.command()
@@ -198,7 +205,7 @@ def _decide(settings: Settings, risk_id: str, *, approve: bool, by: str, why: st
     from reconciler.nonconformity.risks import Register
 
     register = Register.open(settings.database_url)
-    risk = register.decide(risk_id, approve=approve, by=by, at=clock.now(), why=why)
+    risk = register.decide(risk_id, approve=approve, by=acting.person(settings, by), at=clock.now(), why=why)
     _write(settings, register, risk, machine=machine)
 
 

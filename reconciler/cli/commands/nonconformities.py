@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import acting, options
 
 if TYPE_CHECKING:
     from reconciler.cli.dossier import Format
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from reconciler.nonconformity.record import Nonconformity
     from reconciler.nonconformity.store import Dossier, NonconformityStore
     from reconciler.settings import Settings
-    from reconciler.snapshot import Snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -357,21 +356,14 @@ def _store(settings: Settings, *, to_read: bool = False) -> NonconformityStore:
     return NonconformityStore.open(settings.database_url, to_read=to_read)
 
 
-def _snapshot(settings: Settings) -> Snapshot | None:
-    from reconciler.snapshot import SnapshotStore
-
-    return SnapshotStore(settings.snapshots).latest_of(settings.config.estate.name)
-
-
 def _who(settings: Settings, by: str) -> dict[str, Any]:
     """Return who acts, and when, on the estate's clock: a day that is due is a day there."""
     from zoneinfo import ZoneInfo
 
     from reconciler import clock
-    from reconciler.snapshot import named
 
     return {
-        "by": named.person(_snapshot(settings), by),
+        "by": acting.person(settings, by),
         "at": clock.now().astimezone(ZoneInfo(settings.config.estate.time_zone)),
     }
 
@@ -384,7 +376,7 @@ def _roles(settings: Settings) -> set[str]:
     section = settings.config.nonconformities
     of_rules = {rule.owner_role for rule in section.rules.values() if rule.owner_role}
     of_controls = {control.owner_role for control in declared.catalogue(settings).controls}
-    return of_controls | of_rules | {section.owner_role, *section.escalate_to} | named.roles(_snapshot(settings))
+    return of_controls | of_rules | {section.owner_role, *section.escalate_to} | named.roles(acting.latest(settings))
 
 
 def _minute(at: datetime) -> str:
