@@ -12,7 +12,9 @@ from click.testing import CliRunner
 
 from reconciler import clock
 from reconciler.cli.main import reconciler
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, FilingError
+from tests.connectors.compliancequest import quality
+from tests.simulators.http_injection import FaultKind
 
 CONFIG = """\
 [estate]
@@ -21,6 +23,20 @@ time_zone = "Europe/Amsterdam"
 [sources.crm]
 connector = "files"
 path = "crm"
+"""
+FILING = """
+[filing]
+enabled = true
+[filing.systems.qms]
+connector = "compliancequest"
+domain = "{url}"
+client_id = "the-client"
+client_secret = "env:CQ_SECRET"
+max_attempts = 2
+[filing.systems.qms.exceptions]
+object = "Acme_Risk_Acceptance__c"
+columns = {{ reason = "Reason__c", expires_at = "Ends__c", status = "State__c" }}
+time_zone = "Europe/Amsterdam"
 """
 
 
@@ -96,3 +112,25 @@ def test_what_is_ended_before_its_time_suppresses_no_more(config: Path) -> None:
     assert "RA-000001 is ended" in ask(config, "exceptions", "end", "1", "--by", "P4", "--reason", "Handed over.")
     ask(config, "run", "--fail-on", "never")
     assert states(config) == {"reopened"}
+
+
+def test_what_is_decided_is_written_to_the_register_of_the_qms(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CQ_SECRET", quality.SECRET)
+    with quality.running() as salesforce:
+        config.write_text(f"{CONFIG}{FILING.format(url=salesforce.url)}")
+        ask(config, "run", "--fail-on", "never")
+        (found,) = json.loads(ask(config, "findings", "list", "--rule", "IG-LVR-001", "--json"))
+        words = ["--reason", "Handover.", "--instead", "Watched.", "--review-owner", "P9", "--by", "P2"]
+        ask(config, "exceptions", "request", found["finding_id"], "--until", day(40), *words)
+        register = salesforce.org.entities[quality.RISK].rows
+        assert not register
+        told = ask(config, "exceptions", "approve", "1", "--by", "P3", "--reason", "Fine.")
+        (row,) = register.values()
+        assert (row[quality.KEY], row["Reason__c"], row["State__c"]) == ("RA-000001", "Handover.", "approved")
+        assert f"Written to qms: {row['Id']}" in told
+        salesforce.faults.add(FaultKind.FORBIDDEN, path=rf"/sobjects/{quality.RISK}/", times=None)
+        with pytest.raises(FilingError, match="qms: RA-000001"):
+            ask(config, "exceptions", "end", "1", "--by", "P3", "--reason", "Handed over.")
+        salesforce.faults.clear()
+        ask(config, "run", "--fail-on", "never")
+        assert [each["State__c"] for each in register.values()] == ["ended"]
