@@ -160,7 +160,7 @@ class NonconformityStore:
             row = _row(session, number)
             held = _value(session, row)
             refusals = gates.refused_to_close(held, rows.transitions(session, number), who)
-            if held.closed is None:
+            if held.closed is None and not held.standing:  # what stands has refused it already
                 refusals += evidence.doubts(session, number, row.verified_run)
             if refusals:
                 raise _refused(held, "it cannot be closed", refusals)

@@ -246,6 +246,7 @@ def _look(night: Night, out: TextIO) -> None:
     config = f"--config {shlex.quote(str(night.folder / 'reconciler.toml'))}"
     for what, said in (
         ("findings list --open --severity critical", "what stands open"),
+        ("nonconformities list", "what is owed next, and by whom"),
         ("matrix", "each control: proven, violated, not evaluable, and who answers for it"),
         (f"assurance --as-of {night.company.as_of:%Y-%m-%dT%H:%M:%SZ}", "is each grant and revocation proven?"),
         ("links list --state ambiguous", "accounts that several people fit"),

@@ -123,7 +123,14 @@ def test_each_command_that_is_printed_works_as_it_stands(nights: list[story.Nigh
     out = io.StringIO()
     story.tell(nights[2], out)
     commands = [line.strip() for line in out.getvalue().splitlines() if " --config " in line]
-    assert [shlex.split(line)[1] for line in commands] == ["findings", "matrix", "assurance", "links", "exceptions"]
+    assert [shlex.split(line)[1] for line in commands] == [
+        "findings",
+        "nonconformities",
+        "matrix",
+        "assurance",
+        "links",
+        "exceptions",
+    ]
     for line in commands:
         done = subprocess.run(shlex.split(line), capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), line

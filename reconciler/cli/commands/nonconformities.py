@@ -126,9 +126,9 @@ def show(settings: Settings, nc: str, *, machine: bool) -> None:
     gates = [(gate.name, _stands(gate), gate.missing) for gate in dossier.gates]
     output.table(("gate", "", "what is missing"), gates)
     click.echo()
-    told = [(each.name, each.text, each.who, _minute(each.at)) for each in entries(dossier)]
-    output.table(("entered or seen", "what", "by", "at"), told)
-    click.echo()
+    if told := [(each.name, each.text, each.who, _minute(each.at)) for each in entries(dossier)]:
+        output.table(("entered or seen", "what", "by", "at"), told)
+        click.echo()
     found = [
         (
             *(one.finding_id, one.rule_id, one.source or "whole estate", one.account_id or ""),
