@@ -232,9 +232,12 @@ path = "qms"
         return json.loads(self.ask("findings", "list", "--json", *arguments, code=0).stdout)  # type: ignore[no-any-return] # an array
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def moto() -> Iterator[MotoServer]:
-    """Serve an AWS account with an old key, a leaver's key and a nested policy."""
+    """Serve an AWS account with an old key, a leaver's key and a nested policy.
+
+    Once a file: moto keeps one state for the whole process, and other folders' tests empty it.
+    """
     with serve() as server:
         iam = server.client("iam")
         for user, number in (("ada-aws", ""), ("bob-tagged", "2")):
