@@ -72,9 +72,9 @@ async def _write(settings: Settings, register: risks.Register, pending: Sequence
         finally:
             await system.close()
     failed = {each.risk_id for each in said if each.problem}
-    for name, where_all in places.items():
-        if where_all and name not in failed:
-            register.written(name, "; ".join(where_all))
+    for risk in pending:
+        if places[risk.risk_id] and risk.risk_id not in failed:
+            register.written(risk, "; ".join(places[risk.risk_id]))
     return said
 
 

@@ -97,14 +97,11 @@ def file(settings: Settings) -> Filed:
     """
     if not settings.config.filing.enabled:
         return Filed()
+    unwritten = _register(settings)
     try:
-        database = schema.opened(settings.database_url)
-        exchanged = asyncio.run(filing.after_run(settings, database))
-        written = accepting.write(settings, Register(database))
-    except ReconcilerError as error:
-        return Filed(troubles=(redact(f"{error.message} {error.advice}".strip()),))
+        exchanged = asyncio.run(filing.after_run(settings, schema.opened(settings.database_url)))
     except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever filing met
-        return Filed(troubles=(redact(f"{type(error).__name__}: {error}"),))
+        return Filed(troubles=(_said(error), *unwritten))
     sent = exchanged.sent
     troubles = [*exchanged.undone, *exchanged.followed.unread, *exchanged.followed.odd]
     troubles += [
@@ -112,8 +109,22 @@ def file(settings: Settings) -> Filed:
         for one in exchanged.compared
         if not one.agrees
     ]
-    troubles += [f"{one.register} {one.risk_id}: {one.problem}" for one in written if one.problem]
-    return Filed(filed=sent.filed, found=sent.found, changed=sent.changed, troubles=tuple(troubles))
+    return Filed(filed=sent.filed, found=sent.found, changed=sent.changed, troubles=(*troubles, *unwritten))
+
+
+def _register(settings: Settings) -> list[str]:
+    """Write accepted risks to the QMS; say which could not be, whatever was met."""
+    try:
+        written = accepting.write(settings, Register.open(settings.database_url))
+    except Exception as error:  # noqa: BLE001 - one part that fails keeps no other from its work
+        return [_said(error)]
+    return [f"{one.register} {one.risk_id}: {one.problem}" for one in written if one.problem]
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ReconcilerError):
+        return redact(f"{error.message} {error.advice}".strip())
+    return redact(f"{type(error).__name__}: {error}")
 
 
 def tell(settings: Settings, snapshot: Snapshot, run: Run) -> notices.Sent:
@@ -124,10 +135,8 @@ def tell(settings: Settings, snapshot: Snapshot, run: Run) -> notices.Sent:
         found = NonconformityStore.open(settings.database_url).listed()
         who = holders(settings, snapshot, as_of=run.as_of)
         return notices.after_run(settings, snapshot, found, holders=who, at=run.recorded_at)
-    except ReconcilerError as error:
-        return notices.Sent(errors=(redact(f"{error.message} {error.advice}".strip()),))
     except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever a notice met
-        return notices.Sent(errors=(redact(f"{type(error).__name__}: {error}"),))
+        return notices.Sent(errors=(_said(error),))
 
 
 def treated(settings: Settings, *, to_read: bool = False) -> list[Treated]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from reconciler import afterwards, filing, notices, settings
+from reconciler import accepting, afterwards, filing, notices, settings
 from reconciler.afterwards import Filed
 from reconciler.errors import FilingError, StoreError
 from reconciler.filing.comparison import Comparison
@@ -136,3 +136,16 @@ def test_a_notice_that_fails_is_said(
     snapshot = cast("Snapshot", None)
     assert afterwards.tell(configured(tmp_path, ""), snapshot, run) == notices.Sent()
     assert afterwards.tell(configured(tmp_path, NOTICES), snapshot, run) == notices.Sent(errors=(said,))
+
+
+def test_an_accepted_risk_that_cannot_be_written_hides_no_ticket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(accepting, "write", broken)
+    done = Exchanged(followed=Followed(), sent=Sent(filed=3), compared=(), undone=())
+    assert file(tmp_path, monkeypatch, done) == Filed(filed=3, troubles=("RuntimeError: a defect",))
+    silent = FilingError("no answer.", advice="Look.")
+    assert file(tmp_path, monkeypatch, silent) == Filed(troubles=("no answer. Look.", "RuntimeError: a defect"))

@@ -129,14 +129,21 @@ class Exceptions:
         accepted: Sequence[ExceptionRecord] = (),
         as_of: datetime,
     ) -> None:
-        """Take the register, and risks ``accepted`` here; one that the register holds, too, stands as it does there."""
+        """Take the register, and risks ``accepted`` here.
+
+        One that the register holds, too, stands as it does there, unless it was ended here: what either says is over
+        is over.
+        """
         self._connection, self._coverage = connection, coverage
         self._columns: dict[str, set[str]] = {}
         for table, column in self._query("SELECT table_name, column_name FROM duckdb_columns()"):
             self._columns.setdefault(table, set()).add(column)
         self.unread = tuple(dict.fromkeys(self._unread(faults)))
         register = _Register(rules, control_rules, as_of)
-        rows = {str(row["exception_id"]): row for row in [*map(_row, accepted), *self._rows()]}
+        rows = {str(row["exception_id"]): row for row in self._rows()}
+        for risk in map(_row, accepted):
+            if risk["exception_id"] not in rows or not register.holds(risk["status"]):
+                rows[risk["exception_id"]] = risk
         told = [] if self.unread else [register.judge(row) for row in rows.values()]
         self._states = {state.exception_id: state for state, _ in told}
         self._in_force = {state.exception_id: names for state, names in told if not state.no_effect}
@@ -318,6 +325,10 @@ class _Register:
         )
         return state, frozenset(rules)
 
+    def holds(self, status: str | None) -> bool:
+        """Return whether a status lets an exception stand; none does, where something else says it was approved."""
+        return not status or status.lower() in self._words
+
     def _rules_of(self, row: Mapping[str, Any]) -> set[str]:
         rules = set(self._rules.values())
         if row["rule_id"]:
@@ -339,7 +350,7 @@ class _Register:
     def _not_now(self, row: Mapping[str, Any]) -> str:
         """Say why an exception does not hold at this instant."""
         status, approved_at = row["status"], row["approved_at"]
-        if status and status.lower() not in self._words:
+        if not self.holds(status):
             return f"its status is {status!r}"
         if row["expires_at"] < self._as_of:
             return f"it ended on {row['expires_at']:%Y-%m-%d}"

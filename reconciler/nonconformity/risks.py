@@ -159,12 +159,13 @@ class Register:
             session.add(row)
             return _value(row)
 
-    def written(self, wanted: str, where: str) -> None:
-        """Keep where the register of the QMS holds it as it now stands."""
+    def written(self, risk: Risk, where: str) -> None:
+        """Keep where the register of the QMS holds it as ``risk`` says; one that was ended meanwhile is still owed."""
         with self._database.writing() as session:
-            row = _row(session, wanted)
-            row.written_to = where
-            session.add(row)
+            row = _row(session, risk.risk_id)
+            if row.state == risk.state:
+                row.written_to = where
+                session.add(row)
 
     def listed(self, *, state: Standing | None = None) -> list[Risk]:
         """Return all, or those of one state, newest first."""

@@ -114,6 +114,25 @@ def test_what_is_ended_before_its_time_suppresses_no_more(config: Path) -> None:
     assert states(config) == {"reopened"}
 
 
+def test_what_is_ended_here_is_over_whatever_the_register_still_says(config: Path) -> None:
+    ask(config, "run", "--fail-on", "never")
+    (found,) = json.loads(ask(config, "findings", "list", "--rule", "IG-LVR-001", "--json"))
+    words = ["--reason", "Handover.", "--instead", "Watched.", "--review-owner", "P9", "--by", "P2"]
+    ask(config, "exceptions", "request", found["finding_id"], "--until", day(40), *words)
+    ask(config, "exceptions", "approve", "1", "--by", "P3", "--reason", "Fine.")
+    columns = "exception_id,rule_id,control_id,source,account_id,person_id,entitlement_id,reason,approved_by,"
+    columns += "review_owner,status,approved_at,expires_at\n"
+    row = "RA-000001,IG-LVR-001,,crm,a,,,Handover.,P3,P9,{},2026-01-01T00:00:00Z," + f"{day(40)}T00:00:00Z\n"
+    register = config.parent / "crm" / "exceptions.csv"
+    for status, stands in (("approved", "suppressed"), ("withdrawn", "reopened"), ("approved", "suppressed")):
+        register.write_text(columns + row.format(status))
+        ask(config, "run", "--fail-on", "never")
+        assert states(config) == {stands}
+    ask(config, "exceptions", "end", "1", "--by", "P4", "--reason", "Handed over.")
+    ask(config, "run", "--fail-on", "never")
+    assert states(config) == {"reopened"}
+
+
 def test_what_is_decided_is_written_to_the_register_of_the_qms(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CQ_SECRET", quality.SECRET)
     with quality.running() as salesforce:

@@ -55,11 +55,19 @@ def test_what_somebody_asks_for_holds_once_somebody_else_approved_it(register: R
     assert (row.exception_id, row.rule_id, row.account_id, row.status) == ("RA-000001", "IG-LVR-001", "a", "approved")
     assert row.expires_at == risk.expires_at
     assert [each.risk_id for each in unwritten(register.listed())] == ["RA-000001"]
-    register.written("RA-000001", "qms: a01")
+    register.written(approved, "qms: a01")
     assert unwritten(register.listed()) == []
     ended = register.end("1", by="P3", at=NOW + timedelta(days=2), why="No longer needed.")
     assert (ended.state, ended.ended_by, ended.written_to) == ("ended", "P3", None)
     assert [each.status for each in register.records()] == ["ended"]
+
+
+def test_what_was_ended_while_it_was_written_is_still_owed(register: Register, finding: Finding) -> None:
+    register.request(finding, asked(), by="P1", at=NOW, longest=YEAR)
+    approved = register.decide("1", approve=True, by="P2", at=NOW, why="Agreed.")
+    register.end("1", by="P3", at=NOW, why="No longer needed.")
+    register.written(approved, "qms: a01")
+    assert [(each.state, each.written_to) for each in unwritten(register.listed())] == [("ended", None)]
 
 
 @pytest.mark.parametrize("who", ["P1", " p1 "])

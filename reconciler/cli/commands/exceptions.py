@@ -218,7 +218,7 @@ def _write(settings: Settings, register: Register, risk: Risk, *, machine: bool)
     _tell(register.show(risk.risk_id), machine=machine)
     if problems:
         said = "; ".join(f"{each.register}: {each.risk_id}: {each.problem}" for each in problems)
-        raise FilingError(said, advice="It is decided and holds; the next run or decision writes it again.")
+        raise FilingError(said, advice="What was decided stands; the next run or decision writes it again.")
 
 
 def _tell(risk: Risk, *, machine: bool) -> None:
