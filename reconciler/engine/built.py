@@ -36,12 +36,13 @@ _PATTERN = r"""CASE WHEN regexp_matches(entitlement, '[*?]') THEN
 
 COVERING = rf"""
 WITH held AS (
-  SELECT DISTINCT g.source, g.principal_id AS account_id, g.entitlement_id, l.person_id, lower(g.source) AS system,
+  SELECT g.source, g.account_id, g.entitlement_id, l.person_id, lower(g.source) AS system,
          lower(g.entitlement_id) AS id_key, lower(trim(e.name)) AS name_key, lower(trim(e.environment)) AS environment
-  FROM grants g
-  JOIN links l ON l.source = g.source AND l.account_id = g.principal_id AND l.person_id IS NOT NULL
+  FROM (
+    SELECT DISTINCT source, principal_id AS account_id, entitlement_id FROM grants WHERE principal_kind = 'account'
+  ) g
+  JOIN links l ON l.source = g.source AND l.account_id = g.account_id AND l.person_id IS NOT NULL
   LEFT JOIN entitlements e ON e.source = g.source AND e.entitlement_id = g.entitlement_id
-  WHERE g.principal_kind = 'account'
 ),
 asked AS (
   SELECT approval_id, person_id, lower(trim(system)) AS system, lower(trim(environment)) AS environment,
@@ -193,14 +194,15 @@ FROM (
 """  # noqa: S608  # all of it is our own text
 
 CITED = """
-SELECT e.source, e.event_id, k.approval_id
+SELECT e.source, e.event_id, a.approval_id
 FROM events e
-JOIN (
-  SELECT approval_id, lower(trim(approval_id)) AS ref FROM approvals
-  UNION
-  SELECT approval_id, lower(trim(change_ref)) FROM approvals
-) k ON k.ref = lower(trim(e.approval_ref))
-WHERE k.ref <> ''
+JOIN approvals a ON lower(trim(a.approval_id)) = lower(trim(e.approval_ref))
+WHERE trim(e.approval_ref) <> ''
+UNION ALL
+SELECT e.source, e.event_id, a.approval_id
+FROM events e
+JOIN approvals a ON lower(trim(a.change_ref)) = lower(trim(e.approval_ref))
+WHERE trim(e.approval_ref) <> '' AND lower(trim(a.change_ref)) <> lower(trim(a.approval_id))
 """
 
 GOVERNANCE_ROLES = """

@@ -71,6 +71,7 @@ class Sandbox:
                 "memory_limit": f"{memory_limit_mb}MiB",
                 "temp_directory": spill,
                 "preserve_insertion_order": False,
+                "checkpoint_threshold": "1TiB",  # the file dies with this connection: nothing needs to survive in it
             },
         )
         self.connection.execute("SET TimeZone = 'UTC'")

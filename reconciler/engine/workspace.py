@@ -170,7 +170,7 @@ def _build(sandbox: Sandbox, snapshot: Snapshot, wanted: Collection[str]) -> Non
             sandbox.connection.execute(f'CREATE VIEW "{name}" AS {select}')
         elif name in wanted:
             sandbox.create(tables()[name])
-            sandbox.connection.execute(f'INSERT INTO "{name}" {select}')
+            sandbox.connection.execute(f'INSERT INTO "{name}" BY NAME {select}')
     if "effective_access" in wanted:
         sandbox.connection.execute(f"CREATE VIEW effective_access AS {EFFECTIVE_ACCESS}")
     if "coverage" in wanted:

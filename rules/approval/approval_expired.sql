@@ -47,7 +47,6 @@ select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignmen
          )
        end as reason
 from approvable h
-left join found f on h.outside is null and f.source = h.source
-  and f.account_id = h.principal_id and f.entitlement_id = h.entitlement_id
-left join accounts a on h.outside is null and a.source = h.source and a.account_id = h.principal_id
+left join found f on f.source = h.source and f.account_id = h.principal_id and f.entitlement_id = h.entitlement_id
+left join accounts a on a.source = h.source and a.account_id = h.principal_id
 where h.outside is not null or ($scope = 'privileged' and not h.privileged) or not coalesce(f.covered, false)

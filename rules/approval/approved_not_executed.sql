@@ -26,10 +26,23 @@ asked as (
   left join people p on p.person_id = a.person_id
   left join systems s on lower(s.source) = lower(trim(a.system))
 ),
-judged as (
-  select approval_id, person_id, source, wanted, pattern, since from asked where outside is null
+held as (
+  select approval_id, bool_or(fit = 'sure') as sure from covering group by approval_id
 ),
-named as (
+judged as (
+  select a.approval_id, a.person_id, a.source, a.wanted, a.pattern, a.since
+  from asked a
+  left join held h on h.approval_id = a.approval_id
+  where a.outside is null and not coalesce(h.sure, false)
+),
+-- Many approvals share a few patterns.
+fitting as (
+  select p.pattern, e.source, e.entitlement_id
+  from (select distinct pattern from judged where pattern is not null) p
+  cross join entitlements e
+  where lower(e.entitlement_id) like p.pattern escape '\' or lower(trim(e.name)) like p.pattern escape '\'
+),
+pending as (
   select j.approval_id, j.person_id, e.source, e.entitlement_id
   from judged j
   join entitlements e on lower(trim(e.name)) = j.wanted
@@ -40,20 +53,10 @@ named as (
   join entitlements e on lower(e.entitlement_id) = j.wanted
   where j.source is null or j.source = e.source
   union
-  select j.approval_id, j.person_id, e.source, e.entitlement_id
-  from (select approval_id, person_id, source, pattern from judged where pattern is not null) j
-  cross join entitlements e
-  where (j.source is null or j.source = e.source)
-    and (lower(e.entitlement_id) like j.pattern escape '\' or lower(trim(e.name)) like j.pattern escape '\')
-),
-held as (
-  select approval_id, bool_or(fit = 'sure') as sure from covering group by approval_id
-),
-pending as (
-  select n.approval_id, n.person_id, n.source, n.entitlement_id
-  from named n
-  left join held h on h.approval_id = n.approval_id
-  where not coalesce(h.sure, false)
+  select j.approval_id, j.person_id, f.source, f.entitlement_id
+  from judged j
+  join fitting f on f.pattern = j.pattern
+  where j.source is null or j.source = f.source
 ),
 -- an entitlement may be reached through groups: look from what the person holds, for what is wanted only
 reached as (

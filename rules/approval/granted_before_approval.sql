@@ -1,36 +1,31 @@
 -- Access was given before the approval that covers it was decided.
 with said as (
   select source, target_id, entitlement_id,
-         max(case when action = 'entitlement_granted' then occurred_at end) as granted,
-         max(case when action = 'entitlement_revoked' then occurred_at end) as revoked
+         max(case when action = 'entitlement_granted' then occurred_at end) as granted
   from events
   where action in ('entitlement_granted', 'entitlement_revoked') and occurred_at <= $as_of
     and (outcome is null or list_contains($success_outcomes, lower(trim(outcome))))
   group by source, target_id, entitlement_id
-),
-held as (
-  select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.person_id, h.owner, h.outside, h.doubt,
-         coalesce(h.name, h.entitlement_id) as shown, coalesce(a.login, h.principal_id) as account,
-         case when v.granted is not null and (h.granted_at is null or v.granted < h.granted_at) then v.granted
-              else h.granted_at end as since,
-         case when v.granted is not null and (h.granted_at is null or v.granted < h.granted_at) then 'by its event'
-              else 'by the system''s own record' end as told_by
-  from approvable h
-  left join accounts a on h.principal_kind = 'account' and a.source = h.source and a.account_id = h.principal_id
-  left join said v on v.source = h.source and v.target_id = h.principal_id and v.entitlement_id = h.entitlement_id
-    and (v.revoked is null or v.revoked < v.granted)
+  having max(case when action = 'entitlement_revoked' then occurred_at end) is null
+    or max(case when action = 'entitlement_revoked' then occurred_at end)
+       < max(case when action = 'entitlement_granted' then occurred_at end)
 ),
 decided as (
-  select h.source, h.principal_id, h.entitlement_id, h.assignment, h.since, a.approval_id, a.decided_at,
-         c.fit = 'sure' and a.decision is not null and a.kind is not null as sure,
+  select h.source, h.principal_id, h.entitlement_id, h.assignment, a.approval_id, a.decided_at,
+         h.fit = 'sure' and a.decision is not null and a.kind is not null as sure,
          a.decided_at <= h.since + $grace as before,
          -- an approval that had ended by then approved an earlier holding
          coalesce(a.valid_until < h.since, false) as over
-  from held h
-  join covering c on c.source = h.source and c.account_id = h.principal_id and c.entitlement_id = h.entitlement_id
-  join approvals a on a.approval_id = c.approval_id
-  where h.outside is null
-    and (a.kind is null or a.kind in ('access_request', 'role_change', 'onboarding', 'emergency_access'))
+  from (
+    select g.source, g.principal_id, g.entitlement_id, g.assignment, c.approval_id, c.fit,
+           coalesce(least(v.granted, g.granted_at), v.granted, g.granted_at) as since
+    from grants g
+    join covering c on c.source = g.source and c.account_id = g.principal_id and c.entitlement_id = g.entitlement_id
+    left join said v on v.source = g.source and v.target_id = g.principal_id and v.entitlement_id = g.entitlement_id
+    where g.principal_kind = 'account'
+  ) h
+  join approvals a on a.approval_id = h.approval_id
+  where (a.kind is null or a.kind in ('access_request', 'role_change', 'onboarding', 'emergency_access'))
     and (a.decision is null or list_contains($approved_words, lower(trim(a.decision))))
     and (a.decided_at is null or a.decided_at <= $as_of)
 ),
@@ -46,19 +41,24 @@ found as (
   group by source, principal_id, entitlement_id, assignment
 ),
 judged as (
-  select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.person_id, h.shown, h.owner,
-         h.account, h.since, h.told_by, f.later, f.later_at, f.unsure, h.doubt,
+  select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.person_id, h.owner, h.doubt,
+         coalesce(h.name, h.entitlement_id) as shown, coalesce(a.login, h.principal_id) as account,
+         coalesce(least(v.granted, h.granted_at), v.granted, h.granted_at) as since,
+         case when v.granted < h.granted_at or h.granted_at is null then 'by its event'
+              else 'by the system''s own record' end as told_by,
+         f.later, f.later_at, f.unsure,
          case
            when h.outside is not null then h.outside
            when f.source is null then 'no approval speaks of it'
-           when f.covered then null
-           when h.since is not null and f.later_at is null and not f.unsure and not f.unsure_later
+           when coalesce(v.granted, h.granted_at) is not null and f.later_at is null and not f.unsure and not f.unsure_later
              then 'no approval was decided after it was granted'
-         end as outside,
-         coalesce(f.covered, false) as covered
-  from held h
+         end as outside
+  from approvable h
   left join found f on f.source = h.source and f.principal_id = h.principal_id
     and f.entitlement_id = h.entitlement_id and f.assignment = h.assignment
+  left join said v on v.source = h.source and v.target_id = h.principal_id and v.entitlement_id = h.entitlement_id
+  left join accounts a on a.source = h.source and a.account_id = h.principal_id
+  where h.outside is not null or not coalesce(f.covered, false)
 )
 select source, principal_kind, principal_id, entitlement_id, assignment, person_id,
        case
@@ -84,4 +84,3 @@ select source, principal_kind, principal_id, entitlement_id, assignment, person_
          )
        end as reason
 from judged
-where outside is not null or not covered

@@ -1,6 +1,6 @@
 -- A person holds what the latest decision on it refused.
 with decided as (
-  select c.source, c.account_id, c.entitlement_id, a.approval_id, a.decided_at,
+  select c.source, c.account_id, c.entitlement_id, c.person_id, a.approval_id, a.decided_at,
          c.fit = 'sure' and a.kind is not null as sure,
          list_contains($rejected_words, lower(trim(a.decision))) as refused,
          a.decision is null or list_contains($approved_words, lower(trim(a.decision))) as allowed
@@ -12,7 +12,8 @@ with decided as (
          or list_contains($approved_words, lower(trim(a.decision))))
 ),
 refusals as (
-  select source, account_id, entitlement_id, bool_or(sure) as sure, max(case when sure then decided_at end) as sure_at,
+  select source, account_id, entitlement_id, min(person_id) as person_id,
+         bool_or(sure) as sure, max(case when sure then decided_at end) as sure_at,
          max(decided_at) as perhaps_at, bool_or(decided_at is null) as undated,
          max(case when sure then concat(coalesce(strftime(decided_at, '%Y-%m-%dT%H:%M:%S.%f'),
                                                  '0000-00-00T00:00:00.000000'), approval_id) end) as last
@@ -24,7 +25,7 @@ allowances as (
   select source, account_id, entitlement_id, decided_at, sure and refused is not null as sure from decided where allowed
 ),
 compared as (
-  select r.source, r.account_id, r.entitlement_id, r.sure, r.sure_at, r.last,
+  select r.source, r.account_id, r.entitlement_id, r.person_id, r.sure, r.sure_at, r.last,
          -- a yes that is surely later than every no; and one that may be later than the last sure no
          coalesce(bool_or(d.sure and d.decided_at > r.perhaps_at and not r.undated), false) as lifted,
          coalesce(bool_or(d.source is not null
@@ -34,7 +35,15 @@ compared as (
   from refusals r
   left join allowances d
     on d.source = r.source and d.account_id = r.account_id and d.entitlement_id = r.entitlement_id
-  group by r.source, r.account_id, r.entitlement_id, r.sure, r.sure_at, r.last
+  group by r.source, r.account_id, r.entitlement_id, r.person_id, r.sure, r.sure_at, r.last
+),
+-- Nearly nothing is refused: only of that are the names looked up.
+refused as (
+  select c.source, c.account_id, c.entitlement_id, c.sure, c.sure_at, c.last, c.lifted, c.perhaps, c.lifted_sure,
+         coalesce(p.full_name, c.person_id) as owner, coalesce(a.login, c.account_id) as account
+  from compared c
+  left join people p on p.person_id = c.person_id
+  left join accounts a on a.source = c.source and a.account_id = c.account_id
 )
 select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignment, h.person_id,
        case
@@ -46,8 +55,7 @@ select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignmen
          when h.outside is not null then h.outside
          when c.source is null then 'nobody refused it'
          else concat(
-           coalesce(p.full_name, h.person_id), ' holds ', coalesce(h.name, h.entitlement_id),
-           ' by account ', coalesce(a.login, h.principal_id), ' (', h.assignment, ')',
+           c.owner, ' holds ', coalesce(h.name, h.entitlement_id), ' by account ', c.account, ' (', h.assignment, ')',
            case
              when not c.sure then '; whether a refusal means it is unknown'
              else concat('; ', substr(c.last, 27), ' refused it',
@@ -62,8 +70,6 @@ select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignmen
          )
        end as reason
 from holdings h
-left join compared c on h.outside is null and c.source = h.source and c.account_id = h.principal_id
+left join refused c on h.principal_kind = 'account' and c.source = h.source and c.account_id = h.principal_id
   and c.entitlement_id = h.entitlement_id
-left join people p on p.person_id = h.person_id
-left join accounts a on h.outside is null and a.source = h.source and a.account_id = h.principal_id
 where h.outside is not null or not coalesce(c.lifted, false)

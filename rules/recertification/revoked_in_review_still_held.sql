@@ -1,10 +1,11 @@
 -- A review said revoke, the time to do so is over, and the grant is still there.
 with held as (
-  select source, principal_id as account_id, entitlement_id, count(*) as grants, count(granted_at) as dated,
-         min(granted_at) as first_at, min(assignment) as assignment
-  from grants
-  where principal_kind = 'account'
-  group by source, principal_id, entitlement_id
+  select g.source, g.principal_id as account_id, g.entitlement_id, count(*) as grants, count(g.granted_at) as dated,
+         min(g.granted_at) as first_at, min(g.assignment) as assignment
+  from (select distinct source, account_id, entitlement_id from reviews where decision is null or decision = 'revoke') r
+  join grants g on g.source = r.source and g.principal_id = r.account_id and g.entitlement_id = r.entitlement_id
+  where g.principal_kind = 'account'
+  group by g.source, g.principal_id, g.entitlement_id
 ),
 lifted as (
   select r.review_id, r.source, r.account_id, r.entitlement_id,
