@@ -245,7 +245,7 @@ class _Judge:
         """Return scope -> rows of the population in it."""
         name = self.population.name
         by_source: dict[str | None, int] = {}
-        if self.population.group == "identity" or "source" in self.rule.columns.get(name, ()):
+        if self.sourced and (self.population.group == "identity" or "source" in self.rule.columns.get(name, ())):
             by_source = dict(self._query(f'SELECT source, count(*) FROM "{name}" GROUP BY source'))  # noqa: S608  # a name of the estate
             # What names no source concerns every one of them.
             everywhere = by_source.get(None, 0)

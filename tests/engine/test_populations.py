@@ -15,7 +15,17 @@ from reconciler.engine.workspace import Options
 from reconciler.estate.results import Scope
 from reconciler.estate.tables import Conflict, Control
 from reconciler.sdk.connector import Status
-from reconciler.sdk.records import Account, Document, Entitlement, Grant, Person, Record, RoleHolder, SpecialAccount
+from reconciler.sdk.records import (
+    Account,
+    Document,
+    Entitlement,
+    ExceptionRecord,
+    Grant,
+    Person,
+    Record,
+    RoleHolder,
+    SpecialAccount,
+)
 from tests.engine.conftest import NIGHT, Read, Seal
 
 RULES = Path(__file__).parents[2] / "rules"
@@ -29,6 +39,7 @@ def rule(tmp_path: Path) -> dict[str, list[Rule]]:
         "governance/role_vacant",
         "privilege/toxic_combination",
         "leaver/split_offboarding",
+        "exception/exception_too_long",
     ):
         for suffix in (".sql", ".toml"):
             copy = tmp_path / "rules" / (name + suffix)
@@ -161,3 +172,17 @@ def test_a_source_that_was_not_read_whole_blocks_a_rule_that_looks_across_source
     else:
         assert result.verdicts == ()
         assert blocked == dict.fromkeys(("aws", "ldap"), ("ldap: accounts is PARTIAL: the connection broke",))
+
+
+def test_a_rule_whose_rows_name_no_source_counts_all_of_a_population_whose_rows_do(
+    seal: Seal, rule: dict[str, list[Rule]]
+) -> None:
+    ends = NIGHT + timedelta(days=30)
+    exceptions = [
+        ExceptionRecord(exception_id="E-1", source="ldap", approved_at=NIGHT, expires_at=ends, status="approved"),
+        ExceptionRecord(exception_id="E-2", approved_at=NIGHT, expires_at=ends, status="approved"),
+    ]
+    accounts = [Account(source="ldap", account_id="u1")]
+    snapshot = seal([Read("qms", "exceptions", exceptions), Read("ldap", "accounts", accounts)])
+    (result,) = evaluate(snapshot, rule["exception_too_long"], as_of=NIGHT).results
+    assert result.scopes == (Scope(source=None, population=2, passes=2),)
