@@ -97,7 +97,7 @@ def explain(snapshot: Snapshot, options: Options, source: str, account_id: str) 
         return Explanation(
             snapshot=snapshot.snapshot_id,
             link=link,
-            compared=_compared(sandbox, options, source, account_id),
+            compared=_compared(sandbox, options, link),
             proposals=[fit.reason for fit in _alike(sandbox, source, account_id)],
         )
 
@@ -196,15 +196,16 @@ def _alike(sandbox: Sandbox, source: str, account_id: str) -> list[names.Proposa
     return fits.get((source, account_id), [])
 
 
-def _compared(sandbox: Sandbox, options: Options, source: str, account_id: str) -> list[Compared]:
+def _compared(sandbox: Sandbox, options: Options, link: Listed) -> list[Compared]:
     """Say for each matcher, in order, what it compared and whom it found."""
-    parameters = {"source": source, "account_id": account_id}
+    parameters = {"source": link.source, "account_id": link.account_id}
     matched = {
         rank: (value, people, kind)
         for rank, value, people, kind in sandbox.connection.execute(
             correlate.matches_sql(options.matchers), parameters
         ).fetchall()
     }
+    doubt = _doubt(sandbox, link)
     said: list[Compared] = []
     for rank, name in enumerate(options.matchers, 1):
         used = correlate.matcher(name)
@@ -221,5 +222,19 @@ def _compared(sandbox: Sandbox, options: Options, source: str, account_id: str) 
         value, people, kind = matched.get(rank, (normal, [], ""))
         nobody = f"no person has it in {tables()['people'].name}.{used.person_column}"
         found = _FOUND.get(kind) or (nobody if value else "the account has no value to compare")
+        if doubt and kind == "sure" and name == link.method:
+            found += f", but {doubt}"
         said.append(Compared(matcher=name, value=raw, compared_as=value, people=people, found=found))
     return said
+
+
+def _doubt(sandbox: Sandbox, link: Listed) -> str:
+    """Say why whom a matcher names is only proposed, or one of several; empty where that person is linked."""
+    if link.person_id is not None:
+        return ""
+    told = sandbox.connection.execute(
+        "SELECT why FROM doubted WHERE source = $1 AND account_id = $2", [link.source, link.account_id]
+    ).fetchone()
+    if told is not None:
+        return str(told[0])
+    return "the account carries a personnel number of its own, which is another" if link.state == "proposed" else ""
