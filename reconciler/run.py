@@ -232,7 +232,13 @@ def options(settings: Settings) -> engine.Options:
 
 
 def record(settings: Settings, store: FindingStore, snapshot: Snapshot, evaluation: Evaluation) -> Run:
-    """Write what differs from the last run, all of it or none."""
+    """Write what differs from the last run, all of it or none; a snapshot of another estate is refused."""
+    if snapshot.manifest.estate != settings.config.estate.name:
+        raise ConfigurationError(
+            f"snapshot {snapshot.snapshot_id} is of estate {snapshot.manifest.estate!r}, not of "
+            f"{settings.config.estate.name!r}",
+            advice="Name a snapshot of this estate; another's would resolve what stands here.",
+        )
     recorded_at = clock.now()
     return store.record(
         evaluation,
