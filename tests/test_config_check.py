@@ -6,7 +6,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from reconciler.cli.main import reconciler
 from reconciler.errors import ConfigurationError
 from reconciler.run import check_tables, open_sources
 from reconciler.settings import load
@@ -88,6 +90,28 @@ def test_an_empty_list_of_tables_is_refused_of_every_connector(tmp_path: Path) -
 def test_a_table_that_a_system_does_not_have_is_refused_with_its_line(tmp_path: Path) -> None:
     error = said(tmp_path, '[sources.aws]\nconnector = "aws"\ntables = ["people"]\n')
     assert f"{tmp_path}/reconciler.toml:5: sources.aws.tables: aws does not report people" in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[store]\ndatabase = "env:NO_SUCH_URL"\n',
+            "8: store.database: the secret env:NO_SUCH_URL is missing or empty",
+        ),
+        ('[engine]\nengine = "file:/no/such"\n', "8: engine.engine: cannot read the secret file:/no/such"),
+        (
+            '[inbound.hr]\nkind = "standard"\nsource = "qms"\nsecrets = ["env:NO_SUCH_URL"]\n',
+            "10: inbound.hr.secrets.0: the secret env:NO_SUCH_URL is missing or empty",
+        ),
+    ],
+)
+def test_a_missing_secret_is_named_with_its_line(database: Path, text: str, said: str) -> None:
+    path = database / "reconciler.toml"
+    path.write_text(HEAD + SQL + 'url = "sqlite:///qms.db"\n' + QUERIES + text, encoding="utf-8")
+    ran = CliRunner().invoke(reconciler, ["config", "check", "-c", str(path)], standalone_mode=False)
+    assert isinstance(ran.exception, ConfigurationError)
+    assert f"{path}:{said}" in ran.exception.message
 
 
 def test_what_can_work_is_taken(database: Path) -> None:
