@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 STATES = ("linked", "manual", "proposed", "ambiguous", "rejected", "unlinked")
+_FIRST = ("ambiguous", "proposed", "unlinked", "rejected", "manual", "linked")
+"""What waits for a person comes first."""
 _NEXT = "It takes effect in the next pull: a sealed snapshot keeps what was known when it was sealed."
 
 
@@ -57,8 +60,9 @@ def _options(settings: Settings) -> Options:
 @click.option("--state", type=click.Choice(STATES), help="Only this state.")
 @click.option("--proposed", "state", flag_value="proposed", help="Short for --state proposed.")
 @click.option("--source", help="Only this source.")
+@options.everything
 @options.as_json
-def list_links(settings: Settings, *, state: str | None, source: str | None, machine: bool) -> None:
+def list_links(settings: Settings, *, state: str | None, source: str | None, everything: bool, machine: bool) -> None:
     """List the accounts of the newest sealed snapshot with whom they are linked to, and who may fit.
 
     With --json: one array; each item has source, account_id, login, state, person_id, method, confidence, since,
@@ -89,13 +93,13 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, mac
             one.since.date().isoformat() if one.since else "",
             one.reason or ", ".join(one.candidates or ()),
         )
-        for one in found
+        for one in sorted(found, key=lambda one: _FIRST.index(one.state))
     ]
     headings = ("source", "account", "login", "state", "person", "method", "confidence", "since", "who may fit")
-    output.table(headings, rows)
-    click.echo(
-        f"{count(len(found), 'account')} of snapshot {snapshot.snapshot_id}. `reconciler links explain` says why."
-    )
+    output.table(headings, rows, most=None if everything else output.LISTED)
+    states = ", ".join(f"{many:,} {which}" for which, many in Counter(one.state for one in found).most_common())
+    click.echo(f"{count(len(found), 'account')} of snapshot {snapshot.snapshot_id}: {states}.")
+    click.echo("`reconciler links explain SOURCE ACCOUNT` says why; links link, links reject decide.")
 
 
 @command.command()
