@@ -104,11 +104,13 @@ def file(settings: Settings) -> Filed:
         return Filed(troubles=(_said(error), *unwritten))
     sent = exchanged.sent
     troubles = [*exchanged.undone, *exchanged.followed.unread, *exchanged.followed.odd]
-    troubles += [
-        f"{one.system}: the ledger and the system do not agree; `reconciler filing reconcile` says where"
-        for one in exchanged.compared
-        if not one.agrees
-    ]
+    for one in exchanged.compared:
+        if one.unread is not None:
+            troubles.append(f"{one.system}: not compared with the ledger: {one.unread}")
+        elif not one.agrees:
+            troubles.append(
+                f"{one.system}: the ledger and the system do not agree; `reconciler filing reconcile` says where"
+            )
     return Filed(filed=sent.filed, found=sent.found, changed=sent.changed, troubles=(*troubles, *unwritten))
 
 

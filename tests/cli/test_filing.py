@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -185,7 +186,7 @@ def test_nothing_is_sent_while_filing_is_not_enabled(database: Database, ask: As
     alter(settings, "enabled = true", "enabled = false")
     with pytest.raises(ConfigurationError, match=r"toml:7: filing.enabled is false: nothing is sent"):
         ask("send")
-    assert filing.enqueue(load(settings.path), database, filing.known(database), at=START) == []
+    assert filing.enqueue(load(settings.path), database, filing.known(database), at=START) == night.Asked()
     assert filing.status(database) == []
 
 
@@ -208,11 +209,44 @@ async def test_a_run_files_and_compares(database: Database, settings: Settings, 
 async def test_what_cannot_be_filled_in_keeps_nothing_else_from_being_filed(
     database: Database, settings: Settings, server: LoopbackServer
 ) -> None:
-    filing.enqueue(settings, database, filing.known(database), at=START)
+    (facts,) = filing.known(database)
+    other = msgspec.structs.replace(facts, about="NC-000002", findings=())
+    body = "{{ 1 // findings_count }}"
+    odd = replace(settings, systems={"desk": settings.systems["desk"].model_copy(update={"body": body})})
+    asked = filing.enqueue(odd, database, [other, facts], at=START)
+    assert asked.new == (f"desk {KEY}",)
+    assert "desk.body cannot be filled in for NC-000002: " in asked.unfilled[0]
+    exchanged = await filing.exchange(odd, database, [facts])
+    assert (exchanged.sent.filed, desk.held(server.url)) == (1, {KEY: 1})
+    again = filing.enqueue(odd, database, [msgspec.structs.replace(facts, findings=())], at=START)
+    assert again == night.Asked()
+
+
+async def test_what_cannot_be_filled_in_is_said_of_the_night(database: Database, settings: Settings) -> None:
     broken = replace(settings, systems={"desk": settings.systems["desk"].model_copy(update={"body": "{{ 1 // 0 }}"})})
-    with pytest.raises(ConfigurationError, match="cannot be filled in for NC-000001"):
-        await filing.after_run(broken, database)
+    exchanged = await filing.after_run(broken, database)
+    assert "cannot be filled in for NC-000001" in exchanged.undone[0]
+    assert not exchanged.complete
+
+
+async def test_an_estate_that_is_renamed_files_nothing_anew(
+    database: Database, settings: Settings, server: LoopbackServer
+) -> None:
+    await filing.after_run(settings, database)
+    alter(settings, 'name = "acme"', 'name = "acme-europe"')
+    await filing.after_run(load(settings.path), database)
     assert desk.held(server.url) == {KEY: 1}
+
+
+async def test_while_filing_is_not_enabled_tickets_are_read_and_nothing_is_asked_for(
+    database: Database, settings: Settings, server: LoopbackServer
+) -> None:
+    await filing.after_run(settings, database)
+    at_the_desk(server, 1, "POST", status="closed")
+    alter(settings, "enabled = true", "enabled = false")
+    found = await night.reconcile(load(settings.path), database)
+    assert (found.followed.read, found.followed.asked) == (1, ())
+    assert (await night.reconcile(settings, database)).followed.asked != ()
 
 
 @needs_a_night
@@ -358,7 +392,7 @@ def test_a_ticket_of_something_else_keeps_what_was_asked_for(database: Database,
 
 
 def test_where_nothing_is_open_nothing_is_asked_for(database: Database, settings: Settings) -> None:
-    assert filing.enqueue(settings, database, [], at=START) == []
+    assert filing.enqueue(settings, database, [], at=START) == night.Asked()
 
 
 def test_config_check_counts_systems_and_shows_them(settings: Settings) -> None:
@@ -372,6 +406,6 @@ def test_config_check_counts_systems_and_shows_them(settings: Settings) -> None:
 def test_without_a_system_there_is_nothing_to_preview_or_send(settings: Settings, ask: Ask) -> None:
     text = settings.path.read_text()
     settings.path.write_text(text[: text.index("[filing]")])
-    for name in ("preview", "send"):
+    for name in ("preview", "send", "reconcile"):
         with pytest.raises(ConfigurationError, match="names no ticket system"):
             ask(name)

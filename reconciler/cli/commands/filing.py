@@ -117,9 +117,10 @@ def send(settings: Settings, *, machine: bool) -> None:
 
     night.refuse_disabled(settings)
     database = opened(settings.database_url)
-    night.enqueue(settings, database, reading.known(database), at=clock.now())
+    asked = night.enqueue(settings, database, reading.known(database), at=clock.now())
     sent = asyncio.run(night.send(settings, database))
-    undone = ledger.undone(database, settings.systems)
+    silent = [f"{name}: {why}" for name, why in sent.silent.items()]
+    undone = [*asked.unfilled, *silent, *ledger.undone(database, settings.systems)]
     if machine:
         output.emit({"sent": sent, "undone": undone})
     else:
