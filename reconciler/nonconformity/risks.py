@@ -160,12 +160,14 @@ class Register:
             return _value(row)
 
     def written(self, risk: Risk, where: str) -> None:
-        """Keep where the register of the QMS holds it as ``risk`` says; one that was ended meanwhile is still owed."""
+        """Keep where the register of the QMS holds it as ``risk`` says.
+
+        One that was ended meanwhile is owed, even where its end was written: nobody knows which came there last.
+        """
         with self._database.writing() as session:
             row = _row(session, risk.risk_id)
-            if row.state == risk.state:
-                row.written_to = where
-                session.add(row)
+            row.written_to = where if row.state == risk.state else None
+            session.add(row)
 
     def listed(self, *, state: Standing | None = None) -> list[Risk]:
         """Return all, or those of one state, newest first."""
