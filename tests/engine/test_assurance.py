@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from reconciler.engine import Options
-from reconciler.engine.assurance import Assurance, Figure, open_assurance
+from reconciler.bundled import root
+from reconciler.engine import Options, load
+from reconciler.engine.assurance import VERDICTS, Assurance, Figure, open_assurance, words
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.estate.tables import ApprovalScope, RoleMap
 from reconciler.sdk.connector import Status
@@ -456,6 +458,96 @@ def test_policy_alone_ends_access_by_rule_and_on_the_last_day(ask: Ask) -> None:
     assert only(ask(people=left, events=[disabled()]))["verdict"] == "proven"
     later = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 14))]
     assert only(ask(people=later, events=[disabled()]))["verdict"] == "executed_without_approval"
+
+
+def test_a_last_day_begins_where_the_person_is(ask: Ask) -> None:
+    at = datetime(2026, 1, 12, 12, tzinfo=UTC)
+    too_early = "executed_without_approval"
+    for zone, verdict in (("Pacific/Auckland", "proven"), ("UTC", too_early), ("Nowhere", too_early)):
+        left = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 13), time_zone=zone)]
+        assert only(ask(people=left, events=[disabled(at)]))["verdict"] == verdict, zone
+    left = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 13))]
+    at_home = Options(time_zone="Pacific/Auckland")
+    assert only(ask(people=left, events=[disabled(at)], options=at_home))["verdict"] == "proven"
+
+
+def test_words_are_those_that_rules_are_given(seal: Seal) -> None:
+    params = {
+        "IG-APR-001": {"approved_words": ["genehmigt"]},
+        "IG-APR-009": {"success_outcomes": ["erteilt"]},
+        "IG-LVR-004": {"approved_words": ["beschlossen"], "success_words": ["beendet"]},
+    }
+    said = words(load([root("rules")], params), window=timedelta(hours=1))
+    assert (said.window, list(said.approved_words)) == (timedelta(hours=1), ["genehmigt"])
+    given = reads(
+        grants=[holds()],
+        approvals=[approval(decision="Genehmigt"), termination(approval_id="A2", decision="beschlossen")],
+        events=[
+            granted(DECIDED, outcome="erteilt"),
+            disabled(DECIDED, event_id="v2", outcome="beendet"),
+            disabled(DECIDED, event_id="v3", outcome="erteilt"),
+        ],
+    )
+    snapshot = seal(given)
+    with open_assurance(snapshot, as_of=NIGHT, words=said) as found:
+        assert {(row["verdict"], row["event_id"]) for row in everything(found)} == {("proven", "v1"), ("proven", "v2")}
+    with open_assurance(snapshot, as_of=NIGHT, words=words([])) as usual:
+        assert "proven" not in {row["verdict"] for row in everything(usual)}
+
+
+def test_every_grant_is_one_row_and_verdicts_add_up_to_the_population(seal: Seal) -> None:
+    chance = random.Random(5)
+    names = [f"a{n}" for n in range(12)]
+    accounts = [
+        Account(source="ldap", account_id=name, employee_id=f"E{n % 7}", status="enabled", can_sign_in=True)
+        for n, name in enumerate(names)
+    ]
+    people = [Person(person_id=f"p{n}", employee_id=f"E{n}") for n in range(6)]
+    kinds = ("direct", "dynamic", "inherited")
+    held = {(chance.choice(names), f"e{chance.randrange(6)}", chance.choice(kinds)) for _ in range(80)}
+    entitlements = [Entitlement(source="ldap", entitlement_id=f"e{n}", name=f"N{n}") for n in range(5)]
+    approvals = [
+        approval(
+            approval_id=f"A{n}",
+            kind=chance.choice(["access_request", "termination", "recertification", None]),
+            person_id=f"p{chance.randrange(8)}",
+            entitlement=chance.choice([None, "N1", "e2", "n*", "?3"]),
+            decision=chance.choice(["approved", "revoke", "rejected", None]),
+            decided_at=chance.choice([None, DECIDED, NIGHT]),
+        )
+        for n in range(60)
+    ]
+    actions = ("entitlement_granted", "entitlement_revoked", "account_disabled", "account_deleted")
+    events = [
+        event(
+            chance.choice(actions),
+            chance.choice([None, DECIDED, IN_TIME, NIGHT]),
+            event_id=f"v{n}",
+            target_id=chance.choice(names),
+            entitlement_id=chance.choice([None, "e1", "e2", "e3"]),
+            approval_ref=chance.choice([None, "A1", f"A{chance.randrange(60)}"]),
+        )
+        for n in range(120)
+    ]
+    given = reads(
+        accounts=accounts,
+        people=people,
+        entitlements=entitlements,
+        grants=[holds(*one) for one in sorted(held)],
+        approvals=approvals,
+        events=events,
+    )
+    with open_assurance(seal(given), as_of=NIGHT) as found:
+        rows = [row for verdict in VERDICTS for row in found.examples(10_000, verdict=verdict)]
+        figures = found.figures()
+    grants = [(r["account_id"], r["entitlement_id"], r["assignment"]) for r in rows if r["kind"] == "grant"]
+    assert sorted(one for one in grants if one[0]) == sorted(held)
+    assert sum(figure.population for figure in figures) == len(rows)
+    for figure in figures:
+        for counts in (figure.verdicts, *figure.layers.values()):
+            assert sum(counts.values()) == figure.population, figure
+    endings = [r["event_id"] for r in rows if r["kind"] == "revocation" and r["decision_id"] is None]
+    assert len(endings) == len(set(endings)), "what nobody decided is told once"
 
 
 @pytest.mark.parametrize("table", ["accounts", "grants", "entitlements", "people", "approvals", "reviews"])
