@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -105,12 +106,13 @@ def _figures(
     settings: Settings, snapshot: Snapshot | None, recorded: Run, missing: str
 ) -> tuple[tuple[Figure, ...], str]:
     from reconciler import run
-    from reconciler.engine.assurance import open_assurance
+    from reconciler.engine.assurance import open_assurance, words
 
     if snapshot is None:
         return (), missing
     snapshot.verify()
-    with open_assurance(snapshot, as_of=recorded.as_of, options=run.options(settings)) as assurance:
+    said = words(run.load_rules(settings))
+    with open_assurance(snapshot, as_of=recorded.as_of, options=run.options(settings), words=said) as assurance:
         return assurance.figures(), ""
 
 
@@ -147,12 +149,23 @@ def _show(matrix: Matrix, *, whole: bool) -> None:
     for total in matrix.frameworks if matrix.framework else ():
         if total.without:
             click.echo(f"Without evidence: {', '.join(total.without)}")
+    for said in _notes(matrix):
+        click.echo(said)
+
+
+def _notes(matrix: Matrix) -> Iterator[str]:
+    """Say what a reader of the figures must know beside them."""
+    if matrix.held:
+        yield f"Violations of this run that wait for acceptance: {matrix.held:,}. They are counted as violated."
+    if matrix.exceptions_unread:
+        unread = "; ".join(matrix.exceptions_unread)
+        yield f"Exceptions were not read whole ({unread}): what stood suppressed counts as excepted, unverified."
     if matrix.holders_unknown:
-        click.echo(f"Who holds the owners' roles is not known: {matrix.holders_unknown}")
+        yield f"Who holds the owners' roles is not known: {matrix.holders_unknown}"
     if matrix.without_control:
-        click.echo(f"Rules of this run in no control: {', '.join(matrix.without_control)}")
+        yield f"Rules of this run in no control: {', '.join(matrix.without_control)}"
     if matrix.assurance_unknown:
-        click.echo(f"No figures of the three layers: {matrix.assurance_unknown}")
+        yield f"No figures of the three layers: {matrix.assurance_unknown}"
 
 
 def _control(matrix: Matrix) -> None:
