@@ -16,6 +16,7 @@ from reconciler.estate.results import Evaluation
 from reconciler.findings import FindingStore
 from reconciler.nonconformity.risks import Asked, Register
 from reconciler.settings import Settings, load
+from reconciler.snapshot import SnapshotStore
 
 NIGHT = datetime(2026, 2, 3, 2, tzinfo=UTC)
 CONFIG = """\
@@ -84,7 +85,7 @@ def test_a_replay_is_the_same_to_the_byte_after_links_exceptions_and_accepted_ri
     assert [(v.subject["account_id"], v.exception) for v in after.results[0].verdicts] == [("a", None), ("c", None)]
 
     for snapshot_id, told in ((first, before), (second, after)):
-        snapshot = run.SnapshotStore(settings.snapshots).open(snapshot_id)
+        snapshot = SnapshotStore(settings.snapshots).open(snapshot_id)
         again = run.evaluate(settings, snapshot, rules(), as_of=told.as_of)
         assert again.digest == told.digest
         assert (again.results, again.exceptions) == (told.results, told.exceptions)
