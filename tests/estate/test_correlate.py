@@ -82,7 +82,7 @@ def test_the_person_id_stands_for_a_missing_personnel_number(connection: duckdb.
 
 @pytest.mark.parametrize("none", ["N/A", "n.a.", "-", "0000", "None", "xxx", "TBD", " unknown "])
 def test_a_number_that_says_that_there_is_none_is_nobodys(connection: duckdb.DuckDBPyConnection, none: str) -> None:
-    people = [
+    people: list[Row] = [
         {"person_id": "p1", "employee_id": none},
         {"person_id": "p2", "employee_id": "E2", "emails": ["b@x.test"]},
     ]
