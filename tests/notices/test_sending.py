@@ -154,6 +154,7 @@ ADDRESSED = 'addresses = { access-owner = "access@acme.test" }\n[notices.smtp]'
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_PASSWORD", PASSWORD)
     monkeypatch.setenv("HOOK", SECRET)
+    monkeypatch.setenv("UMLAUT", "pässword")
 
 
 def configured(folder: Path, more: str, *, url: str = "", enabled: str = "true") -> Settings:
@@ -272,13 +273,16 @@ def test_what_failed_or_is_unknown_is_sent_again_on_somebodys_word_alone(plain: 
     ledger = Ledger(settings.database_url)
     (entry,) = ledger.all()
     with pytest.raises(ConfigurationError, match="who and why"):
-        ledger.again(entry.number, by=" ", reason="it never came")
-    assert ledger.again(entry.number, by="P9", reason="it never came").state == "waiting"
+        ledger.again(entry.number, {entry.key}, by=" ", reason="it never came")
+    with pytest.raises(ConfigurationError, match=f"notice {entry.number} is no longer due: reminder"):
+        ledger.again(entry.number, set(), by="P9", reason="it never came")
+    assert [one.state for one in ledger.all()] == ["unknown"]
+    assert ledger.again(entry.number, {entry.key}, by="P9", reason="it never came").state == "waiting"
     assert sent(settings) == Sent(sent=1)
     assert [str(kept[2]["Message-ID"]) for kept in post.desk.kept] == [str(post.desk.kept[0][2]["Message-ID"])] * 2
     for number in (entry.number, 99):
         with pytest.raises(ConfigurationError, match="only one that is unknown or failed"):
-            ledger.again(number, by="P9", reason="again")
+            ledger.again(number, {entry.key}, by="P9", reason="again")
 
 
 def test_a_server_that_hangs_up_before_the_text_has_not_got_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,6 +301,62 @@ def test_a_server_that_hangs_up_before_the_text_has_not_got_it(tmp_path: Path, m
     assert (first.waiting, first.unknown) == (1, 0)
     (entry,) = Ledger(settings.database_url).all()
     assert (entry.state, entry.attempts) == ("waiting", 1)
+
+
+def test_an_odd_address_of_one_person_keeps_nobody_from_being_told(
+    plain: tuple[Post, Settings],
+) -> None:
+    post, settings = plain
+    odd = msgspec.structs.replace(CONTACTS, emails=dict(CONTACTS.emails) | {"P1": "ada..byron@acme.test"})
+    told = sent(settings, due(), due("NC-2", owner="P2", owner_role="lead"), contacts=odd)
+    assert (told.sent, told.complete) == (1, False)
+    assert told.unaddressed == ("NC-000001: role access-owner has no address that mail can be sent to",)
+    assert [kept[1] for kept in post.desk.kept] == ["bob@acme.test"]
+
+
+def test_a_session_that_the_server_ends_is_begun_anew_for_the_next_mail(tmp_path: Path) -> None:
+    taken: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        """Take one mail a session, as servers do that limit them: the next is told 421."""
+        connection.sendall(b"220 hello\r\n")
+        text = had = False
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                if text:
+                    if line == b".\r\n":
+                        text, had = False, True
+                        connection.sendall(b"200 if you like\r\n")
+                elif had and line.upper().startswith(b"MAIL"):
+                    connection.sendall(b"421 too many messages\r\n")
+                    return
+                else:
+                    taken.extend([line] if line.upper().startswith(b"RCPT") else [])
+                    text = line.upper() == b"DATA\r\n"
+                    connection.sendall(b"354 go\r\n" if text else b"250 OK\r\n")
+                    if line.upper().startswith(b"QUIT"):
+                        return
+
+    with talking(talk) as port:
+        settings = configured(tmp_path, LOCAL.format(port=port))
+        assert sent(settings, due(), due("NC-2", owner="P2", owner_role="lead")) == Sent(sent=2)
+    assert [line.split(b":")[1].split()[0] for line in taken] == [b"<ada@acme.test>", b"<bob@acme.test>"]
+
+
+def test_an_answer_that_makes_no_sense_leaves_it_unknown(tmp_path: Path) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"220 hello\r\n")
+        with connection.makefile("rb") as lines:
+            while lines.readline().upper() != b"DATA\r\n":
+                connection.sendall(b"250 OK\r\n")
+            connection.sendall(b"354 go\r\n")
+            while lines.readline() != b".\r\n":
+                pass
+            connection.sendall(b"what?\r\n")
+
+    with talking(talk) as port:
+        told = sent(configured(tmp_path, LOCAL.format(port=port)))
+    assert (told.unknown, told.waiting, told.failed) == (1, 0, 0)
 
 
 class talking:  # noqa: N801 - reads as a word in a with statement
@@ -371,6 +431,13 @@ def test_a_server_that_is_not_there_keeps_everything_waiting(tmp_path: Path, mon
     assert (first.waiting, len(first.errors)) == (2, 2)
 
 
+def test_a_host_that_is_none_is_said(tmp_path: Path) -> None:
+    more = LOCAL.format(port=25).replace('"127.0.0.1"', '"mail..acme.test"').replace('"none"', '"tls"')
+    first = sent(configured(tmp_path, more))
+    assert first.waiting == 1
+    assert "mail server mail..acme.test:25: that is no host name" in first.errors[0]
+
+
 def test_mail_by_tls_from_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "mail"
     Authority("Mail").write(folder, ["localhost"], ["127.0.0.1"])
@@ -419,7 +486,11 @@ def test_mail_that_was_being_sent_when_its_process_was_killed_is_unknown(
     assert [one.state for one in Ledger(settings.database_url).all()] == ["sending"]
     assert sent(settings) == Sent()  # it may be another process that sends it just now
     monkeypatch.setattr(ledgers, "DEAD", timedelta(days=-400))
-    assert sent(settings) == Sent()
+    after = sent(settings)
+    assert (after.unknown, after.complete) == (1, False)
+    (said,) = after.errors
+    assert said.startswith("notice 1 to ada@acme.test about NC-000001: unknown: the process ended while it was")
+    assert sent(settings) == Sent()  # said once
     assert [one.state for one in Ledger(settings.database_url).all()] == ["unknown"]
     assert post.desk.kept == []
 
@@ -436,6 +507,11 @@ def test_mail_that_was_being_sent_when_its_process_was_killed_is_unknown(
             'security = "none"\nusername = "m"\npassword = "env:NOT_SET"',
             "the secret env:NOT_SET is missing",
         ),
+        (
+            'security = "none"',
+            'security = "none"\nusername = "m"\npassword = "env:UMLAUT"',
+            "username or password holds characters that no sign-in can carry",
+        ),
         ("[notices.smtp]", 'addresses = { ciso = "a@b.test, c@d.test" }\n[notices.smtp]', "is no plain mail address"),
     ],
 )
@@ -443,7 +519,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_sent(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:
     settings = configured(tmp_path, LOCAL.format(port=1).replace(old, new))
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=rf"reconciler.toml:\d+: .*{said}"):
         sent(settings)
     assert not (tmp_path / "reconciler.db").exists()
 
@@ -464,7 +540,7 @@ def test_what_is_due_after_a_run_is_told_of_each_nonconformity(tmp_path: Path, p
     named = configured(tmp_path, LOCAL.format(port=post.port).replace("[notices.smtp]", ADDRESSED))
     found = [nonconformity(), nonconformity(nc_id="NC-000002", owner_role="nobody", owner=None)]
     assert after_run(named, None, found, holders=HELD, at=NOW) == Sent(
-        sent=1, unaddressed=("NC-000002: no address is known for role nobody",)
+        sent=1, unaddressed=("NC-000002: no address is known for role lead",)
     )
     assert [kept[1] for kept in post.desk.kept] == ["access@acme.test"]
 
@@ -515,6 +591,17 @@ def test_an_event_is_signed_and_taken_once(tmp_path: Path) -> None:
     assert "statement" not in item
 
 
+def test_an_event_is_signed_with_both_secrets_while_one_replaces_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEW_HOOK", "whsec_" + "QUJD" * 8)
+    receiver = Receiver()  # it knows the old one still
+    with LoopbackServer(receiver.make, tls=False) as server:
+        more = f'[notices.webhook]\nurl = "{server.url}/in/events"\nsecret = "env:NEW_HOOK"\nold_secret = "env:HOOK"\n'
+        assert sent(configured(tmp_path, more)) == Sent(sent=1)
+    assert len(receiver.taken) == 1
+
+
 def test_an_event_whose_answer_was_lost_is_sent_again_with_its_id(tmp_path: Path) -> None:
     receiver = Receiver("hang up")
     with LoopbackServer(receiver.make, tls=False) as server:
@@ -545,7 +632,7 @@ def test_a_secret_or_url_that_cannot_be_used_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str, url: str
 ) -> None:
     monkeypatch.setenv("HOOK", secret)
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=r"reconciler.toml:\d+: notices.webhook: "):
         sent(hooked(tmp_path, url))
 
 
