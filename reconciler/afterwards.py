@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.estate.results import Run
 from reconciler.findings import FindingStore
 from reconciler.log import redact
-from reconciler.nonconformity import following
+from reconciler.nonconformity import following, lateness
 from reconciler.nonconformity.following import Followed
 from reconciler.nonconformity.grouping import Policy, Requirement
 from reconciler.nonconformity.record import Nonconformity
@@ -51,20 +51,32 @@ def holders(settings: Settings, snapshot: Snapshot | None, *, as_of: datetime) -
 
 
 def follow(settings: Settings, snapshot: Snapshot, run: Run) -> Followed:
-    """Bring the nonconformities to what the findings are after ``run``; see ``nonconformity.following.follow``."""
+    """Bring the nonconformities to what the findings are after ``run``, and let what is late go up.
+
+    See ``nonconformity.following.follow`` and ``nonconformity.lateness.escalate``.
+    """
     policy = Policy(
         section=settings.config.nonconformities,
         requirements=requirements(settings),
         rules={rule.rule_id: rule for rule in run.rules},
     )
-    return following.follow(
-        schema.opened(settings.database_url),
+    database, who = schema.opened(settings.database_url), holders(settings, snapshot, as_of=run.as_of)
+    followed = following.follow(
+        database,
         run,
         policy,
         shown_at=snapshot.as_of,
-        holders=holders(settings, snapshot, as_of=run.as_of),
+        holders=who,
         affiliations=lambda person_ids: (affiliations(snapshot, person_ids), whole_people(snapshot)),
     )
+    lateness.escalate(
+        database,
+        run,
+        days_after=settings.config.notices.escalate_days_after,
+        escalate_to=settings.config.nonconformities.escalate_to,
+        holders=who,
+    )
+    return followed
 
 
 def requirements(settings: Settings) -> dict[str, Requirement]:
