@@ -114,6 +114,9 @@ def test_a_server_that_cannot_listen_says_so(settings: Settings) -> None:
         with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1 port {port}") as refused:
             CliRunner().invoke(serve.command, ["--config", str(settings.path), "--port", port], catch_exceptions=False)
     assert refused.value.advice == "Give another --host or --port."
+    arguments = ["--config", str(settings.path), "--port", "0", "--host", "no..host"]
+    with pytest.raises(ConfigurationError, match=r"cannot listen on no\.\.host port 0"):
+        CliRunner().invoke(serve.command, arguments, catch_exceptions=False)
 
 
 def test_a_server_for_other_machines_is_warned_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,11 @@ class Deliveries:
             )
         return Kept("new", delivery_id)
 
+    def answer(self) -> None:
+        """Raise ``StoreError`` where the database does not answer."""
+        with self._database.reading() as session:
+            session.exec(select(DeliveryRow.endpoint).limit(1)).first()
+
     def find(self, endpoint: str, delivery_id: str) -> Delivery | None:
         """Return a delivery, None where there is none."""
         with self._database.reading() as session:

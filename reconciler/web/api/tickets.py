@@ -12,6 +12,7 @@ from reconciler.database.connection import Database
 from reconciler.database.filing import TicketRow
 from reconciler.filing import following
 from reconciler.filing.systems import open_systems
+from reconciler.sdk.errors import Unreachable
 from reconciler.sdk.tickets import TicketRef, TicketSystem, TicketView
 from reconciler.settings import Settings
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -24,6 +23,7 @@ from fastapi import FastAPI
 
 from reconciler.clock import now
 from reconciler.settings import Settings, load
+from reconciler.web.api import server
 
 STANDARD = "whsec_" + base64.b64encode(b"a planted secret of 31 bytes !!").decode()
 OLD = "whsec_" + base64.b64encode(b"an older secret of thirty bytes").decode()
@@ -73,13 +73,13 @@ def contract(folder: Path, status: str, ends: str) -> None:
 def served(application: FastAPI) -> Iterator[str]:
     """Serve on a free loopback port; yield the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, http="h11", ws="none", log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    running = server(application)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        running.should_exit = True
         thread.join()
         listener.close()
 

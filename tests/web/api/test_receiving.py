@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import hmac
 import json
 import logging
 import shutil
@@ -21,8 +23,10 @@ from aiohttp import web
 from reconciler.clock import now
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.settings import Settings
-from reconciler.web.api import app, application
+from reconciler.web.api import app, application, listening
+from reconciler.web.api import certificates as keys
 from reconciler.web.api.deliveries import Deliveries, Delivery
+from reconciler.web.api.work import Worker
 from tests.simulators.http_server import LoopbackServer
 from tests.web.api import serving
 from tests.web.api.serving import GITHUB, OLD, STANDARD, Vault, body, github, post, served, spark, standard
@@ -270,6 +274,35 @@ def test_a_sender_that_drips_is_cut_off(strict: Here, monkeypatch: pytest.Monkey
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"POST /hooks/qms HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /he"],
+    ids=["nothing", "half of the headers", "half of a second request"],
+)
+def test_whoever_does_not_come_to_the_point_is_hung_up_on(
+    local: Here, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(listening, "_SECONDS", 0.05)
+    host, _, port = local.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(said)
+        heard = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert heard.count(b"HTTP/1.1 200 OK") == said.count(b"GET /healthz")
+
+
+def test_a_body_that_comes_after_its_refusal_does_not_keep_the_connection(
+    local: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "_SECONDS", 0.05)
+    host, _, port = local.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"POST /hooks/other HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 404")
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(4096):
+                pass
+
+
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
 def test_other_kinds_of_content_are_refused(strict: Here, kind: str) -> None:
     assert post(strict.url, "/hooks/qms", body(), standard(body()) | {"content-type": kind})[0] == 415
@@ -317,6 +350,18 @@ class TestGithub:
         status, told = post(local.url, "/hooks/code", content, github(content, delivery="made-up"))
         assert (status, told["delivery"]) == (200, "d-1")
         assert [one.delivery_id for one in local.kept] == ["d-1"]
+
+    def test_jira_signs_alike_under_other_names(self, local: Here) -> None:
+        content = json.dumps({"action": "edited", "record": "C1"}).encode()
+        headers = {
+            "X-Atlassian-Webhook-Identifier": "j-1",
+            "X-Hub-Signature": github(content)["X-Hub-Signature-256"],
+            "Content-Type": "application/json",
+        }
+        assert post(local.url, "/hooks/code", content, headers)[0] == 202
+        assert local.ended("j-1").headers["x-hub-signature"].startswith("sha256=")
+        sha1 = hmac.new(GITHUB.encode(), content, hashlib.sha1).hexdigest()
+        assert post(local.url, "/hooks/code", content, headers | {"X-Hub-Signature": f"sha1={sha1}"})[0] == 401
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -439,6 +484,23 @@ class TestVeeva:
         assert len(certificates[0].asked) == 1
         assert there.kept == []
 
+    def test_a_certificate_that_is_known_serves_on_while_the_vault_does_not_answer(
+        self,
+        there: Here,
+        vault: Vault,
+        certificates: tuple[Certificates, str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        content = spark()
+        assert post(there.url, "/hooks/vault", content, vault.headers(content))[0] == 202
+        monkeypatch.setattr(keys, "_KEPT", timedelta(0))
+        certificates[0].answers["00001"] = (500, b"")
+        again = spark("another")
+        assert post(there.url, "/hooks/vault", again, vault.headers(again))[0] == 202
+        monkeypatch.setattr(keys, "_PAUSE", timedelta(0))
+        certificates[0].answers["00001"] = (200, b'{"responseStatus": "FAILURE"}')
+        assert post(there.url, "/hooks/vault", again, vault.headers(again))[0] == 401
+
     def test_a_server_that_is_not_there_is_asked_again_later(self, tmp_path: Path, empty: Path, vault: Vault) -> None:
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
@@ -464,13 +526,19 @@ def test_without_a_database_nothing_is_accepted(
         raise StoreError("the database is locked", advice="wait")
 
     monkeypatch.setattr(Deliveries, "keep", fails)
-    monkeypatch.setattr(Deliveries, "all", fails)
     answer = httpx.post(strict.url + "/hooks/qms", content=body(), headers=standard(body()), trust_env=False)
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "60"
     assert "locked" not in answer.text
     assert "the database is locked" in caplog.text
+    monkeypatch.setattr(Deliveries, "answer", fails)
     assert httpx.get(strict.url + "/healthz", trust_env=False).status_code == 503
+
+
+def test_a_server_that_looks_at_nothing_is_not_healthy(strict: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worker, "alive", property(lambda _: False))
+    answer = httpx.get(strict.url + "/healthz", trust_env=False)
+    assert (answer.status_code, answer.json()) == (503, {"status": "nobody looks at deliveries"})
 
 
 def test_a_defect_says_nothing_of_itself(
@@ -495,9 +563,10 @@ BAD = {
     "no_path": ('source = "qms"', 'source = "qms"\nevent = "a["', "inbound.qms.event: is no JMESPath"),
     "no_secret": ('secrets = ["env:HOOK_OLD", "env:HOOK"]', "", "inbound.qms.secrets: is missing"),
     "unset": ("env:HOOK_OLD", "env:NOT_SET", "the secret env:NOT_SET is missing or empty"),
-    "short": ("env:HOOK_OLD", "env:HOOK_SHORT", "env:HOOK_SHORT is no secret of Standard Webhooks"),
+    "short": ("env:HOOK_OLD", "env:HOOK_SHORT", "the secret env:HOOK_SHORT signs no webhook. It is whsec_"),
     "vaults": ('kind = "standard"', 'kind = "standard"\nvault_ids = ["1"]', "vault_ids: is for kind = veeva only"),
     "veeva": ('kind = "standard"', 'kind = "veeva"', "inbound.qms.certificate_url: is missing"),
+    "tolerance": ('kind = "standard"', 'kind = "veeva"\ntolerance_seconds = 60', "tolerance_seconds: has no effect"),
     "plain": (
         'kind = "standard"',
         'kind = "veeva"\nvault_ids = ["1"]\ncertificate_url = "http://vault.test/"',
