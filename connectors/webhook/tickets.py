@@ -18,7 +18,7 @@ from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Refused, SourceError, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
 from reconciler.sdk.secrets import SecretRef
-from reconciler.sdk.tickets import Change, Request, Ticket, TicketRef, TicketView
+from reconciler.sdk.tickets import Change, Request, Ticket, TicketRef, TicketView, checked
 from reconciler.sdk.webhooks import signed, signer
 
 from .settings import TicketSettings
@@ -108,9 +108,7 @@ class WebhookTickets:
 
     def _filed(self, ticket: Ticket) -> tuple[str, bytes]:
         """Return the id and body that file a ticket: what is previewed is what is sent."""
-        if not ticket.key:
-            raise ConfigurationError("a ticket without a key", advice="Report this defect.")
-        number = self._number(ticket.key, "create")
+        number = self._number(checked(ticket.key), "create")
         data = {
             "key": ticket.key,
             "title": ticket.title,
