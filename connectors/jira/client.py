@@ -143,10 +143,12 @@ class Client:
         while True:
             page = await self.read(path, {**params, "startAt": len(found), "maxResults": 100})
             items, total = page.get(name), page.get("total")
-            if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
-                raise Misbehaved(f"{path}: the answer has no list {name}", advice="Check url and project.")
+            if not isinstance(items, list) or not all(isinstance(one, dict) for one in items) or type(total) is not int:
+                raise Misbehaved(
+                    f"{path}: the answer has no list {name} with its total", advice="Check url and project."
+                )
             found += items
-            if not isinstance(total, int) or len(found) >= total:
+            if len(found) >= total:
                 return found
             if not items:
                 raise Misbehaved(

@@ -53,10 +53,11 @@ class Jira:
 
     async def check(self) -> Sequence[Gap]:
         """Ask for permissions and for the fields of the form; raise where no ticket could be made or found."""
-        granted = await self._granted((*_NEEDED, *_USED))
+        used = _USED | ({"SCHEDULE_ISSUES": "the due date cannot be set"} if self._settings.due == "duedate" else {})
+        granted = await self._granted((*_NEEDED, *used))
         gaps = [
             Gap(self._settings.project, "", f"not granted: {lacks}", missing_permission=name)
-            for name, lacks in _USED.items()
+            for name, lacks in used.items()
             if name not in granted
         ]
         form = await self._form()
