@@ -22,6 +22,7 @@ async def missing(client: Client, settings: TicketSettings, sight: Sight) -> lis
     gaps = [_unique(described, settings.external_id)]
     fields = [names.title, names.body, *settings.fields, *([settings.status_field] if settings.status_values else [])]
     gaps += _unwritable(described, fields)
+    gaps += _unfit(described, settings)
     for entity, (reason, permission) in sight.hidden.items():
         gaps.append(Gap(TABLE, entity, f"what is gone cannot be told: {reason}", missing_permission=permission))
     if settings.chatter:
@@ -50,6 +51,23 @@ def _unique(described: Described, name: str) -> Gap | None:
     if info.unique:
         return None
     return Gap(TABLE, described.name, f"{name} is not Unique: two records may come to carry one key")
+
+
+def _unfit(described: Described, settings: TicketSettings) -> Iterable[Gap]:
+    """Yield what would have a long ticket refused, or its text read as HTML."""
+    names = settings.names
+    for key, name, longest in (
+        ("title_length", names.title, settings.title_length),
+        ("body_length", names.body, settings.body_length),
+    ):
+        info = described.fields.get(name.casefold())
+        if info is not None and 0 < info.length < longest:
+            reason = f"{name} holds {info.length} characters, and {key} is {longest}: what is longer is refused"
+            yield Gap(TABLE, described.name, reason)
+    info = described.fields.get(names.body.casefold())
+    if info is not None and info.rich is not settings.body_html:
+        wanted = "true, or what findings say is read as HTML" if info.rich else "false, or people read HTML in it"
+        yield Gap(TABLE, described.name, f"{names.body}: body_html must be {wanted}")
 
 
 def _unwritable(described: Described, names: Iterable[str]) -> list[Gap]:
