@@ -12,6 +12,8 @@ from urllib.parse import quote
 from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from reconciler.sdk.texts import fitting, one_line
+
 _ONE = re.compile(r"\s*\{\{(?P<expression>(?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 
 
@@ -36,9 +38,13 @@ def fill(template: Any, facts: Mapping[str, Any]) -> Any:
 
 
 def path_of(template: str, facts: Mapping[str, Any]) -> str:
-    """Return a path; nothing that is filled in can lead to another one."""
+    """Return a path; nothing that is filled in can lead to another one. Raises ``ValueError`` as ``fill`` does."""
+    for name in meta.find_undeclared_variables(_environment().parse(template)):
+        if str(facts.get(name)) in {".", ".."}:
+            message = f"{template!r} cannot be filled in: {name} would lead elsewhere"
+            raise ValueError(message)
     quoted = {name: quote(str(value), safe="") for name, value in facts.items() if isinstance(value, str | int)}
-    kept = {name: value for name, value in facts.items() if name == "var"}
+    kept = {name: facts[name] for name in ("var", "fields") if name in facts}
     return str(fill(template, quoted | kept))
 
 
@@ -75,5 +81,5 @@ def paragraphs(text: str) -> str:
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     environment.globals.clear()
-    environment.filters["html"] = paragraphs
+    environment.filters |= {"html": paragraphs, "line": one_line, "fitting": fitting}
     return environment

@@ -19,7 +19,7 @@ from .bodies import fill, path_of
 from .credentials import authorize_of
 from .expressions import Expression
 from .paging import NO_END, Answer, ByLink, ByNextUrl, next_of, request_of, total_of
-from .session import Session, SessionKeeper
+from .session import SessionKeeper
 from .tickets_settings import Alter, Call, Comments, Create, Listing, TicketSettings
 
 DONE = frozenset({200, 201, 202, 204})
@@ -42,14 +42,7 @@ class TicketClient:
         self._where = f"[filing.systems.{name}]"
         self._settings = settings
         ca_file = base / settings.ca_file if settings.ca_file else None
-        self._keeper = (
-            SessionKeeper(settings.auth, settings.url, ca_file) if isinstance(settings.auth, Session) else None
-        )
-        self._tokens = None
-        if isinstance(settings.auth, Session):
-            authorize, self._header = self._keeper, "Authorization"
-        else:
-            authorize, self._header, self._tokens = authorize_of(settings.auth, ca_file)  # type: ignore[assignment] # any Authorize
+        authorize, self._header, self._keeper = authorize_of(settings.auth, settings.url, ca_file, self._judge)
         self._http = HttpClient(
             settings.url,
             authorize=authorize,
@@ -87,7 +80,8 @@ class TicketClient:
         """
         ready = self._ready(call, facts, fields)
         path = ready.pop("path")
-        again = call.again or call.method in {"GET", "PUT"}
+        # To set fields twice is to set them once; to say something twice by PUT, as at Zendesk, is not.
+        again = call.again or call.method == "GET" or (call.method == "PUT" and isinstance(call, Alter))
         found, _ = await self._sent(call.method, path, again=again, **ready)
         return found
 
@@ -133,9 +127,8 @@ class TicketClient:
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         await self._http.close()
-        for tokens in (self._tokens, self._keeper):
-            if tokens is not None:
-                await tokens.close()
+        if self._keeper is not None:
+            await self._keeper.close()
 
     async def _sent(self, method: Any, path: str, params: Any = None, *, again: bool, **more: Any) -> tuple[Any, Any]:
         for last in (False, True):
@@ -150,7 +143,7 @@ class TicketClient:
     def _ended(self, found: Any) -> bool:
         """Say whether the session has ended, and forget it; then surely nothing was done."""
         expired = self._settings.answers.expired
-        if self._keeper is None or expired is None or not _said(expired, found):
+        if not isinstance(self._keeper, SessionKeeper) or expired is None or not _said(expired, found):
             return False
         self._keeper.forget()
         return True
@@ -170,6 +163,8 @@ class TicketClient:
     def _ready(self, call: Call, facts: Mapping[str, Any], fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a request filled in; raise ``ConfigurationError`` for what cannot be."""
         known = {**facts, "var": self._settings.var}
+        if isinstance(call, Listing):
+            known["fields"] = self._settings.fields
         try:
             body = fill(call.body, known)
             if isinstance(call, Create | Alter) and fields:
@@ -227,7 +222,10 @@ def _said(expression: Expression, found: Any) -> str:
     return clean(said if isinstance(said, str) else json.dumps(found))
 
 
-def _explain(status: int, body: bytes, shown: str) -> Refused | Throttled | None:
+def _explain(status: int, body: bytes, shown: str) -> Refused | Unreachable | None:
+    if status == httpx.codes.CONFLICT:
+        # Another request is at work on the same ticket, or under the same idempotency key: that one may do it.
+        return Unreachable(f"{shown}: HTTP {status}{words_of(body)}", advice="Look for its result, then try again.")
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return NoSuch(
             f"{shown}: HTTP {status}{words_of(body)}",
