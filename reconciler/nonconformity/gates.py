@@ -42,6 +42,8 @@ def state_of(held: Nonconformity) -> State:
     """Return the state that follows from everything else; ``held.state`` itself is not looked at."""
     if held.closed is not None:
         return State.CLOSED
+    if held.set_aside is not None:
+        return State.SET_ASIDE
     entered = all(gate.met for gate in gates(held) if not gate.by_machine)
     return State.VERIFYING if entered and held.verification and not held.standing else State.OPEN
 
@@ -105,8 +107,8 @@ def _minute(at: datetime) -> str:
 
 
 def owed(held: Nonconformity) -> Owed | None:
-    """Return what comes next; None once it is closed."""
-    if held.closed is not None:
+    """Return what comes next; None once it is closed, and while it is set aside."""
+    if held.closed is not None or held.set_aside is not None:
         return None
     unmet = next((gate for gate in gates(held) if not gate.met), None)
     owner, due = held.owner or held.owner_role, held.due_at.date()
@@ -163,7 +165,8 @@ def refused_to_close(held: Nonconformity, history: Sequence[Transition], by: str
     """
     if held.closed is not None:
         return ("it is closed already",)
-    return (*missing(held), *_own_work(held, history, by))
+    aside = ("that it is taken up again: it is set aside",) if held.set_aside else ()
+    return (*aside, *missing(held), *_own_work(held, history, by))
 
 
 def _own_work(held: Nonconformity, history: Sequence[Transition], by: str) -> tuple[str, ...]:

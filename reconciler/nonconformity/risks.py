@@ -15,6 +15,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from reconciler.database.connection import Database
+from reconciler.database.findings import FindingRow
 from reconciler.database.nonconformities import RiskRow
 from reconciler.database.schema import opened
 from reconciler.errors import ConfigurationError
@@ -132,7 +133,8 @@ class Register:
             _only(row, "requested", "decided on")
             if same(who, row.requested_by):
                 raise _eyes(row, f"{who} asked for it")
-            if row.person_id and same(who, row.person_id):
+            about = row.person_id or session.get_one(FindingRow, row.finding_id).person_id
+            if about and same(who, about):
                 raise _eyes(row, f"it is about {who}")
             if approve and row.expires_at <= at:
                 raise ConfigurationError(
