@@ -142,16 +142,15 @@ def check_tables(settings: Settings, pulls: Sequence[collect.Pull]) -> None:
 
 
 def _reports(settings: Settings, pull: collect.Pull) -> Mapping[str, frozenset[str]]:
-    """Return what a source reports; an error that names a key of the configuration gets file and line."""
+    """Return what a source reports; an error gets file and line of its section, of the key where it names one."""
     try:
         return pull.source.reports
     except ConfigurationError as error:
         name = pull.source.name
         named = re.match(rf"\[sources\.{re.escape(name)}\] ([\w.-]+)", error.message)
-        if named is None:
-            raise
-        where = settings.at("sources", name, *named[1].rstrip(".").split("."))
-        raise ConfigurationError(f"{where}: {error.message}", advice=error.advice) from error
+        keys = named[1].rstrip(".").split(".") if named else []
+        said = error.message if named else f"sources.{name}: {error.message}"
+        raise ConfigurationError(f"{settings.at('sources', name, *keys)}: {said}", advice=error.advice) from error
 
 
 def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | ReconcilerError]:

@@ -72,6 +72,12 @@ def test_a_url_by_reference_is_looked_at_too(database: Path, monkeypatch: pytest
     assert "planted-pw" not in f"{error.message} {error.advice}"
 
 
+@pytest.mark.parametrize(("path", "message"), [("gone", "no such folder"), ("qms.db", "is a file, not a folder")])
+def test_a_folder_that_is_none_is_named_with_the_line_of_its_source(database: Path, path: str, message: str) -> None:
+    error = said(database, f'[sources.hr]\nconnector = "files"\npath = "{path}"\n')
+    assert error.message == f"{database}/reconciler.toml:3: sources.hr: {path}: {message}"
+
+
 def test_an_unknown_entry_of_tables_is_told_what_there_is(database: Path) -> None:
     error = said(database, SQL + 'url = "sqlite:///qms.db"\ntables = ["contracts"]\n' + QUERIES)
     assert error.advice == "Use some of: people; or leave `tables` out."
