@@ -30,6 +30,7 @@ def check(settings: Settings, *, machine: bool) -> None:
     from reconciler import notices, run
     from reconciler.cli import output
     from reconciler.filing.systems import open_systems
+    from reconciler.report.wording import count
 
     secrets = _secrets(settings)
     sources = run.open_sources(settings)
@@ -45,11 +46,9 @@ def check(settings: Settings, *, machine: bool) -> None:
         names = [p.source.name for p in sources]
         output.emit({"config": str(settings.path), "sources": names, "systems": list(systems), "rules": len(rules)})
         return
-    files = f"{len(systems)} ticket systems, " if systems else ""
-    click.echo(
-        f"{settings.path}: {len(sources)} sources, {files}{secrets} secrets present, {len(rules)} rules. "
-        "No problem found."
-    )
+    counted = [count(len(sources), "source"), *([count(len(systems), "ticket system")] if systems else [])]
+    counted += [f"{count(secrets, 'secret')} present", count(len(rules), "rule")]
+    click.echo(f"{settings.path}: {', '.join(counted)}. No problem found.")
 
 
 @command.command()

@@ -83,8 +83,8 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, eve
         return
     rows = [
         (
-            one.source,
             one.account_id,
+            one.source,
             one.login or "",
             one.state,
             one.person_id or "",
@@ -95,7 +95,7 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, eve
         )
         for one in sorted(found, key=lambda one: _FIRST.index(one.state))
     ]
-    headings = ("source", "account", "login", "state", "person", "method", "confidence", "since", "who may fit")
+    headings = ("account", "source", "login", "state", "person", "method", "confidence", "since", "who may fit")
     output.table(headings, rows, most=None if everything else output.LISTED)
     states = ", ".join(f"{many:,} {which}" for which, many in Counter(one.state for one in found).most_common())
     click.echo(f"{count(len(found), 'account')} of snapshot {snapshot.snapshot_id}: {states}.")
