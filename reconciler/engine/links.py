@@ -102,21 +102,33 @@ def explain(snapshot: Snapshot, options: Options, source: str, account_id: str) 
         )
 
 
-def refuse_unknown(snapshot: Snapshot, options: Options, source: str, account_id: str, person_id: str | None) -> None:
-    """Raise ``ConfigurationError`` where the snapshot holds no such account, or no such person (None: not asked)."""
+def linked_to(
+    snapshot: Snapshot, options: Options, source: str, account_id: str, person_id: str | None = None
+) -> str | None:
+    """Return whom the account is linked to in the snapshot.
+
+    Raises ``ConfigurationError`` where that holds no such account, or no such person (None: not asked).
+    """
     _refuse_unknown(snapshot, source)
     with open_links(snapshot, options) as sandbox:
         _refuse_no_account(sandbox, snapshot, source, account_id)
-        if person_id is None:
-            return
-        known = [row[0] for row in sandbox.connection.execute("SELECT person_id FROM people").fetchall()]
-        if person_id not in known:
-            near = difflib.get_close_matches(person_id, known, n=3) if len(known) < linking.BATCH else []
-            unread = [s for s in snapshot.sources_of("people") if snapshot.status(s, "people") is not Status.COMPLETE]
-            raise ConfigurationError(
-                f"snapshot {snapshot.snapshot_id} holds no person {person_id!r}",
-                advice=_not_there(near, unread, "people"),
-            )
+        if person_id is not None:
+            _refuse_no_person(sandbox, snapshot, person_id)
+        held = sandbox.connection.execute(
+            "SELECT person_id FROM links WHERE source = $1 AND account_id = $2", [source, account_id]
+        ).fetchone()
+        return str(held[0]) if held and held[0] is not None else None
+
+
+def _refuse_no_person(sandbox: Sandbox, snapshot: Snapshot, person_id: str) -> None:
+    known = [row[0] for row in sandbox.connection.execute("SELECT person_id FROM people").fetchall()]
+    if person_id not in known:
+        near = difflib.get_close_matches(person_id, known, n=3) if len(known) < linking.BATCH else []
+        unread = [s for s in snapshot.sources_of("people") if snapshot.status(s, "people") is not Status.COMPLETE]
+        raise ConfigurationError(
+            f"snapshot {snapshot.snapshot_id} holds no person {person_id!r}",
+            advice=_not_there(near, unread, "people"),
+        )
 
 
 def _refuse_unknown(snapshot: Snapshot, source: str) -> None:

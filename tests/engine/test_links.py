@@ -116,13 +116,13 @@ def test_what_is_unknown_is_named_with_the_remedy(
     seal: Seal, asked: tuple[str, str, str | None], said: str, advice: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said) as refused:
-        links.refuse_unknown(sealed(seal), Options(), *asked)
+        links.linked_to(sealed(seal), Options(), *asked)
     assert advice in refused.value.advice
 
 
 def test_who_is_not_found_in_what_was_not_read_may_be_there(seal: Seal) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        links.refuse_unknown(sealed(seal, accounts=Status.PARTIAL), Options(), "ldap", "1", None)
+        links.linked_to(sealed(seal, accounts=Status.PARTIAL), Options(), "ldap", "1", None)
     assert "accounts of ldap were not read whole" in refused.value.advice
 
 

@@ -158,7 +158,7 @@ def link(settings: Settings, *, source: str, account: str, person: str, by: str,
     from reconciler.findings import FindingStore
 
     store = FindingStore.open(settings.database_url)
-    links.refuse_unknown(_snapshot(settings), _options(settings), source, account, person)
+    links.linked_to(_snapshot(settings), _options(settings), source, account, person)
     store.link(source=source, account_id=account, person_id=person, by=by, at=clock.now(), reason=reason)
     _tell(source, account, person, f"linked to {person}", machine=machine)
 
@@ -192,11 +192,14 @@ def _rule_out(
     from reconciler import clock
     from reconciler.engine import links
     from reconciler.findings import FindingStore
+    from reconciler.findings.links import HOLDS
 
     store = FindingStore.open(settings.database_url)
-    links.refuse_unknown(_snapshot(settings), _options(settings), source, account, person)
+    linked = links.linked_to(_snapshot(settings), _options(settings), source, account, person)
+    # What the matchers say of a snapshot is kept only once a run was recorded.
+    held = next((one.person_id for one in store.links_of(source, account)[0] if one.state in HOLDS), linked)
     ruled_out = store.reject_link(
-        source=source, account_id=account, person_id=person, by=by, at=clock.now(), reason=reason
+        source=source, account_id=account, person_id=person or held, by=by, at=clock.now(), reason=reason
     )
     _tell(source, account, ruled_out, f"not {ruled_out}'s", machine=machine)
 
