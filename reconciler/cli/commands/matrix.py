@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from reconciler.snapshot import Snapshot
 
 FORMATS = ("table", "json", "csv", "xlsx", "html")
+_COUNTS = ("population", "proven", "violated", "excepted", "not_evaluable")
+_ALL_COUNTS = (*_COUNTS, "not_applicable")
 
 
 @click.command()
@@ -121,7 +123,7 @@ def _show(matrix: Matrix, *, whole: bool) -> None:
     from reconciler.controls.writing import tally
 
     click.echo(f"{matrix.estate} as of {matrix.as_of:%Y-%m-%d %H:%M} UTC, run {matrix.run_id}\n")
-    numbers = ("population", "proven", "violated", "excepted", "not evaluable")
+    numbers = tuple(name.replace("_", " ") for name in _COUNTS)
     found = [
         (
             *(row.control.control_id, row.standing, row.control.title),
@@ -172,12 +174,12 @@ def _control(matrix: Matrix) -> None:
     """Print one control with all that stands behind it."""
     from reconciler.cli.output import table
 
-    numbers = ("population", "proven", "violated", "excepted", "not evaluable")
+    numbers = tuple(name.replace("_", " ") for name in _ALL_COUNTS)
     for row in matrix.controls:
         rows = [
             (
                 *(rule.rule_id, rule.title, rule.layer or "–", rule.standing),
-                *(_numbers(rule.counts) if rule.judged else ("–",) * len(numbers)),
+                *(_numbers(rule.counts, _ALL_COUNTS) if rule.judged else ("–",) * len(numbers)),
             )
             for rule in row.rules
         ]
@@ -197,8 +199,7 @@ def _control(matrix: Matrix) -> None:
         click.echo(f"clauses: {', '.join(row.clauses)}")
 
 
-def _numbers(counts: object) -> tuple[str, ...]:
-    names = ("population", "proven", "violated", "excepted", "not_evaluable")
+def _numbers(counts: object, names: Sequence[str] = _COUNTS) -> tuple[str, ...]:
     return tuple(f"{getattr(counts, name):,}" for name in names)
 
 
