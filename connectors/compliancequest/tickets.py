@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,18 @@ from typing import Any
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Unreachable
 from reconciler.sdk.texts import fitting, one_line
-from reconciler.sdk.tickets import Change, Comment, Request, Status, Ticket, TicketRef, TicketView, checked, prefixed
+from reconciler.sdk.tickets import (
+    Change,
+    Comment,
+    Request,
+    Status,
+    Ticket,
+    TicketRef,
+    TicketView,
+    checked,
+    legible,
+    prefixed,
+)
 
 from .access import Sight, read_sight
 from .client import Client, Rejected
@@ -59,7 +69,7 @@ class ComplianceQuestTickets:
         """Return the upsert of a ticket."""
         path, values = self._upsert(ticket)
         headers = {"Authorization": "Bearer ***", "Content-Type": "application/json"}
-        return Request("PATCH", f"{self.endpoint}{path}", headers, json.dumps(values, indent=2, ensure_ascii=False))
+        return Request("PATCH", f"{self.endpoint}{path}", headers, legible(values))
 
     async def find(self, key: str) -> Sequence[TicketRef]:
         """Return the records that carry the key, as SOQL sees them at once."""

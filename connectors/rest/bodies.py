@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -68,12 +69,10 @@ def paragraphs(text: str) -> str:
     parts = []
     for block in re.split(r"\n\s*\n", text.strip()):
         lines = [html.escape(line) for line in block.splitlines()]
-        items = [line[2:] for line in lines if line.startswith("- ")]
-        before = [line for line in lines if not line.startswith("- ")]
-        if before:
-            parts.append(f"<p>{'<br>'.join(before)}</p>")
-        if items:
-            parts.append(f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>")
+        for listed, group in groupby(lines, key=lambda line: line.startswith("- ")):
+            part = list(group)
+            items = "".join(f"<li>{line[2:]}</li>" for line in part)
+            parts.append(f"<ul>{items}</ul>" if listed else f"<p>{'<br>'.join(part)}</p>")
     return "".join(parts)
 
 

@@ -13,7 +13,7 @@ import httpx
 from reconciler.sdk.answers import clean, leniently, words_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
-from reconciler.sdk.tickets import Request
+from reconciler.sdk.tickets import Request, legible
 
 from .bodies import fill, path_of
 from .credentials import authorize_of
@@ -70,7 +70,7 @@ class TicketClient:
         if ready["form"] is not None:
             body = urlencode(ready["form"])
         elif ready["json"] is not None:
-            body = json.dumps(ready["json"], indent=2, ensure_ascii=False)
+            body = legible(ready["json"])
         return Request(call.method, f"{base}/{ready['path'].removeprefix('./')}{query}", headers, body)
 
     async def ask(self, call: Call, facts: Mapping[str, Any], fields: Mapping[str, Any] | None = None) -> Any:

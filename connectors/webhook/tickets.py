@@ -18,7 +18,7 @@ from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Refused, SourceError, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
 from reconciler.sdk.secrets import SecretRef
-from reconciler.sdk.tickets import Change, Request, Ticket, TicketRef, TicketView, checked
+from reconciler.sdk.tickets import Change, Request, Ticket, TicketRef, TicketView, checked, legible
 from reconciler.sdk.webhooks import signed, signer
 
 from .settings import TicketSettings
@@ -71,7 +71,7 @@ class WebhookTickets:
             "webhook-timestamp": "(when it is sent)",
             "webhook-signature": "***",
         }
-        return Request("POST", self._path, headers, json.dumps(json.loads(body), indent=2, ensure_ascii=False))
+        return Request("POST", self._path, headers, legible(json.loads(body)))
 
     async def find(self, key: str) -> Sequence[TicketRef]:
         """Raise ``Refused``: a receiver of webhooks cannot be asked what it holds."""

@@ -8,6 +8,7 @@ may have been done.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ def prefixed(prefix: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", prefix):
         raise ConfigurationError(f"no beginning of a key: {prefix!r}", advice="A key is a-z, 0-9 and -.")
     return prefix
+
+
+def legible(body: object) -> str:
+    """Return the body of a request as ``Request`` has it for people: JSON, on lines of its own."""
+    return json.dumps(body, indent=2, ensure_ascii=False)
 
 
 class Status(StrEnum):
@@ -114,7 +120,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it would be sent, with every secret masked: what ``filing preview`` shows."""
+    """A request as it would be sent, with ``***`` for every secret: what ``filing preview`` shows."""
 
     method: str
     url: str

@@ -53,7 +53,7 @@ async def test_preview_is_what_create_sends_without_the_credentials(system: Syst
         await made.create(ticket())
         (method, url, body) = site.requests[-1]
         assert (shown.method, shown.url, json.loads(shown.body)) == (method, url, body)
-        assert shown.headers["Authorization"] == "Basic [hidden]"
+        assert shown.headers["Authorization"] == "Basic ***"
         assert TOKEN not in str(shown)
 
 
@@ -72,9 +72,9 @@ async def test_the_search_lags_and_says_so_by_its_settle_time(system: System, si
 def test_the_due_date_is_a_day_of_the_zone(system: System) -> None:
     due = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
     for zone, day in (("UTC", "2026-03-09"), ("Europe/Amsterdam", "2026-03-10"), ("America/Lima", "2026-03-09")):
-        assert f'"duedate":"{day}"' in system(time_zone=zone).preview(ticket(due_at=due)).body
+        assert f'"duedate": "{day}"' in system(time_zone=zone).preview(ticket(due_at=due)).body
     assert "duedate" not in system(due_field="").preview(ticket()).body
-    assert '"customfield_10060":"2026-03-09"' in system(due_field="customfield_10060").preview(ticket()).body
+    assert '"customfield_10060": "2026-03-09"' in system(due_field="customfield_10060").preview(ticket()).body
 
 
 async def test_two_of_one_key_are_both_found_oldest_first(system: System, site: Simulator) -> None:
@@ -153,7 +153,7 @@ async def test_a_service_account_files_too_and_renews_its_token(
     assert ref.url == "https://acme.atlassian.net/browse/GRC-1"
     site.tokens.clear()
     assert (await made.read(ref)).key == KEY
-    assert made.preview(ticket()).headers["Authorization"] == "Bearer [hidden]"
+    assert made.preview(ticket()).headers["Authorization"] == "Bearer ***"
 
 
 async def test_fields_that_jira_refuses_are_named_with_their_key(system: System, site: Simulator) -> None:

@@ -271,9 +271,9 @@ class TestFreshservice:
     async def test_texts_are_html_and_nothing_of_ours_is_markup(self) -> None:
         with Freshservice() as service:
             system = opened("freshservice", service.url)
-            made = await closed(system, system.create(ticket()))
+            made = await closed(system, system.create(ticket(body=f"{ticket().body}Ask them.\n")))
             assert service.tickets[made.id]["description"] == (
-                "<p>It does not hold.</p><ul><li>F-1: u-1001</li><li>F-2: &lt;b&gt;</li></ul>"
+                "<p>It does not hold.</p><ul><li>F-1: u-1001</li><li>F-2: &lt;b&gt;</li></ul><p>Ask them.</p>"
             )
             assert service.tickets[made.id]["priority"] == 4
 

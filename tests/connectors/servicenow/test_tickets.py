@@ -53,7 +53,7 @@ async def test_preview_is_what_create_sends_without_the_credentials(system: Syst
     await made.create(ticket())
     (method, url, body) = instance.requests[0]
     assert (shown.method, shown.url, json.loads(shown.body)) == (method, url, body)
-    assert shown.headers["Authorization"] == "Basic [hidden]"
+    assert shown.headers["Authorization"] == "Basic ***"
     assert PASSWORD not in str(shown)
 
 
@@ -155,7 +155,7 @@ async def test_a_client_of_oauth_files_too_and_renews_its_token(
     ref = await made.create(ticket())
     instance.tokens.clear()
     assert await made.find(KEY) == [ref]
-    assert made.preview(ticket()).headers["Authorization"] == "Bearer [hidden]"
+    assert made.preview(ticket()).headers["Authorization"] == "Bearer ***"
 
 
 async def test_a_record_that_drops_its_key_stops_the_filing(system: System, instance: Simulator) -> None:
