@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
@@ -495,6 +496,18 @@ def test_mail_that_was_being_sent_when_its_process_was_killed_is_unknown(
     assert post.desk.kept == []
 
 
+def test_two_processes_that_send_at_once_send_each_notice_once(tmp_path: Path, url: str) -> None:
+    owed = [due(f"NC-{number}") for number in range(6)]
+    with Post(tmp_path, plain=True) as server:
+        settings = configured(tmp_path, LOCAL.format(port=server.port), url=url)
+        Ledger(settings.database_url)
+        with ThreadPoolExecutor(3) as senders:
+            told = list(senders.map(lambda _: sent(settings, *owed), range(3)))
+    assert sum(one.sent for one in told) == len(owed)
+    assert all(one.complete for one in told)
+    assert len({str(message["Message-ID"]) for _, _, message in server.desk.kept}) == len(server.desk.kept) == len(owed)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -608,6 +621,29 @@ def test_an_event_whose_answer_was_lost_is_sent_again_with_its_id(tmp_path: Path
         assert sent(hooked(tmp_path, server.url)) == Sent(sent=1)
     assert len({name for name, _ in receiver.taken}) == 1
     assert len(receiver.taken) == 2
+
+
+def test_an_event_whose_process_was_killed_is_sent_again_with_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_event = hook.Poster.send
+
+    async def killed(self: hook.Poster, event: Any) -> None:
+        await send_event(self, event)
+        raise SystemExit
+
+    receiver = Receiver()
+    with LoopbackServer(receiver.make, tls=False) as server:
+        settings = hooked(tmp_path, server.url)
+        with monkeypatch.context() as patch:
+            patch.setattr(hook.Poster, "send", killed)
+            with pytest.raises(SystemExit):
+                sent(settings)
+        assert sent(settings) == Sent()
+        monkeypatch.setattr(ledgers, "DEAD", timedelta(days=-400))
+        assert sent(settings) == Sent(sent=1)
+    assert len(receiver.taken) == 2
+    assert len({name for name, _ in receiver.taken}) == 1
 
 
 @pytest.mark.parametrize("status", [400, 410])
