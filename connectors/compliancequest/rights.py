@@ -19,10 +19,9 @@ async def missing(client: Client, settings: TicketSettings, sight: Sight) -> lis
     """Return what these credentials cannot do; raise ``Refused`` where no record could carry our key."""
     names = settings.names
     described = await client.describe(names.entity)
-    gaps = [_unique(described, settings.external_id)]
+    must_be_unique(described, settings.external_id)
     fields = [names.title, names.body, *settings.fields, *([settings.status_field] if settings.status_values else [])]
-    gaps += _unwritable(described, fields)
-    gaps += _unfit(described, settings)
+    gaps = [*_unwritable(described, fields), *_unfit(described, settings)]
     for entity, (reason, permission) in sight.hidden.items():
         gaps.append(Gap(TABLE, entity, f"what is gone cannot be told: {reason}", missing_permission=permission))
     if settings.chatter:
@@ -35,12 +34,13 @@ async def missing(client: Client, settings: TicketSettings, sight: Sight) -> lis
     if settings.exceptions is not None:
         where = settings.exceptions
         register = await client.describe(where.object)
-        gaps.append(_unique(register, where.external_id))
+        must_be_unique(register, where.external_id)
         gaps += _unwritable(register, where.columns.values())
-    return [gap for gap in gaps if gap is not None]
+    return gaps
 
 
-def _unique(described: Described, name: str) -> Gap | None:
+def must_be_unique(described: Described, name: str) -> None:
+    """Raise ``Refused`` for a field that cannot carry a key: an upsert makes one record where it is Unique alone."""
     info = described.fields.get(name.casefold())
     if info is None or not info.external_id:
         raise Refused(
@@ -48,9 +48,11 @@ def _unique(described: Described, name: str) -> Gap | None:
             advice="Have an administrator add it: Text(64), External ID, Unique; and grant the user Edit on it.",
             missing_permission=f"Edit on {described.name}.{name}",
         )
-    if info.unique:
-        return None
-    return Gap(TABLE, described.name, f"{name} is not Unique: two records may come to carry one key")
+    if not info.unique:
+        raise Refused(
+            f"{described.name}.{name} is not Unique: two records may come to carry one key",
+            advice="Have an administrator check Unique on it, and keep one record of each key there is.",
+        )
 
 
 def _unfit(described: Described, settings: TicketSettings) -> Iterable[Gap]:

@@ -27,7 +27,7 @@ from reconciler.sdk.tickets import (
 from .access import Sight, read_sight
 from .client import Client, Rejected
 from .register import written
-from .rights import missing
+from .rights import missing, must_be_unique
 from .soql import Condition, select, starting
 from .tickets_settings import TicketSettings
 
@@ -80,6 +80,7 @@ class ComplianceQuestTickets:
     async def create(self, ticket: Ticket) -> TicketRef:
         """Upsert the record under its key. Raises ``SeveralRecords`` (HTTP 300) naming those that carry it."""
         path, values = self._upsert(ticket)
+        must_be_unique(await self._client.describe(self._names.entity), self._settings.external_id)
         try:
             saved = await self._client.upsert(path, values)
         except Rejected as error:
@@ -169,6 +170,7 @@ class ComplianceQuestTickets:
         if not exception_id:
             raise ConfigurationError("an exception without a number", advice="Report this defect.")
         described = await self._client.describe(where.object)
+        must_be_unique(described, where.external_id)
         values = written(where, described, fields, f"[filing.systems.{self.name}.exceptions]")
         path = self._client.external(where.object, where.external_id, exception_id)
         try:
