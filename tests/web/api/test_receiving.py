@@ -23,7 +23,7 @@ from aiohttp import web
 from reconciler.clock import now
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.settings import Settings
-from reconciler.web.api import app, application, listening
+from reconciler.web.api import app, application, deliveries, listening
 from reconciler.web.api import certificates as keys
 from reconciler.web.api.deliveries import Deliveries, Delivery
 from reconciler.web.api.work import Worker
@@ -350,6 +350,24 @@ class TestGithub:
         status, told = post(local.url, "/hooks/code", content, github(content, delivery="made-up"))
         assert (status, told["delivery"]) == (200, "d-1")
         assert [one.delivery_id for one in local.kept] == ["d-1"]
+
+    def test_the_same_body_soon_after_is_looked_at_again_for_its_record_may_have_changed_again(
+        self, local: Here, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(deliveries, "LATER", (timedelta(0),) * 4)
+        content = json.dumps({"action": "edited", "record": "C1"}).encode()
+        post(local.url, "/hooks/code", content, github(content))
+        assert local.ended("d-1").state == "done"
+        serving.contract(local.folder, "terminated", "2026-02-15")
+        assert post(local.url, "/hooks/code", content, github(content, delivery="d-2"))[0] == 200
+        other = json.dumps({"action": "edited", "record": "C2"}).encode()
+        post(local.url, "/hooks/code", other, github(other, delivery="d-3"))  # wakes the worker
+        until = time.monotonic() + 30
+        while (found := local.ended("d-1")).state == "waiting" and time.monotonic() < until:
+            time.sleep(0.02)
+        assert found.outcome is not None
+        assert found.outcome.said.startswith("qms contracts C1: status terminated")
+        assert [one.said for one in found.outcome.history][1] == "its body came again as d-2: looked at again"
 
     def test_jira_signs_alike_under_other_names(self, local: Here) -> None:
         content = json.dumps({"action": "edited", "record": "C1"}).encode()
