@@ -111,11 +111,14 @@ judged as (
 )
 select a.source, a.account_id,
        case
+         when k.account_id is not null then 'not_evaluable'
          when j.account_id is null then 'not_applicable'
          when (j.unowned and not j.owner_unknown) or coalesce(j.overdue, false) or (j.used_surely and j.recorded) then 'violation'
          else 'not_evaluable'
        end as verdict,
        case
+         when k.account_id is not null then concat('account ', coalesce(a.login, a.account_id),
+                                                   ' is registered as special, and whether for break-glass is unknown')
          when j.account_id is null then 'it is not registered as break-glass'
          else rtrim(concat(
            'break-glass account ', j.name, ':',
@@ -139,4 +142,7 @@ select a.source, a.account_id,
        end as reason
 from accounts a
 left join judged j on j.source = a.source and j.account_id = a.account_id
+-- registered as nobody knows what; that it is a machine its source may say
+left join (select source, account_id from specials where kind is null) k
+  on k.source = a.source and k.account_id = a.account_id and coalesce(a.kind not in ('service', 'agent', 'shared'), true)
 where j.account_id is null or j.unowned or j.review_due_on is null or j.overdue or j.used or not j.watched
