@@ -206,6 +206,8 @@ told AS (
            WHEN p.places = 0 THEN concat(coalesce(a.system, 'none'), ' is no source that was read')
            WHEN p.grants_blocked IS NOT NULL THEN p.grants_blocked
            WHEN a.person_id IS NULL THEN 'whom it concerns is unknown'
+           WHEN NOT EXISTS (SELECT 1 FROM people o WHERE o.person_id = a.person_id)
+             THEN concat(a.person_id, ' is not among the people')
            WHEN a.decided_at IS NULL THEN 'when it was decided is unknown'
            WHEN EXISTS (SELECT 1 FROM covering c WHERE c.approval_id = a.approval_id)
              THEN 'whether what the person holds is what was approved is unknown'
@@ -412,7 +414,7 @@ SELECT 'revocation', source, account_id, entitlement_id, NULL, person_id, NULL, 
        CASE WHEN doubt IS NOT NULL THEN 'not_evaluable' WHEN given IS NOT NULL THEN 'proven'
             ELSE 'executed_without_approval' END,
        concat('event ', event_id, ' (', action, '): ',
-              coalesce(doubt, concat('no decision is needed: ', given), 'no decision asked for it'))
+              coalesce(doubt, 'no decision is needed: ' || given, 'no decision asked for it'))
 FROM judged
 """
 

@@ -299,6 +299,7 @@ def test_approved_access_that_nobody_holds_was_not_executed(ask: Ask) -> None:
         ({}, {"grants": Read("ldap", "grants", [], Status.PARTIAL)}, "grants is PARTIAL: the connection broke"),
         ({"system": "crm"}, {}, "crm is no source that was read"),
         ({"person_id": None}, {}, "whom it concerns is unknown"),
+        ({"person_id": "p9"}, {}, "approval A1: p9 is not among the people"),
         ({"decided_at": None}, {}, "when it was decided is unknown"),
         ({"decided_at": NIGHT - timedelta(hours=71)}, {}, "it may be carried out until 2026-02-03 01:00"),
         ({}, {"grants": [holds(entitlement="e2")]}, "whether what the person holds is what was approved is unknown"),
@@ -448,14 +449,18 @@ def test_an_event_that_came_before_the_decision_that_it_names(ask: Ask) -> None:
     ],
 )
 def test_an_ending_that_nobody_decided(ask: Ask, made: Event, verdict: str) -> None:
-    assert only(ask(events=[made]))["verdict"] == verdict
+    row = only(ask(events=[made]))
+    assert row["verdict"] == verdict
+    assert row["reason"].endswith(": no decision asked for it") is (verdict == "executed_without_approval")
 
 
 def test_policy_alone_ends_access_by_rule_and_on_the_last_day(ask: Ask) -> None:
     dynamic = [Entitlement(source="ldap", entitlement_id="e1", membership="dynamic")]
     assert told(only(ask(entitlements=dynamic, events=[revoked()])))[0::3] == ("not_required", "proven")
     left = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 13))]
-    assert only(ask(people=left, events=[disabled()]))["verdict"] == "proven"
+    row = only(ask(people=left, events=[disabled()]))
+    assert row["verdict"] == "proven"
+    assert row["reason"].endswith("no decision is needed: the person's last day was 2026-01-13")
     later = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 14))]
     assert only(ask(people=later, events=[disabled()]))["verdict"] == "executed_without_approval"
 
