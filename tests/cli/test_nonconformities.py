@@ -91,6 +91,7 @@ def test_one_is_worked_from_the_list_to_its_close(
         assert word in listed
     assert "1 nonconformity, 0 overdue." in listed
     ada = ("--by", "ada")
+    assert call("show", NC).endswith(f"Next: `reconciler nonconformities correct {NC} --text TEXT --by PERSON_ID`.\n")
     assert call("contain", NC, "--text", "Sessions ended", *ada) == (
         f"{NC}: containment entered. Owed next: correction by identity-governance-lead, due 2026-03-08.\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -232,7 +233,7 @@ def _tell(risk: Risk, *, machine: bool) -> None:
         output.emit(risk)
         return
     click.echo(f"{risk.risk_id} is {risk.state}: {risk.rule_id}, limited to {_limits(risk)}, until")
-    click.echo(f"  {risk.expires_at:%Y-%m-%d %H:%M} UTC; {risk.review_owner} reviews it.")
+    click.echo(f"  {risk.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {risk.review_owner} reviews it.")
     if risk.state == "requested":
         click.echo(f"  It holds once somebody other than {risk.requested_by} approves it.")
     if risk.written_to:

@@ -25,6 +25,17 @@ SEVERITIES = ("critical", "high", "medium", "low")
 GRADES = ("minor", "major")
 METHODS = ("five_whys", "fishbone", "fault_tree", "is_is_not", "other")
 FORMATS = ("json", "html", "csv")
+_FINDINGS = 25
+"""Findings of one that are shown unless all are asked for: what was done about it stands below them."""
+_STEPS = {
+    "containment": "contain {} --text TEXT",
+    "correction": "correct {} --text TEXT",
+    "cause": "cause {} --method METHOD --text TEXT",
+    "action": "action {} --text TEXT --owner-role ROLE --due-on DATE",
+    "action done": "action {} --done",
+    "close": "close {} --reason TEXT",
+}
+"""The command that enters what is owed next."""
 
 
 @click.group()
@@ -124,7 +135,7 @@ def _line(held: Nonconformity, at: datetime) -> tuple[str, ...]:
 @command.command()
 @options.config
 @click.argument("nc")
-@options.everything
+@click.option("--all", "everything", is_flag=True, help="Show all findings; default: the first 25.")
 @options.as_json
 def show(settings: Settings, nc: str, *, everything: bool, machine: bool) -> None:
     """Show one nonconformity: the record, its gates, what was entered and seen, findings and history.
@@ -156,10 +167,12 @@ def show(settings: Settings, nc: str, *, everything: bool, machine: bool) -> Non
         for one in sorted(dossier.findings, key=lambda one: one.detached_at is not None)
     ]
     headings = ("finding", "rule", "source", "account", "since", "gone")
-    output.table(headings, found, most=None if everything else output.LISTED)
+    output.table(headings, found, most=None if everything else _FINDINGS)
     click.echo()
     lines = [(_minute(line.at), line.who, line.what, line.why, line.run_id or "") for line in dossier.history]
     output.table(("at", "who", "what", "why", "run"), lines)
+    if (owed := dossier.owed) and (step := _STEPS.get(owed.what)):
+        click.echo(f"\nNext: `reconciler nonconformities {step.format(held.nc_id)} --by PERSON_ID`.")
 
 
 def _stands(gate: Gate) -> str:

@@ -34,6 +34,7 @@ def preview(settings: Settings, *, as_of: datetime | None, machine: bool) -> Non
     from reconciler.cli import output
     from reconciler.log import redact
     from reconciler.notices import letters
+    from reconciler.report.wording import count
 
     at = as_of or clock.now()
     owed, contacts = _owed(settings, at)
@@ -65,7 +66,7 @@ def preview(settings: Settings, *, as_of: datetime | None, machine: bool) -> Non
     section = settings.config.notices
     if section.smtp is None and section.webhook is None:
         click.echo("There is neither [notices.smtp] nor [notices.webhook]: nobody can be told.")
-    click.echo(f"{len(told)} notices would be sent" + ("." if section.enabled else ", were notices enabled."))
+    click.echo(f"{count(len(told), 'notice')} would be sent" + ("." if section.enabled else ", were notices enabled."))
 
 
 @command.command()
