@@ -51,6 +51,8 @@ class Site:
     form: dict[str, bool] = field(default_factory=lambda: dict(FORM))
     """Fields of the create screen -> whether each must be filled."""
     request_form: dict[str, bool] = field(default_factory=lambda: dict(REQUEST_FORM))
+    presets: set[str] = field(default_factory=set)
+    """Fields of the request form that have a value of their own, and are not shown."""
     transitions: dict[str, str] = field(
         default_factory=lambda: {"11": "To Do", "21": "In Progress", "31": "Done", "41": "Resolved"}
     )
