@@ -174,7 +174,11 @@ class Jira:
             path = f"rest/servicedeskapi/servicedesk/{request.service_desk}/requesttype/{request.request_type}/field"
             found = (await self._client.read(path)).get("requestTypeFields")
             fields = [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-            return {str(one.get("fieldId")): bool(one.get("required")) for one in fields}
+            filled = ("defaultValues", "presetValues")
+            return {
+                str(one.get("fieldId")): bool(one.get("required")) and not any(one.get(name) for name in filled)
+                for one in fields
+            }
         path = f"rest/api/3/issue/createmeta/{project}/issuetypes"
         kinds = await self._client.listed(path, "issueTypes", {})
         wanted = self._settings.issue_type

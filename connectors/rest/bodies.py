@@ -64,8 +64,15 @@ def unknown(template: Any, names: Collection[str]) -> Iterator[str]:
             yield f"unknown field {name} in {template!r}; known: {', '.join(names)}"
 
 
-def paragraphs(text: str) -> str:
-    """Return plain text as HTML: paragraphs, lists of what begins with ``- ``, nothing of it markup."""
+def paragraphs(text: str, longest: int = 60_000) -> str:
+    """Return plain text as HTML: paragraphs, lists of what begins with ``- ``, nothing of it markup.
+
+    The page has ``longest`` characters at most, tags and escapes counted.
+    """
+    return _page(fitting(text, longest, lambda cut: len(_page(cut))))
+
+
+def _page(text: str) -> str:
     parts = []
     for block in re.split(r"\n\s*\n", text.strip()):
         lines = [html.escape(line) for line in block.splitlines()]

@@ -401,6 +401,8 @@ async def test_check_of_a_request_type(system: System, site: Simulator) -> None:
     site.site.request_form["customfield_10050"] = True
     (gap,) = await system(request=REQUEST).check()
     assert gap.subject == "customfield_10050"
+    site.site.presets.add("customfield_10050")
+    assert await system(request=REQUEST).check() == []
 
 
 @pytest.mark.parametrize(

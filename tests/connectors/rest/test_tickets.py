@@ -229,6 +229,12 @@ class TestZendesk:
             assert first.text == said
             assert second.text.endswith("[m-1]")
 
+    async def test_a_long_text_is_cut_to_what_a_comment_holds_its_escapes_counted(self) -> None:
+        with Zendesk() as service:
+            system = opened("zendesk", service.url)
+            made = await closed(system, system.create(ticket(body='- <&">\n' * 10_000)))
+            assert "(cut: " in service.tickets[made.id]["said"][0]["html_body"]
+
     async def test_a_request_that_another_is_at_work_on_may_have_been_done(self) -> None:
         answer = in_json({"error": "Conflict", "description": "a request under this key is in progress"}, 409)
         async with FaultServer() as server:

@@ -156,7 +156,10 @@ class Jira:
         return web.json_response({"issueId": issue["id"], "issueKey": issue["key"], "requestTypeId": "25"}, status=201)
 
     async def _request_form(self, _: web.Request) -> web.Response:
-        fields = [{"fieldId": name, "required": asked} for name, asked in self.site.request_form.items()]
+        fields = [
+            {"fieldId": name, "required": asked, "presetValues": ["1"] if name in self.site.presets else []}
+            for name, asked in self.site.request_form.items()
+        ]
         return web.json_response({"requestTypeFields": fields, "canRaiseOnBehalfOf": False})
 
     async def _issue(self, request: web.Request) -> web.Response:
