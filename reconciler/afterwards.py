@@ -146,7 +146,7 @@ def tell(settings: Settings, snapshot: Snapshot, run: Run) -> notices.Sent:
     if not settings.config.notices.enabled:
         return notices.Sent()
     try:
-        found = NonconformityStore.open(settings.database_url).listed()
+        found = NonconformityStore.open(settings.database_url).owing()
         who = holders(settings, snapshot, as_of=run.as_of)
         return notices.after_run(settings, snapshot, found, holders=who, at=run.recorded_at)
     except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever a notice met

@@ -125,10 +125,16 @@ def owed(held: Nonconformity) -> Owed | None:
     return Owed(what=unmet.name, by=owner, due_on=due)
 
 
+def owes(held: Nonconformity) -> bool:
+    """Return whether people owe something of it: it is neither over nor waits for a run alone."""
+    next_owed = owed(held)
+    return next_owed is not None and next_owed.by != MACHINE
+
+
 def overdue(held: Nonconformity, at: datetime) -> bool:
     """Return whether what people owe of it is late at an instant; to wait for a run, or the watch, is not late."""
     next_owed = owed(held)
-    if next_owed is None or next_owed.by == MACHINE:
+    if next_owed is None or not owes(held):
         return False
     action = held.action
     if action is not None and action.done_at is None and action.due_on < at.date():

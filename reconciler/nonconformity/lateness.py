@@ -12,6 +12,7 @@ from reconciler.database.findings import RunRow
 from reconciler.database.nonconformities import NonconformityRow
 from reconciler.estate.results import Run
 from reconciler.nonconformity import rows
+from reconciler.nonconformity.gates import owes
 from reconciler.nonconformity.owners import above
 from reconciler.nonconformity.record import MACHINE, nc_id
 from reconciler.snapshot.people import Holders
@@ -22,15 +23,18 @@ def escalate(
 ) -> tuple[str, ...]:
     """Let what people owe and is late go up one role for each of ``days_after`` that has passed; name what did.
 
-    It never comes down again: that somebody was asked in is so. What waits for a run (``verifying``) is not late.
+    It never comes down again: that somebody was asked in is so. What waits for a run alone is not late.
     """
     with database.writing() as session:
         number = session.exec(select(RunRow.number).where(RunRow.run_id == run.run_id)).one()
         late = select(NonconformityRow).where(
             NonconformityRow.state == "open", col(NonconformityRow.due_at) <= run.as_of
         )
+        found = session.exec(late.order_by(col(NonconformityRow.number))).all()
         gone_up = []
-        for row in session.exec(late.order_by(col(NonconformityRow.number))).all():
+        for row, held in zip(found, rows.values(session, found), strict=True):
+            if not owes(held):
+                continue
             passed = sum(run.as_of >= row.due_at + timedelta(days=days) for days in set(days_after))
             up = _up(row.owner_role, passed, escalate_to, holders)
             if up is not None and _height(up, escalate_to) > _height(row.escalated_to, escalate_to):

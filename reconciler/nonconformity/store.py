@@ -64,6 +64,10 @@ class NonconformityStore:
             found = listing.listed(session, wanted)
         return [held for held in found if overdue is None or gates.overdue(held, overdue)]
 
+    def owing(self) -> list[Nonconformity]:
+        """Return those of which people owe something now, worst first; none that waits for a run alone."""
+        return [held for held in self.listed() if gates.owes(held)]
+
     def show(self, wanted: str) -> Dossier:
         """Return one with its history, findings and evidence."""
         number = entries.number(wanted)

@@ -43,6 +43,25 @@ def test_what_waits_for_a_run_is_not_late_and_a_week_without_runs_is_made_up_for
     assert world.only().escalated_to == "ciso"
 
 
+def test_what_an_exception_covers_or_was_set_aside_owes_nothing_and_is_not_late(file: str) -> None:
+    world = World(file)
+    passed(world, 0)
+    world.enter_all(0)
+    world.follow(world.record(1, {"ldap": {"a"}}, excepted={"a": "E-1"}))
+    assert (world.only().state, world.store.owing()) == ("open", [])
+    run = world.record(20, {"ldap": {"a"}}, excepted={"a": "E-1"})
+    world.follow(run)
+    assert escalate(world.database, run, days_after=[1], escalate_to=UP, holders=EVERYBODY) == ()
+    assert world.store.owing() == []
+    assert passed(world, 21) == ("NC-000001",)
+    assert [one.nc_id for one in world.store.owing()] == ["NC-000001"]
+    world.live(30, {"aws": ()})
+    world.store.set_aside("NC-1", by="ada", at=night(30), reason="The directory is gone")
+    assert world.store.owing() == []
+    run = world.record(99, {"aws": ()})
+    assert escalate(world.database, run, days_after=[1, 7, 60], escalate_to=(*UP, "board"), holders=EVERYBODY) == ()
+
+
 def test_a_vacant_role_is_passed_by_and_one_that_went_up_for_it_goes_further(file: str) -> None:
     world = World(file)
     nobody = roles(ciso="P-ciso")

@@ -153,5 +153,5 @@ def _owed(settings: Settings, at: datetime) -> tuple[list[Due], Contacts]:
     from reconciler.snapshot import SnapshotStore
 
     last = SnapshotStore(settings.snapshots).latest_of(settings.config.estate.name)
-    found = NonconformityStore.open(settings.database_url, to_read=True).listed()
+    found = NonconformityStore.open(settings.database_url, to_read=True).owing()
     return notices.listed(settings, last, found, holders=afterwards.holders(settings, last, as_of=at))
