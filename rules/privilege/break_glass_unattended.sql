@@ -73,17 +73,21 @@ uses as (
 emergencies as (
   select lower(trim(approval_id)) as ref_key, lower(trim(system)) as system, coalesce(valid_from, decided_at) as begins,
          coalesce(valid_until, decided_at, valid_from) as ends,
-         coalesce(list_contains($approved_words, lower(trim(decision))), false) as approved, decision is null as undecided
+         kind is not null and coalesce(list_contains($approved_words, lower(trim(decision))), false) as approved,
+         -- a record of unknown kind counts only where the use names it: any request may lie near in time
+         kind is null and coalesce(list_contains($approved_words, lower(trim(decision))), true) as kindless,
+         kind is not null and decision is null as undecided
   from approvals
-  where kind = 'emergency_access'
+  where kind is null or kind = 'emergency_access'
 ),
 matched as (
   select u.source, u.account_id, u.event_id, u.occurred_at, u.action, u.done,
          bool_or(coalesce(
            e.approved and (e.ref_key = lower(trim(u.approval_ref))
              or (u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window)), false)) as covered,
-         bool_or(coalesce((e.approved or e.undecided) and (e.begins is null
-             or (e.undecided and u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window)), false)) as unsure
+         bool_or(coalesce(((e.approved or e.undecided) and e.begins is null)
+             or ((e.undecided or e.kindless) and e.ref_key = lower(trim(u.approval_ref)))
+             or (e.undecided and u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window), false)) as unsure
   from uses u
   left join emergencies e on e.system is null or e.system = lower(u.source)
   where u.done is null or u.done
