@@ -152,7 +152,7 @@ def test_facts_are_read_as_the_last_run_left_them(database: Database, settings: 
 
 
 def test_a_closed_one_is_known_while_its_ticket_is_open(database: Database, ask: Ask) -> None:
-    assert "1 tickets filed" in ask("send").output
+    assert "1 ticket filed" in ask("send").output
     with database.writing() as session:
         connection = session.connection()  # the gates are others' concern: they are taken away here
         for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
@@ -251,7 +251,7 @@ async def test_while_filing_is_not_enabled_tickets_are_read_and_nothing_is_asked
 
 @needs_a_night
 def test_send_files_what_is_open_once(ask: Ask, server: LoopbackServer) -> None:
-    assert "1 tickets filed" in ask("send").output
+    assert "1 ticket filed" in ask("send").output
     assert json.loads(ask("send", "--json").output)["sent"]["filed"] == 0
     assert desk.held(server.url) == {KEY: 1}
     (entry,) = json.loads(ask("status", "--json").output)
@@ -272,7 +272,7 @@ def test_what_is_refused_is_said_and_tried_again_with_the_fields_put_right(
     assert "create failed: " in ask("status").output
     alter(settings, '"red"', '"blue"')
     assert f"will be tried again: desk {KEY} create" in ask("retry", "NC-000001", *BY).output
-    assert "1 tickets filed" in ask("send").output
+    assert "1 ticket filed" in ask("send").output
     assert desk.held(server.url) == {KEY: 1}
     assert json.loads(ask("retry", "--all", "--json", *BY).output) == []
     assert "name a ticket, or give --all" in ask("retry", *BY).output
@@ -294,20 +294,20 @@ def test_reconcile_reads_back_and_names_what_differs(ask: Ask, server: LoopbackS
     ask("send")
     at_the_desk(server, 1, "POST", comment="On it.", author="Grace", fields={"assignee": "Grace"})
     output = ask("reconcile").output
-    assert "1 tickets read." in output
-    assert "desk: 1 tickets of ours, all as in the ledger" in output
+    assert "1 ticket read." in output
+    assert "desk: 1 ticket of ours, all as in the ledger" in output
     shown = ask("status", KEY).output
     assert "Grace: On it." in shown
     at_the_desk(server, 1, "POST", status="closed")
     assert f"to be done by the next send: desk {KEY} still-found-" in ask("reconcile").output
-    assert "1 changes made" in ask("send").output
+    assert "1 change made" in ask("send").output
     assert at_the_desk(server, 1)["status"] == "open"
     at_the_desk(server, 1, "DELETE")
     with pytest.raises(FilingError, match="do not agree"):
         ask("reconcile", "--json")
     assert "gone" in ask("status").output
-    assert "1 operations wait" in ask("retry", KEY, "--recreate", *BY).output
-    assert "1 tickets filed" in ask("send").output
+    assert "1 operation to send" in ask("retry", KEY, "--recreate", *BY).output
+    assert "1 ticket filed" in ask("send").output
     assert desk.held(server.url) == {KEY: 1}
 
 
@@ -398,7 +398,7 @@ def test_where_nothing_is_open_nothing_is_asked_for(database: Database, settings
 def test_config_check_counts_systems_and_shows_them(settings: Settings) -> None:
     asked = ["--config", str(settings.path)]
     said = CliRunner().invoke(config.command, ["check", *asked], catch_exceptions=False).output
-    assert "1 sources, 1 ticket systems, 0 secrets present" in said
+    assert "1 source, 1 ticket system, 0 secrets present" in said
     shown = CliRunner().invoke(config.command, ["show", *asked, "--json"], catch_exceptions=False).output
     assert json.loads(shown)["filing"]["systems"]["desk"]["fields"] == {"colour": "blue"}
 

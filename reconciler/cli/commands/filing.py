@@ -26,8 +26,11 @@ def command() -> None:
 @click.argument("ticket", required=False)
 @click.option("--system", help="Only this system.")
 @click.option("--state", type=click.Choice(STATES), help="Only this state.")
+@options.everything
 @options.as_json
-def status(settings: Settings, ticket: str | None, *, system: str | None, state: str | None, machine: bool) -> None:
+def status(
+    settings: Settings, ticket: str | None, *, system: str | None, state: str | None, everything: bool, machine: bool
+) -> None:
     """List tickets as the ledger has them, or show TICKET: its key, or a nonconformity as NC-000123.
 
     With --json: one array; each item has system, key, about, state, remote_id, remote_number, remote_url, status,
@@ -36,6 +39,7 @@ def status(settings: Settings, ticket: str | None, *, system: str | None, state:
     from reconciler.cli import output
     from reconciler.database import opened
     from reconciler.filing import ledger
+    from reconciler.report.wording import count
 
     found = ledger.status(opened(settings.database_url, to_read=True), system=system, about=ticket, state=state)
     if machine:
@@ -57,13 +61,15 @@ def status(settings: Settings, ticket: str | None, *, system: str | None, state:
         )
         for entry in found
     ]
-    output.table(("about", "system", "state", "ticket", "status", "assignee", "read at (UTC)", "to do"), rows)
-    for entry in found:
+    most = None if everything else output.LISTED
+    headings = ("about", "system", "state", "ticket", "status", "assignee", "read at (UTC)", "to do")
+    output.table(headings, rows, most=most)
+    for entry in found[:most]:
         errors = [f"{done.mark} {done.state}: {done.error}" for done in entry.open_operations if done.error]
         remarks = [f"{said.author}: {said.text}" for said in entry.comments] if ticket else []
         if entry.note or errors or remarks:
             output.paragraph(entry.state, entry.system, entry.key, entry.note or "", *errors, *remarks)
-    click.echo(f"{len(found)} tickets.")
+    click.echo(f"{count(len(found), 'ticket')}.")
 
 
 @command.command()
@@ -114,6 +120,7 @@ def send(settings: Settings, *, machine: bool) -> None:
     from reconciler.database import opened
     from reconciler.errors import FilingError
     from reconciler.filing import ledger, night, reading
+    from reconciler.report.wording import count
 
     night.refuse_disabled(settings)
     database = opened(settings.database_url)
@@ -124,7 +131,8 @@ def send(settings: Settings, *, machine: bool) -> None:
     if machine:
         output.emit({"sent": sent, "undone": undone})
     else:
-        click.echo(f"{sent.filed} tickets filed, {sent.found} found to be there, {sent.changed} changes made.")
+        filed, changes = count(sent.filed, "ticket"), count(sent.changed, "change")
+        click.echo(f"{filed} filed, {sent.found} found to be there, {changes} made.")
     if undone:
         raise FilingError(
             "\n".join(["not everything is filed:", *undone]),
@@ -144,12 +152,13 @@ def reconcile(settings: Settings, *, machine: bool) -> None:
     from reconciler.database import opened
     from reconciler.errors import FilingError
     from reconciler.filing import night
+    from reconciler.report.wording import count
 
     exchanged = asyncio.run(night.reconcile(settings, opened(settings.database_url)))
     if machine:
         output.emit({"followed": exchanged.followed, "compared": exchanged.compared})
     else:
-        click.echo(f"{exchanged.followed.read} tickets read.")
+        click.echo(f"{count(exchanged.followed.read, 'ticket')} read.")
         for line in exchanged.followed.unread:
             click.echo(f"not read: {line}")
         for line in exchanged.followed.odd:
@@ -165,11 +174,14 @@ def reconcile(settings: Settings, *, machine: bool) -> None:
 
 
 def _compared(found: Sequence[Comparison]) -> None:
+    from reconciler.report.wording import count
+
     for one in found:
         if one.unread is not None:
             click.echo(f"{one.system}: not compared, nothing is concluded: {one.unread}")
             continue
-        click.echo(f"{one.system}: {one.there} tickets of ours, {'all as in the ledger' if one.agrees else 'but'}")
+        agrees = "all as in the ledger" if one.agrees else "but"
+        click.echo(f"{one.system}: {count(one.there, 'ticket')} of ours, {agrees}")
         for what, keys in (
             ("gone there", one.missing),
             ("there, but not listed under its key", one.unlisted),
@@ -209,6 +221,7 @@ def retry(
     from reconciler.cli import output
     from reconciler.database import opened
     from reconciler.filing import decisions, night
+    from reconciler.report.wording import count
 
     if (ticket is None) != everything:
         raise click.UsageError("name a ticket, or give --all")
@@ -228,7 +241,9 @@ def retry(
         return
     for line in again:
         click.echo(f"will be tried again: {line}")
-    click.echo(f"{len(again)} operations wait. `reconciler filing send` sends them now, else the next run does.")
+    click.echo(
+        f"{count(len(again), 'operation')} to send. `reconciler filing send` sends them now, else the next run does."
+    )
 
 
 @command.command()
