@@ -69,8 +69,16 @@ class Night:
 def load_rules(settings: Settings) -> list[engine.Rule]:
     """Load and lint the bundled rules and the organisation's own, with the configured parameters.
 
-    Raises ``ConfigurationError``, with file and line, for a parameter or a limit of a rule that is none.
+    Raises ``ConfigurationError``, with file and line, for a parameter or a limit of a rule that is none, and for a
+    folder or file that is not there.
     """
+    for number, folder in enumerate(settings.rule_folders):
+        if not folder.is_dir():
+            where = f"{settings.at('rules', 'folders', number)}: rules.folders.{number}"
+            raise ConfigurationError(f"{where}: there is no folder {folder}", advice="Name a folder of rules.")
+    if settings.controls is not None and not settings.controls.is_file():
+        where = f"{settings.at('rules', 'controls')}: rules.controls"
+        raise ConfigurationError(f"{where}: there is no file {settings.controls}", advice="Name a file of controls.")
     try:
         rules = engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
     except ConfigurationError as error:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from reconciler.cli.main import reconciler
 from reconciler.errors import ConfigurationError
-from reconciler.run import check_tables, open_sources
+from reconciler.run import check_tables, load_rules, open_sources
 from reconciler.settings import load
 
 HEAD = '[estate]\nname = "acme"\n'
@@ -76,6 +76,21 @@ def test_a_url_by_reference_is_looked_at_too(database: Path, monkeypatch: pytest
 def test_a_folder_that_is_none_is_named_with_the_line_of_its_source(database: Path, path: str, message: str) -> None:
     error = said(database, f'[sources.hr]\nconnector = "files"\npath = "{path}"\n')
     assert error.message == f"{database}/reconciler.toml:3: sources.hr: {path}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('folders = ["own"]', "rules.folders.0: there is no folder {}/own"),
+        ('controls = "own.toml"', "rules.controls: there is no file {}/own.toml"),
+    ],
+)
+def test_rules_and_controls_that_are_not_there_are_named_with_their_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "reconciler.toml"
+    path.write_text(f'{HEAD}[rules]\n{text}\n[sources.aws]\nconnector = "aws"\n', encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_rules(load(path))
+    assert caught.value.message == f"{path}:4: {said.format(tmp_path)}"
 
 
 def test_an_unknown_entry_of_tables_is_told_what_there_is(database: Path) -> None:
