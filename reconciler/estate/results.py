@@ -140,6 +140,8 @@ class ExceptionState(msgspec.Struct, frozen=True, kw_only=True):
     """Why it suppresses nothing, whatever is found; empty where it is in force."""
     suppresses: int = 0
     """Violations that the evaluation left uncounted for it."""
+    unlisted: str = ""
+    """What it names that no source lists, though all that could was read whole; empty where there is nothing such."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
