@@ -38,7 +38,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,9 +152,10 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class Assurance:
     """The rows of one snapshot, in a locked sandbox, for as long as it is open."""
 
-    def __init__(self, sandbox: Sandbox, places: Mapping[str, _Place]) -> None:
+    def __init__(self, sandbox: Sandbox, places: Mapping[str, _Place], about: Mapping[str, str]) -> None:
         self._sandbox = sandbox
         self._places = places
+        self._about = about
 
     def figures(self) -> tuple[Figure, ...]:
         """Count rows by kind, source, layer and verdict."""
@@ -203,6 +204,7 @@ class Assurance:
     def write(self, path: Path, *, source: str | None = None, verdict: str | None = None) -> int:
         """Write the rows asked for to ``path``, as its ending says (.csv, .parquet), in batches; return how many.
 
+        Each row names the estate, snapshot and instant too, so that the file alone says what it shows.
         Raises ``ConfigurationError`` for another ending, and ``StoreError`` where the file cannot be written; an older
         file is replaced only by a whole new one.
         """
@@ -227,10 +229,12 @@ class Assurance:
 
     def _write(self, path: Path, ending: str, source: str | None, verdict: str | None) -> int:
         chosen, values = _chosen(source, verdict)
-        cells = [_neutral(name) if ending == ".csv" and name not in _SAFE else name for name in COLUMNS]
+        names = (*COLUMNS, *self._about)
+        cells = [_neutral(name) if ending == ".csv" and name not in _SAFE else name for name in names]
+        about = ", ".join(f"CAST(? AS VARCHAR) AS {name}" for name in self._about)
         reader = self._sandbox.connection.sql(
-            f"SELECT {', '.join(cells)} FROM assurance WHERE {chosen}",  # noqa: S608  # names of our own
-            params=values,
+            f"SELECT {', '.join(cells)} FROM (SELECT *, {about} FROM assurance) WHERE {chosen}",  # noqa: S608  # names of our own
+            params=[*self._about.values(), *values],
         ).to_arrow_reader(_BATCH)
         count = 0
         writer: Any = (
@@ -301,7 +305,12 @@ def open_assurance(
                 sandbox.run(step, {name: values[name] for name in asked}, options.rule_seconds)
             except RuleFailed as error:
                 raise StoreError(f"assurance could not be worked out: {error.message}", advice=ROOM) from error
-        yield Assurance(sandbox, places)
+        about = {
+            "estate": snapshot.manifest.estate,
+            "snapshot": snapshot.snapshot_id,
+            "as_of": as_of.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        }
+        yield Assurance(sandbox, places, about)
 
 
 def _sources(snapshot: Snapshot) -> list[str]:

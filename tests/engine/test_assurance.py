@@ -602,6 +602,7 @@ def test_rows_are_written_as_csv_and_parquet(seal: Seal, tmp_path: Path) -> None
     with (tmp_path / "rows.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["entitlement_id"] == "'=cmd()"
+    assert (row["estate"], row["as_of"]) == ("test", f"{NIGHT:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def test_an_event_source_without_the_columns_that_matter_shows_nothing(ask: Ask) -> None:
