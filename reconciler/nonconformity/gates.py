@@ -81,7 +81,7 @@ def _act(held: Nonconformity) -> str:
 def _verify(held: Nonconformity) -> str:
     seen = held.verification
     if held.standing:
-        count = "1 finding stands" if held.standing == 1 else f"{held.standing} findings stand"
+        count = "1 finding stands" if held.standing == 1 else f"{held.standing:,} findings stand"
         return f"the machine's verification: {count}"
     if seen is None:
         return (

@@ -115,7 +115,11 @@ def test_one_is_worked_from_the_list_to_its_close(
     at(evening(5))
     assert "somebody else to close it: ada corrected it" in refused(config, "close", NC, *ada, "--reason", "It works")
     assert call("close", NC, "--by", "grace", "--reason", "It works") == f"{NC}: closed.\n"
-    assert "It works" in call("show", NC)
+    shown = call("show", NC)
+    assert "It works" in shown
+    for run_id, violations in (("run-0", 2), ("run-1", 0), ("run-5", 0)):
+        assert f"{run_id}" in shown
+        assert f"version 1: judged 0 subjects: {violations} violations" in shown
     assert json.loads(call("list", "--json"))[0]["owed"] is None
     reopened = call("reopen", NC, "--by", "mary", "--reason", "The feed lost a day")
     assert reopened.startswith(f"{NC}: reopened. Owed next: correction by")

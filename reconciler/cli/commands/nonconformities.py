@@ -128,7 +128,7 @@ def _line(held: Nonconformity, at: datetime) -> tuple[str, ...]:
         *(held.nc_id, f"{held.severity}, {held.grade}", held.state.value, held.title),
         f"{owed.what} by {owed.by}" if owed else "",
         due,
-        f"{held.standing} of {held.findings}",
+        f"{held.standing:,} of {held.findings:,}",
     )
 
 
@@ -138,12 +138,13 @@ def _line(held: Nonconformity, at: datetime) -> tuple[str, ...]:
 @click.option("--all", "everything", is_flag=True, help="Show all findings; default: the first 25.")
 @options.as_json
 def show(settings: Settings, nc: str, *, everything: bool, machine: bool) -> None:
-    """Show one nonconformity: the record, its gates, what was entered and seen, findings and history.
+    """Show one nonconformity: the record, its gates, what was entered and seen, findings, evidence and history.
 
-    Findings that stand come before those that are gone.
+    Findings that stand come before those that are gone. What it rests on are the runs that found it, saw its findings
+    gone, and saw them still gone; `export` writes all of it.
     """
     from reconciler.cli import output
-    from reconciler.cli.dossier import entries
+    from reconciler.cli.dossier import did, entries
 
     dossier = _store(settings, to_read=True).show(nc)
     if machine:
@@ -169,6 +170,13 @@ def show(settings: Settings, nc: str, *, everything: bool, machine: bool) -> Non
     headings = ("finding", "rule", "source", "account", "since", "gone")
     output.table(headings, found, most=None if everything else _FINDINGS)
     click.echo()
+    snapshots = {run.run_id: run.snapshot for run in dossier.runs}
+    rests_on = [
+        (one.run_id, snapshots[one.run_id], one.rule_id, one.source or "whole estate", did(one))
+        for one in dossier.looked
+    ]
+    output.table(("it rests on run", "snapshot", "rule", "source", "what the run did"), rests_on)
+    click.echo()
     lines = [(_minute(line.at), line.who, line.what, line.why, line.run_id or "") for line in dossier.history]
     output.table(("at", "who", "what", "why", "run"), lines)
     if (owed := dossier.owed) and (step := _STEPS.get(owed.what)):
@@ -183,6 +191,10 @@ def _stands(gate: Gate) -> str:
     return "met" if gate.needed else "not needed"
 
 
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
 def _about(dossier: Dossier) -> list[tuple[str, str]]:
     held, owed = dossier.nonconformity, dossier.owed
     clauses = [f"{framework} {', '.join(those)}" for framework, those in held.clauses.items()]
@@ -191,14 +203,14 @@ def _about(dossier: Dossier) -> list[tuple[str, str]]:
         ("requirement", "; ".join([*held.controls, *clauses]) or "no control names the rule"),
         ("severity", held.severity),
         ("grade", f"{held.grade}: {held.grade_reason}"),
-        ("state", held.state.value + (f", reopened {held.times_reopened} times" if held.times_reopened else "")),
+        ("state", held.state.value + (f", reopened {_times(held.times_reopened)}" if held.times_reopened else "")),
         ("detected", f"{_minute(held.detected_at)} in run {held.detected_run}"),
         ("answers", f"{held.owner_role}: {held.owner or 'holder not known, or nobody'}"),
         ("escalated to", held.escalated_to or ""),
         ("due", _minute(held.due_at)),
         ("recurrence of", held.recurrence_of or ""),
         ("recurred as", ", ".join(dossier.recurred_as)),
-        ("findings", f"{held.standing} standing of {held.findings}"),
+        ("findings", f"{held.standing:,} standing of {held.findings:,}"),
         ("owed next", f"{owed.what} by {owed.by}" + (f", due {owed.due_on}" if owed.due_on else "") if owed else ""),
     ]
     return [(name, text) for name, text in lines if text]
@@ -316,7 +328,7 @@ def verify(settings: Settings, nc: str, *, machine: bool) -> None:
             }
         )
         return
-    lines = [("findings", f"{held.standing} standing of {held.findings}")]
+    lines = [("findings", f"{held.standing:,} standing of {held.findings:,}")]
     if seen is not None:
         lines += [
             ("gone", f"{_minute(seen.gone_at)} in run {seen.gone_run}"),
