@@ -161,9 +161,18 @@ async def test_nothing_is_said_of_what_cannot_be_asked(events: WebhookTickets) -
     assert "is told and cannot be asked" in gap.reason
 
 
+async def test_a_long_text_is_cut_and_keeps_its_mark(receiver: Receiver, events: WebhookTickets) -> None:
+    await events.create(Ticket(key=TICKET.key, title="t", body='"é"\n' * 20_000, severity="low"))
+    await events.change(TicketRef("T1"), Change(mark="m-1", comment="x" * 40_000 + "\n\n[m-1]"))
+    filed, changed = (event["data"] for event in receiver.taken.values())
+    assert "(cut: " in filed["body"]
+    assert changed["comment"].endswith("[m-1]")
+    assert all(len(body) < 20_000 for _, body in receiver.deliveries)
+
+
 async def test_an_event_too_large_is_refused_before_it_is_sent(receiver: Receiver, events: WebhookTickets) -> None:
     with pytest.raises(ConfigurationError, match=r"20\d+ bytes, 20000 are the most"):
-        await events.create(Ticket(key=TICKET.key, title="t", body="x" * 20_000, severity="low"))
+        await events.create(Ticket(key=TICKET.key, title="t", body="b", severity="low", fields={"x": "x" * 20_000}))
     with pytest.raises(ConfigurationError, match="no key of a ticket"):
         events.preview(Ticket(key="", title="t", body="b", severity="low"))
     assert receiver.deliveries == []
