@@ -85,6 +85,16 @@ def listed(
         return list(_rows(sandbox, reasons, state=state, source=source))
 
 
+def unread(snapshot: Snapshot) -> list[str]:
+    """Name what links are made of and was not read whole: what it links anew is kept for no later night."""
+    return [
+        f"the {table} of {source}"
+        for table in ("people", "accounts")
+        for source in snapshot.sources_of(table)
+        if snapshot.status(source, table) is not Status.COMPLETE
+    ]
+
+
 def explain(snapshot: Snapshot, options: Options, source: str, account_id: str) -> Explanation:
     """Say what each matcher compared for one account, whom it found, and what came of it.
 

@@ -137,7 +137,9 @@ def test_who_is_not_found_in_what_was_not_read_may_be_there(seal: Seal) -> None:
 def test_links_to_be_kept_are_made_only_where_everybody_was_read(
     seal: Seal, people: Status, accounts: Status, expected: list[object]
 ) -> None:
-    with open_workspace(sealed(seal, people, accounts), [], Options(), also=WANTED) as workspace:
+    snapshot = sealed(seal, people, accounts)
+    assert (links.unread(snapshot) == []) == bool(expected)
+    with open_workspace(snapshot, [], Options(), also=WANTED) as workspace:
         assert [(one.account_id, one.person_id, one.method, one.since) for one in workspace.made] == expected
         told = workspace.sandbox.connection.execute("SHOW TABLES").fetchall()
         assert not {"odd", "remembered", "doubted"} & {name for (name,) in told}, (

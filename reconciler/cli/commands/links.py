@@ -99,6 +99,11 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, eve
     output.table(headings, rows, most=None if everything else output.LISTED)
     states = ", ".join(f"{many:,} {which}" for which, many in Counter(one.state for one in found).most_common())
     click.echo(f"{count(len(found), 'account')} of snapshot {snapshot.snapshot_id}: {states}.")
+    if unread := links.unread(snapshot):
+        said = (
+            f"NOT READ WHOLE: {', '.join(unread)}. Who is linked anew by it is only shown: somebody else may fit, too."
+        )
+        click.secho(said, fg="red", bold=True)
     click.echo("`reconciler links explain SOURCE ACCOUNT` says why; links link, links reject decide.")
 
 
