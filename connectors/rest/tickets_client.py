@@ -167,6 +167,7 @@ class TicketClient:
             known["fields"] = self._settings.fields
         try:
             body = fill(call.body, known)
+            carried = json.dumps(body).count(facts["key"]) if isinstance(call, Create) else 0
             if isinstance(call, Create | Alter) and fields:
                 body = _placed(body, call.fields_into.split(".") if call.fields_into else [], fields)
             form = fill(call.form, known)
@@ -179,7 +180,7 @@ class TicketClient:
             }
         except ValueError as error:
             raise ConfigurationError(f"{self._where} {error}", advice="Correct the template.") from None
-        if isinstance(call, Create) and facts["key"] not in json.dumps([body, form]):
+        if isinstance(call, Create) and json.dumps([body, form]).count(facts["key"]) < max(carried, 1):
             raise ConfigurationError(
                 f"{self._where} create: the body does not carry the key, by which the ticket is found again",
                 advice="Put {{ key }} into the field that find asks for, and leave it out of fields.",

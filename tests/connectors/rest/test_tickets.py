@@ -442,6 +442,7 @@ def test_a_section_that_cannot_work_is_refused_with_its_key(changes: dict[str, A
         ({"fields_into": "ticket.comment.html_body"}, "fields_into names no table of the body"),
         ({"fields_into": "0"}, None),
         ({"body": {"ticket": {"external_id": "none"}}}, "the body does not carry the key"),
+        ({"body": {"ticket": {"email": "{{ key }}"}}}, "the body does not carry the key"),  # fields.email takes it away
         ({"body": {"ticket": {"external_id": "{{ key.nothing.there }}"}}}, "cannot be filled in"),
     ],
 )
