@@ -121,10 +121,11 @@ def runs(session: Session, run_ids: Iterable[str]) -> list[Evidence]:
 
 def looked(session: Session, number: int, run_ids: Iterable[str]) -> list[Looked]:
     """Return what the runs of those ids did with each rule and source of its findings, oldest run first."""
+    places = _places(session, number)
     rows = session.exec(
         select(RunRow, EvaluationRow)
         .join(EvaluationRow, col(EvaluationRow.run) == col(RunRow.number))
-        .where(col(RunRow.run_id).in_(set(run_ids)), _in_its_places(number))
+        .where(col(RunRow.run_id).in_(set(run_ids)), col(EvaluationRow.rule_id).in_({rule for rule, _ in places}))
         .order_by(col(RunRow.number), col(EvaluationRow.position))
     ).all()
     return [
@@ -142,6 +143,7 @@ def looked(session: Session, number: int, run_ids: Iterable[str]) -> list[Looked
             unread=msgspec.json.decode(row.blocked, type=tuple[str, ...]),
         )
         for run, row in rows
+        if (row.rule_id, row.source) in places
     ]
 
 
@@ -155,27 +157,22 @@ def _versions(rules: str) -> dict[str, int]:
     return {each.rule_id: each.version for each in msgspec.json.decode(rules, type=list[_Version])}
 
 
-def _in_its_places(number: int) -> ColumnElement[bool]:
-    """Whether a finding of it is of the rule and source of an evaluation."""
-    return exists().where(
-        col(AttachedRow.nonconformity) == number,
-        col(FindingRow.finding_id) == col(AttachedRow.finding_id),
-        col(FindingRow.rule_id) == col(EvaluationRow.rule_id),
-        col(FindingRow.source).is_not_distinct_from(col(EvaluationRow.source)),
+def _places(session: Session, number: int) -> dict[tuple[str, str | None], int]:
+    """Return by rule and source of its findings, in their order, how many stand there."""
+    found = session.exec(
+        select(FindingRow.rule_id, FindingRow.source, func.count(case((col(AttachedRow.detached_run).is_(None), 1))))
+        .join(AttachedRow, col(AttachedRow.finding_id) == col(FindingRow.finding_id))
+        .where(AttachedRow.nonconformity == number)
+        .group_by(col(FindingRow.rule_id), col(FindingRow.source))
+        .order_by(col(FindingRow.rule_id), col(FindingRow.source))
     )
+    return {(rule_id, source): standing for rule_id, source, standing in found}
 
 
 def judged(session: Session, number: int) -> list[Judged]:
     """Return, for each rule and source of its findings, whether the last run could judge it."""
     last = session.exec(select(func.max(RunRow.number))).one()
-    scopes = session.exec(
-        select(FindingRow.rule_id, FindingRow.source)
-        .join(AttachedRow, col(AttachedRow.finding_id) == col(FindingRow.finding_id))
-        .where(AttachedRow.nonconformity == number)
-        .distinct()
-        .order_by(col(FindingRow.rule_id), col(FindingRow.source))
-    ).all()
-    return [_judged(session, rule_id, source, last or 0) for rule_id, source in scopes]
+    return [_judged(session, rule_id, source, last or 0) for rule_id, source in _places(session, number)]
 
 
 def _judged(session: Session, rule_id: str, source: str | None, last: int) -> Judged:
@@ -202,17 +199,14 @@ def looked_for(session: Session, number: int) -> tuple[str, ...]:
     """
     last = session.exec(select(func.max(RunRow.number))).one()
     looked = set(session.exec(select(EvaluationRow.rule_id, EvaluationRow.source).where(EvaluationRow.run == last)))
-    stands = func.count(case((col(AttachedRow.detached_run).is_(None), 1)))
-    places = session.exec(
-        select(FindingRow.rule_id, FindingRow.source, stands)
-        .join(AttachedRow, col(AttachedRow.finding_id) == col(FindingRow.finding_id))
-        .where(AttachedRow.nonconformity == number)
-        .group_by(col(FindingRow.rule_id), col(FindingRow.source))
-    ).all()
-    found = [(rule_id, source) for rule_id, source, standing in places if standing and (rule_id, source) in looked]
-    if all((rule_id, source) in looked for rule_id, source, _ in places):
+    places = _places(session, number)
+    if places.keys() <= looked:
         return ("that a rule or source of it left the configuration: the last run looked for all of it",)
-    return tuple(sorted(f"findings gone of {rule_id} in {source or 'the whole estate'}" for rule_id, source in found))
+    return tuple(
+        f"findings gone of {rule_id} in {source or 'the whole estate'}"
+        for (rule_id, source), standing in places.items()
+        if standing and (rule_id, source) in looked
+    )
 
 
 def doubts(session: Session, number: int, verified_run: int | None) -> tuple[str, ...]:
