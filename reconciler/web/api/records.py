@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import collect, run
+from reconciler.collect.mass_change import too_much
 from reconciler.errors import ConfigurationError
 from reconciler.estate.tables import tables
 from reconciler.sdk.connector import Lookup, Status
@@ -50,14 +51,19 @@ class _Register:
         return [one for one in (self.fresh, self.last) if one is not None]
 
     def unread(self) -> list[str]:
-        """Say which of its tables could not be read whole, or are no longer reported, and why."""
+        """Say which of its tables could not be read whole, lost too much or are no longer reported, and why."""
         entries = self.last.manifest.sources if self.last is not None else ()
         before = [table for entry in entries if entry.name == self.source for table in entry.reports if _governs(table)]
-        return [
+        found = [
             f"{table}: {' | '.join(self.fresh.gaps(self.source, table))}"
             for table in dict.fromkeys((*self.tables, *before))
             if self.fresh.status(self.source, table) != Status.COMPLETE
         ]
+        for table in sorted(set(self.tables) & set(before)):
+            was, now = (one.rows(self.source, table) for one in (self.last or self.fresh, self.fresh))
+            if too_much(was, now, _limits(self.settings)):
+                found.append(f"{table}: {was} rows in the newest snapshot and {now} now, which a person has to look at")
+        return found
 
     def people_unread(self) -> Checked:
         """Say why somebody may be under a contract of whom nothing is known; nothing where everybody is."""
@@ -123,19 +129,23 @@ def _governs(table: str) -> bool:
 def _pull(settings: Settings, pull: collect.Pull, wanted: list[str], folder: Path, *, at: datetime) -> Snapshot:
     """Read tables of one source into a snapshot that nobody keeps."""
     alone = replace(pull, settings=pull.settings.model_copy(update={"tables": wanted}))
-    limits = settings.config.limits
     return asyncio.run(
         collect.pull(
             [alone],
             SnapshotStore(folder),
             estate=settings.config.estate.name,
             as_of=at,
-            limits=collect.Limits(limits.drop_count, limits.drop_percent, limits.small_population),
+            limits=_limits(settings),
             accepted=(),
             report=lambda _: None,
             matchers=settings.config.correlation.matchers,
         )
     )
+
+
+def _limits(settings: Settings) -> collect.Limits:
+    limits = settings.config.limits
+    return collect.Limits(limits.drop_count, limits.drop_percent, limits.small_population)
 
 
 def _told(source: str, table: str, key: str, row: Mapping[str, Any], last: Snapshot | None) -> Checked:

@@ -91,8 +91,20 @@ def test_a_table_that_its_source_no_longer_reports_is_not_read_whole(tmp_path: P
     (tmp_path / "qms" / "contracts.csv").unlink()
     found = looked(settings, body())
     assert found.state == "waiting"
+    assert said(found).startswith("qms could not be read whole, so nothing is known of C1: contracts: no part of")
+
+
+def test_a_table_that_lost_too_much_shows_nothing_gone(tmp_path: Path) -> None:
+    many = CONTRACTS.format(status="active") + "".join(f"D{n},active,2026-02-15\n" for n in range(400))
+    settings = world(tmp_path, INBOUND, contracts=many)
+    run.pull(settings, FindingStore.open(settings.database_url), as_of=AT, progress=lambda _: None)
+    world(tmp_path, INBOUND, contracts=CONTRACTS.format(status="active"))
+    assert said(looked(settings, body())).startswith("qms contracts C1: status active")
+    found = looked(settings, body(subject="D7"), delivery="d-2")
+    assert found.state == "waiting"
     assert said(found) == (
-        "qms could not be read whole, so nothing is known of C1: contracts: no part of this table was read"
+        "qms could not be read whole, so nothing is known of D7: "
+        "contracts: 401 rows in the newest snapshot and 1 now, which a person has to look at"
     )
 
 
