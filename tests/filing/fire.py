@@ -56,9 +56,9 @@ LAG = 0.6
 """Seconds until a simulator's search shows a ticket, where the search of its system lags."""
 LATE = 0.4
 """Seconds after which a request is carried out whose client was cut off before."""
-SETTLE = 2.0
+SETTLE = 3.0
 """What systems under fire say of their search: longer than LATE and LAG together, with room for a busy machine."""
-PACE = Pace(call=5.0, lease=6.5, least_settle=0.0, first_wait=0.05, longest_wait=0.5, tries=60, patience=120.0)
+PACE = Pace(call=5.0, lease=9.0, least_settle=0.0, first_wait=0.05, longest_wait=0.5, tries=60, patience=900.0)
 """Waits short, and in the order of those in use; that nothing is believed too early hangs on ``settle_seconds``."""
 _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "content-length", "content-encoding"}
 
