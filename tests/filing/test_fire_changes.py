@@ -25,7 +25,8 @@ CHANGES = (
     Change("verified-run-9", comment="The run run-9 verified the effect.", status=Status.RESOLVED),
 )
 TICKETS = 20
-HARM = Harm(deaths=1)
+HARM = Harm(lost=0.35, deaths=2)
+"""Enough of each that so few tickets meet all of it."""
 ONCE = {"resolved": TICKETS, "findings-7 1": TICKETS, "verified-run-9 1": TICKETS}
 PATIENT = structs.replace(PACE, least_settle=SETTLE)
 """No promise about tickets goes for comments: after an answer that was lost each waits out this."""
