@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from reconciler import connectors, filing
 from reconciler.cli.commands import config
 from reconciler.cli.commands import filing as commands
+from reconciler.cli.main import reconciler
 from reconciler.database import Database
 from reconciler.database.nonconformities import AttachedRow, NonconformityRow
 from reconciler.errors import ConfigurationError, FilingError
@@ -331,6 +332,19 @@ def test_extra_tickets_are_listed(ask: Ask, server: LoopbackServer, settings: Se
     result = CliRunner().invoke(commands.command, ["reconcile", "--config", str(settings.path)])
     assert isinstance(result.exception, FilingError)
     assert "there, but not in the ledger: rec-acme-nc-000077: T2" in result.output
+
+
+@needs_a_night
+def test_who_decides_has_one_name_however_it_is_written(ask: Ask, settings: Settings) -> None:
+    people = settings.path.parent / "hr" / "people.csv"
+    people.write_text("person_id,full_name\nP1,Ada Byron\n", encoding="utf-8")
+    pulled = CliRunner().invoke(reconciler, ["pull", "-c", str(settings.path)], standalone_mode=False)
+    assert pulled.exception is None
+    ask("send")
+    ask("abandon", KEY, "--by", "ada byron", "--reason", "by hand")
+    assert "given up by P1: by hand" in ask("status").output
+    assert "1 operation to send" in ask("retry", KEY, "--recreate", "--by", "Ada Byron", "--reason", "after all").output
+    assert "filed again by P1: after all" in ask("status").output
 
 
 @needs_a_night

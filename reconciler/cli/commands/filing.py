@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import acting, options
 
 if TYPE_CHECKING:
     from reconciler.filing.comparison import Comparison
@@ -231,7 +231,7 @@ def retry(
         ticket,
         system=system,
         recreate=recreate,
-        by=by,
+        by=acting.person(settings, by),
         reason=reason,
         at=clock.now(),
         refill=night.refill(settings, database),
@@ -261,7 +261,12 @@ def abandon(settings: Settings, ticket: str, *, system: str | None, by: str, rea
     from reconciler.filing import decisions
 
     given_up = decisions.abandon(
-        opened(settings.database_url), ticket, system=system, by=by, reason=reason, at=clock.now()
+        opened(settings.database_url),
+        ticket,
+        system=system,
+        by=acting.person(settings, by),
+        reason=reason,
+        at=clock.now(),
     )
     if machine:
         output.emit(given_up)
