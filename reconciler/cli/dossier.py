@@ -16,6 +16,7 @@ import msgspec
 
 from reconciler.report.neutral import neutral
 from reconciler.report.rows import stamp
+from reconciler.report.wording import count
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -233,9 +234,9 @@ def did(looked: Looked) -> str:
     version = "" if looked.rule_version is None else f"version {looked.rule_version}: "
     if looked.unread:
         return f"{version}not judged: {'; '.join(looked.unread)}"
-    found = f"{looked.violations:,} violations, {looked.excepted:,} under exceptions, {looked.passes:,} passed"
+    found = f"{count(looked.violations, 'violation')}, {looked.excepted:,} under exceptions, {looked.passes:,} passed"
     rest = f"{looked.not_applicable:,} not applicable, {looked.not_evaluable:,} not evaluable"
-    return f"{version}judged {looked.population:,} subjects: {found}, {rest}"
+    return f"{version}judged {count(looked.population, 'subject')}: {found}, {rest}"
 
 
 def changes(line: Transition) -> list[str]:
