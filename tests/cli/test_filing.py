@@ -259,6 +259,8 @@ def test_send_files_what_is_open_once(ask: Ask, server: LoopbackServer) -> None:
     assert (entry["key"], entry["state"], entry["remote_number"]) == (KEY, "filed", "T1")
     assert "T1" in ask("status", "NC-000001", "--system", "desk").output
     assert "No tickets match" in ask("status", "--state", "failed").output
+    with pytest.raises(ConfigurationError, match="nope is no ticket system"):
+        ask("status", "--system", "nope")
 
 
 @needs_a_night

@@ -71,6 +71,8 @@ def kept(settings: Settings) -> Deliveries:
 
 def test_nothing_reached_us_yet(ask: Ask) -> None:
     assert ask("list").output == "No deliveries match.\n"
+    with pytest.raises(ConfigurationError, match="nothing came to nope, and"):
+        ask("list", "--endpoint", "nope")
 
 
 @pytest.mark.usefixtures("kept")

@@ -38,10 +38,17 @@ def status(
     """
     from reconciler.cli import output
     from reconciler.database import opened
+    from reconciler.errors import ConfigurationError
     from reconciler.filing import ledger
     from reconciler.report.wording import count
 
-    found = ledger.status(opened(settings.database_url, to_read=True), system=system, about=ticket, state=state)
+    database = opened(settings.database_url, to_read=True)
+    if system is not None and system not in settings.systems and not ledger.status(database, system=system):
+        raise ConfigurationError(
+            f"{system} is no ticket system of {settings.path}, and never was",
+            advice=f"Use one of: {', '.join(settings.systems)}." if settings.systems else "There is none.",
+        )
+    found = ledger.status(database, system=system, about=ticket, state=state)
     if machine:
         output.emit(found)
         return

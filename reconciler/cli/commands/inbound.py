@@ -36,12 +36,18 @@ def list_deliveries(
     next_at, done_at, headers and outcome.
     """
     from reconciler.cli import output
+    from reconciler.errors import ConfigurationError
     from reconciler.web.api.deliveries import Deliveries
 
     found = Deliveries(settings.database_url, to_read=True).all(endpoint=endpoint, state=state, limit=limit)
     if machine:
         output.emit([_plain(one) for one in found])
         return
+    if not found and endpoint is not None and endpoint not in settings.config.inbound:
+        raise ConfigurationError(
+            f"nothing came to {endpoint}, and {settings.path} has no section [inbound.{endpoint}]",
+            advice=f"Use one of: {', '.join(settings.config.inbound) or 'none is configured'}.",
+        )
     if not found:
         click.echo("No deliveries match.")
         return
