@@ -161,7 +161,9 @@ def moves(
     for source, found in fresh.items():
         yield from _within(found, waiting[source], limit(scopes[source]) if limit else len(found))
     yield from _gone(previous, spoken, scopes)
-    yield from _lapsed(previous, spoken, scopes, told)
+    for scope in scopes.values():
+        if scope.blocked:
+            yield from _lapsed(previous, spoken, scope, told, limit)
 
 
 def _gone(previous: Mapping[str, Standing], spoken: set[str], scopes: Mapping[str | None, Scope]) -> Iterator[Move]:
@@ -181,24 +183,28 @@ def _gone(previous: Mapping[str, Standing], spoken: set[str], scopes: Mapping[st
 
 
 def _lapsed(
-    previous: Mapping[str, Standing], spoken: set[str], scopes: Mapping[str | None, Scope], told: Exceptions
+    previous: Mapping[str, Standing], spoken: set[str], scope: Scope, told: Exceptions, limit: Limit | None
 ) -> Iterator[Move]:
-    """Reopen, unverified, what stands under an exception that is over where the rule could not be judged."""
-    for identity, standing in previous.items():
-        if standing.exception is None or identity in spoken or not told.is_over(standing.exception):
-            continue
-        if (scope := scopes.get(standing.source)) is not None and scope.blocked:
-            yield Move(
-                identity,
-                Step.REOPENED,
-                standing.source,
-                standing.held,
-                verified=False,
-                verdict=None,
-                content=standing.content,
-                before=standing,
-                why=f"{told.ending(standing.exception)}; what is there now could not be judged",
-            )
+    """Reopen, unverified, what stands under an exception that is over in a scope where the rule could not be judged."""
+    here = {identity: known for identity, known in previous.items() if known.source == scope.source}
+    found = [
+        Move(
+            identity,
+            Step.REOPENED,
+            known.source,
+            known.held,
+            verified=False,
+            verdict=None,
+            content=known.content,
+            before=known,
+            why=f"{told.ending(known.exception)}; what is there now could not be judged",
+        )
+        for identity, known in here.items()
+        if known.exception is not None and identity not in spoken and told.is_over(known.exception)
+    ]
+    if found:
+        waiting = sum(known.waiting for known in here.values())
+        yield from _within(found, waiting, limit(scope) if limit else len(found) + waiting)
 
 
 def _is_new_violation(move: Move) -> bool:

@@ -58,13 +58,15 @@ class Model:
                 self._hear_all(number, source, ended if exception == OVER else said, read=read, limited=judged)
                 self.judged = True
                 continue
-            for account in ACCOUNTS:
-                if known := self.findings.get((source, account)):
-                    known.verified = False
-                    if said == "blocked" and known.excepted and exception == OVER:
-                        known.excepted, known.since = False, number
-                        known.reopened += 1
-                        known.changes.append("reopened")
+            there = [known for account in ACCOUNTS if (known := self.findings.get((source, account)))]
+            lapsed = [known for known in there if known.excepted and said == "blocked" and exception == OVER]
+            many = len(lapsed) + sum(known.waiting for known in there) > LIMIT
+            for known in there:
+                known.verified = False
+            for known in lapsed:
+                known.excepted, known.since, known.waiting = False, number, many
+                known.reopened += 1
+                known.changes.append("held" if many else "reopened")
 
     def _hear_all(self, number: int, source: str, said: dict[str, str], *, read: bool, limited: bool) -> None:
         waited = [k for account in ACCOUNTS if (k := self.findings.get((source, account))) and k.waiting]

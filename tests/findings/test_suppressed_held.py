@@ -162,6 +162,16 @@ def test_what_an_exception_covered_is_open_again_when_it_ends_though_its_source_
     assert [f.state for f in store.findings()] == [State.PERSISTING] * 2
 
 
+def test_a_mass_of_exceptions_that_end_is_held_though_their_source_cannot_be_read(store: FindingStore) -> None:
+    live(store, 0, result(*(under(v) for v in MANY)), exceptions=(exception(),), limit=2)
+    run = live(store, 1, result(scopes=[blocked()]), exceptions=(exception(no_effect="it ended"),), limit=2)
+    assert (run.held, run.suppressed, run.unverified) == (4, 0, 0)
+    accepted = store.accept_findings(rule=RULE, source="ldap", by="Ada", reason="seen", at=night(1))
+    assert accepted.findings == 4
+    assert {f.verified for f in store.findings(open_only=True)} == {False}
+    assert live(store, 2, result(*MANY), limit=2).persisting == 4
+
+
 def test_a_renewed_exception_is_a_change_and_a_cured_subject_resolves(store: FindingStore) -> None:
     live(store, 0, result(under(verdict("a"))), exceptions=(exception(),))
     later = END + timedelta(days=90)
