@@ -79,6 +79,12 @@ def load_rules(settings: Settings) -> list[engine.Rule]:
     if settings.controls is not None and not settings.controls.is_file():
         where = f"{settings.at('rules', 'controls')}: rules.controls"
         raise ConfigurationError(f"{where}: there is no file {settings.controls}", advice="Name a file of controls.")
+    for number, folder in enumerate(settings.rule_folders):
+        if not folder.is_dir():
+            where = f"{settings.at('rules', 'folders', number)}: rules.folders.{number}"
+            raise ConfigurationError(
+                f"{where}: there is no folder {folder}", advice="Correct the path, or take it out."
+            )
     try:
         rules = engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
     except ConfigurationError as error:

@@ -166,6 +166,13 @@ def test_a_test_of_nothing_or_of_what_is_not_there_is_refused(
     assert message in caught.value.message
 
 
+def test_a_folder_that_is_not_there_names_its_line(estate: Path) -> None:
+    (estate / "reconciler.toml").write_text(CONFIG.replace('"own"', '"own", "gone"'))
+    with pytest.raises(ConfigurationError) as caught:
+        call(estate, "rules", "backtest")
+    assert caught.value.message == f"{estate}/reconciler.toml:8: rules.folders.1: there is no folder {estate}/gone"
+
+
 def test_a_parameter_of_no_rule_names_its_line(estate: Path) -> None:
     with (estate / "reconciler.toml").open("a") as file:
         file.write('[rules.params.OWN-TEST-001]\nages = "P1D"\n')

@@ -105,8 +105,8 @@ def read_query(connection: duckdb.DuckDBPyConnection, sql: str, known: Mapping[s
     """Parse ``sql`` (nothing is bound or run) and walk its tree; ``known`` are the tables of the estate."""
     query = Query()
     if "\0" in sql:
-        offset = len(sql[: sql.index("\0")].encode())
-        query.faults.append(Fault(offset, "a NUL byte", "Save the file as plain UTF-8 text."))
+        before = len(sql[: sql.index("\0")].encode())
+        query.faults.append(Fault(before, "a NUL byte", "Save the file as plain UTF-8 text."))
         return query
     row = connection.execute(
         "select json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)", [sql]
