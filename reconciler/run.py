@@ -72,21 +72,8 @@ def load_rules(settings: Settings) -> list[engine.Rule]:
     Raises ``ConfigurationError``, with file and line, for a parameter or a limit of a rule that is none, and for a
     folder or file that is not there.
     """
-    for number, folder in enumerate(settings.rule_folders):
-        if not folder.is_dir():
-            where = f"{settings.at('rules', 'folders', number)}: rules.folders.{number}"
-            raise ConfigurationError(f"{where}: there is no folder {folder}", advice="Name a folder of rules.")
-    if settings.controls is not None and not settings.controls.is_file():
-        where = f"{settings.at('rules', 'controls')}: rules.controls"
-        raise ConfigurationError(f"{where}: there is no file {settings.controls}", advice="Name a file of controls.")
-    for number, folder in enumerate(settings.rule_folders):
-        if not folder.is_dir():
-            where = f"{settings.at('rules', 'folders', number)}: rules.folders.{number}"
-            raise ConfigurationError(
-                f"{where}: there is no folder {folder}", advice="Correct the path, or take it out."
-            )
     try:
-        rules = engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
+        rules = engine.load(_rule_folders(settings), settings.config.rules.params)
     except ConfigurationError as error:
         if not error.message.startswith("rules.params."):
             raise
@@ -107,6 +94,18 @@ def load_rules(settings: Settings) -> list[engine.Rule]:
                 )
     declared.catalogue(settings, [rule.info.rule_id for rule in rules])  # own controls may name no other rule
     return rules
+
+
+def _rule_folders(settings: Settings) -> list[Path]:
+    """Return the folders of rules; a folder, or the file of own controls, that is not there is named with its line."""
+    for number, folder in enumerate(settings.rule_folders):
+        if not folder.is_dir():
+            where = f"{settings.at('rules', 'folders', number)}: rules.folders.{number}"
+            raise ConfigurationError(f"{where}: there is no folder {folder}", advice="Name a folder of rules.")
+    if settings.controls is not None and not settings.controls.is_file():
+        where = f"{settings.at('rules', 'controls')}: rules.controls"
+        raise ConfigurationError(f"{where}: there is no file {settings.controls}", advice="Name a file of controls.")
+    return [root("rules"), *settings.rule_folders]
 
 
 def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.Pull]:
