@@ -69,11 +69,7 @@ PAST_A_GATE = {
     "with an action that nobody did": (f"{SET} action_done_by = NULL", "action_done_whole"),
     "with an action that the machine did": (f"{SET} action_done_by = 'Reconciler'", "people_are_named"),
     "with an action done after the verification": (f"{SET} action_done_at = '{AT}'", NO_RUN),
-    "a major one without containment": (
-        f"{SET} grade = 'major', contained_by = NULL, contained_at = NULL, containment = NULL",
-        "closed_past_every_gate",
-    ),
-    "of no grade": (f"{SET} grade = 'none'", "known_grade"),
+    "of a grade that nobody weighed": (f"{SET} grade = 'major'", "only the machine changes a grade"),
     "without findings gone": (
         f"{SET} gone_run = NULL, gone_at = NULL, watch_until = NULL, verified_run = NULL, verified_at = NULL",
         NO_RUN,
@@ -308,6 +304,23 @@ def test_one_that_the_last_run_looked_for_is_not_set_aside(to_close: str) -> Non
         connection.rollback()
         execute(unguarded(connection), told, "UPDATE evaluations SET source = 'aws' WHERE run = 3", ASIDE)
         assert "stand together, and never while it is closed" in refused(connection, CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("grade", "said"),
+    [("minor", "only the machine changes a grade"), ("major", "closed_past_every_gate"), ("none", "known_grade")],
+)
+def test_a_major_one_is_not_closed_without_containment(to_close: str, grade: str, said: str) -> None:
+    weighed = TOLD.replace("'grace', 'closed'", "'reconciler', 'weighed'").replace("why)", "why, after)")
+    weighed = weighed.replace("works')", 'works\', \'{"grade": "@"}\')')
+    uncontained = "contained_by = NULL, contained_at = NULL, containment = NULL"
+    with undone(to_close) as connection:
+        told = weighed.replace("@", "none" if grade == "none" else "major")
+        connection.exec_driver_sql(told)
+        if grade != "none":
+            execute(connection, f"{SET} grade = 'major', {uncontained}", TOLD)
+        statement = f"{SET} grade = '{grade}'" if grade != "major" else CLOSE
+        assert said in refused(connection, statement)
 
 
 def test_one_without_findings_is_not_closed(to_close: str) -> None:

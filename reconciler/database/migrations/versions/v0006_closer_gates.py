@@ -169,7 +169,7 @@ def upgrade() -> None:
         said: f"{closes} AND ({condition})" for said, condition in (_CLOSING | _CLOSING_CLOSER | _seen()).items()
     }
     _anew("nonconformities", "INSERT", _BEGINNING | _BEGINNING_CLOSER)
-    _anew("nonconformities", "UPDATE", _CHANGING | _CHANGING_CLOSER | _SET_ASIDE | closing)
+    _anew("nonconformities", "UPDATE", _CHANGING | _CHANGING_CLOSER | _weighed() | _SET_ASIDE | closing)
     _anew("nonconformity_transitions", "INSERT", _TELLING | _TELLING_CLOSER)
     _refuse("risk_acceptances", "INSERT", _ASKING)
     _refuse("risk_acceptances", "UPDATE", _DECIDING)
@@ -181,12 +181,25 @@ def upgrade() -> None:
         _never_delete(table)
 
 
+def _after(column: str) -> str:
+    """Return what a line of history says that a column became."""
+    if op.get_bind().dialect.name == "sqlite":
+        return f"json_extract(t.after, '$.{column}')"
+    return f"CAST(t.after AS json) ->> '{column}'"
+
+
+def _weighed() -> dict[str, str]:
+    """What history must tell before a grade changes: a major one made minor would close without containment."""
+    told = _are(f"{_TOLD} AND t.who = 'reconciler' AND t.what = 'weighed' AND {_after('grade')} = NEW.grade")
+    return {"only the machine changes a grade, and the history tells of it": f"NEW.grade <> OLD.grade AND NOT {told}"}
+
+
 def _seen() -> dict[str, str]:
     """What history must tell of the machine: when the findings were seen gone, until when to watch, and still gone."""
     if op.get_bind().dialect.name == "sqlite":
-        watched = "datetime(json_extract(t.after, '$.watch_until')) = datetime(NEW.watch_until)"
+        watched = f"datetime({_after('watch_until')}) = datetime(NEW.watch_until)"
     else:
-        watched = "CAST(CAST(t.after AS json) ->> 'watch_until' AS timestamptz) = NEW.watch_until"
+        watched = f"CAST({_after('watch_until')} AS timestamptz) = NEW.watch_until"
     gone = f"{_TOLD} AND t.who = 'reconciler' AND t.what = 'gone' AND t.run = NEW.gone_run AND {watched}"
     still = f"{_TOLD} AND t.who = 'reconciler' AND t.what = 'verified' AND t.run = NEW.verified_run"
     return {
