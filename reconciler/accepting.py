@@ -13,15 +13,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import engine
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.filing.night import close
 from reconciler.filing.systems import open_systems
+from reconciler.log import redact
 from reconciler.nonconformity import risks
+from reconciler.sdk.errors import Throttled, Unreachable
 from reconciler.sdk.tickets import ExceptionRegister
 from reconciler.settings import Settings
 
 POLICY = ("IG-EXC-004", "max_length")
 """The rule and parameter that say how long an exception may last."""
 LONGEST = timedelta(days=366)
+_SECONDS = 120.0
+"""What writing one risk to one register may take."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +34,8 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
     risk_id: str
     register: str
+    where: str = ""
+    """The id of the record there."""
     problem: str = ""
 
 
@@ -55,29 +62,46 @@ def write(settings: Settings, register: risks.Register) -> list[Written]:
 
 
 async def _write(settings: Settings, register: risks.Register, pending: Sequence[risks.Risk]) -> list[Written]:
-    said: list[Written] = []
-    places: dict[str, list[str]] = {risk.risk_id: [] for risk in pending}
-    for name, system in open_systems(settings).items():
-        try:
-            if not isinstance(system, ExceptionRegister) or not system.holds_exceptions:
-                continue
-            for risk in pending:
-                try:
-                    where = await system.put(risk.risk_id, msgspec.structs.asdict(risks.record(risk)))
-                except ReconcilerError as error:
-                    said.append(Written(risk_id=risk.risk_id, register=name, problem=error.message))
-                else:
-                    places[risk.risk_id].append(f"{name}: {where}")
-                    said.append(Written(risk_id=risk.risk_id, register=name))
-        finally:
-            await system.close()
-    failed = {each.risk_id for each in said if each.problem}
+    systems = open_systems(settings)
+    held = {
+        name: system
+        for name, system in systems.items()
+        if isinstance(system, ExceptionRegister) and system.holds_exceptions
+    }
+    try:
+        said = await asyncio.gather(*(_put(name, system, pending) for name, system in held.items()))
+    finally:
+        await close(systems)
     for risk in pending:
-        if places[risk.risk_id] and risk.risk_id not in failed:
-            register.written(risk, "; ".join(places[risk.risk_id]))
+        of_risk = [each for part in said for each in part if each.risk_id == risk.risk_id]
+        if of_risk and not any(each.problem for each in of_risk):
+            register.written(risk, "; ".join(f"{each.register}: {each.where}" for each in of_risk))
+    return [each for part in said for each in part]
+
+
+async def _put(name: str, system: ExceptionRegister, pending: Sequence[risks.Risk]) -> list[Written]:
+    """Write every risk to one register; once it gave no answer, the rest is left for the next time."""
+    said: list[Written] = []
+    silent = ""
+    for risk in pending:
+        where, problem = "", silent
+        if not silent:
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    where = await system.put(risk.risk_id, msgspec.structs.asdict(risks.record(risk)))
+            except ReconcilerError as error:
+                problem = redact(f"{error.message.rstrip('.')}. {error.advice}".strip())
+                silent = problem if isinstance(error, Unreachable | Throttled) else ""
+            except Exception as error:  # noqa: BLE001 - one register that fails keeps nothing from another
+                problem = redact(f"{type(error).__name__}: {error}")
+                silent = problem if isinstance(error, TimeoutError | OSError) else ""
+        said.append(Written(risk_id=risk.risk_id, register=name, where=where, problem=problem))
     return said
 
 
 def end_of(settings: Settings, day: date) -> datetime:
-    """Return the instant at which a day, inclusive, ends in the estate's zone."""
-    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.config.estate.time_zone))
+    """Return the last second of a day in the estate's zone: at midnight what ends with it is over."""
+    if day == date.max:
+        raise ConfigurationError(f"no calendar has a day after {day}", advice="give an earlier --until")
+    ends = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(settings.config.estate.time_zone))
+    return ends - timedelta(seconds=1)

@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.estate.results import Run
 from reconciler.findings import FindingStore
 from reconciler.log import redact
-from reconciler.nonconformity import following
+from reconciler.nonconformity import following, lateness
 from reconciler.nonconformity.following import Followed
 from reconciler.nonconformity.grouping import Policy, Requirement
 from reconciler.nonconformity.record import Nonconformity
@@ -51,20 +51,32 @@ def holders(settings: Settings, snapshot: Snapshot | None, *, as_of: datetime) -
 
 
 def follow(settings: Settings, snapshot: Snapshot, run: Run) -> Followed:
-    """Bring the nonconformities to what the findings are after ``run``; see ``nonconformity.following.follow``."""
+    """Bring the nonconformities to what the findings are after ``run``, and let what is late go up.
+
+    See ``nonconformity.following.follow`` and ``nonconformity.lateness.escalate``.
+    """
     policy = Policy(
         section=settings.config.nonconformities,
         requirements=requirements(settings),
         rules={rule.rule_id: rule for rule in run.rules},
     )
-    return following.follow(
-        schema.opened(settings.database_url),
+    database, who = schema.opened(settings.database_url), holders(settings, snapshot, as_of=run.as_of)
+    followed = following.follow(
+        database,
         run,
         policy,
         shown_at=snapshot.as_of,
-        holders=holders(settings, snapshot, as_of=run.as_of),
+        holders=who,
         affiliations=lambda person_ids: (affiliations(snapshot, person_ids), whole_people(snapshot)),
     )
+    lateness.escalate(
+        database,
+        run,
+        days_after=settings.config.notices.escalate_days_after,
+        escalate_to=settings.config.nonconformities.escalate_to,
+        holders=who,
+    )
+    return followed
 
 
 def requirements(settings: Settings) -> dict[str, Requirement]:
@@ -104,11 +116,13 @@ def file(settings: Settings) -> Filed:
         return Filed(troubles=(_said(error), *unwritten))
     sent = exchanged.sent
     troubles = [*exchanged.undone, *exchanged.followed.unread, *exchanged.followed.odd]
-    troubles += [
-        f"{one.system}: the ledger and the system do not agree; `reconciler filing reconcile` says where"
-        for one in exchanged.compared
-        if not one.agrees
-    ]
+    for one in exchanged.compared:
+        if one.unread is not None:
+            troubles.append(f"{one.system}: not compared with the ledger: {one.unread}")
+        elif not one.agrees:
+            troubles.append(
+                f"{one.system}: the ledger and the system do not agree; `reconciler filing reconcile` says where"
+            )
     return Filed(filed=sent.filed, found=sent.found, changed=sent.changed, troubles=(*troubles, *unwritten))
 
 
@@ -132,7 +146,7 @@ def tell(settings: Settings, snapshot: Snapshot, run: Run) -> notices.Sent:
     if not settings.config.notices.enabled:
         return notices.Sent()
     try:
-        found = NonconformityStore.open(settings.database_url).listed()
+        found = NonconformityStore.open(settings.database_url).owing()
         who = holders(settings, snapshot, as_of=run.as_of)
         return notices.after_run(settings, snapshot, found, holders=who, at=run.recorded_at)
     except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever a notice met

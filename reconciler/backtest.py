@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -89,9 +90,10 @@ def changes(settings: Settings, folders: Sequence[Path], params: Sequence[str]) 
 
 
 def snapshots(settings: Settings, names: Sequence[str], last: int) -> list[Snapshot]:
-    """Return the snapshots of ``names``, or the ``last`` sealed ones, oldest first."""
+    """Return the snapshots of ``names``, or the ``last`` sealed ones of the estate, oldest first."""
     store = SnapshotStore(settings.snapshots)
-    found = [store.open(name) for name in names or store.ids()[-last:]]
+    newest = islice(store.of(settings.config.estate.name), 0 if names else last)
+    found = [store.open(name) for name in names] or list(newest)[::-1]
     if not found:
         raise ConfigurationError(f"no sealed snapshot in {settings.snapshots}", advice="Run `reconciler pull` first.")
     return found

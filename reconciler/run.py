@@ -69,10 +69,11 @@ class Night:
 def load_rules(settings: Settings) -> list[engine.Rule]:
     """Load and lint the bundled rules and the organisation's own, with the configured parameters.
 
-    Raises ``ConfigurationError``, with file and line, for a parameter or a limit of a rule that is none.
+    Raises ``ConfigurationError``, with file and line, for a parameter or a limit of a rule that is none, and for a
+    folder or file that is not there.
     """
     try:
-        rules = engine.load([root("rules"), *settings.rule_folders], settings.config.rules.params)
+        rules = engine.load(_rule_folders(settings), settings.config.rules.params)
     except ConfigurationError as error:
         if not error.message.startswith("rules.params."):
             raise
@@ -93,6 +94,18 @@ def load_rules(settings: Settings) -> list[engine.Rule]:
                 )
     declared.catalogue(settings, [rule.info.rule_id for rule in rules])  # own controls may name no other rule
     return rules
+
+
+def _rule_folders(settings: Settings) -> list[Path]:
+    """Return the folders of rules; a folder, or the file of own controls, that is not there is named with its line."""
+    for number, folder in enumerate(settings.rule_folders):
+        if not folder.is_dir():
+            where = f"{settings.at('rules', 'folders', number)}: rules.folders.{number}"
+            raise ConfigurationError(f"{where}: there is no folder {folder}", advice="Name a folder of rules.")
+    if settings.controls is not None and not settings.controls.is_file():
+        where = f"{settings.at('rules', 'controls')}: rules.controls"
+        raise ConfigurationError(f"{where}: there is no file {settings.controls}", advice="Name a file of controls.")
+    return [root("rules"), *settings.rule_folders]
 
 
 def open_sources(settings: Settings, names: Sequence[str] = ()) -> list[collect.Pull]:
@@ -142,16 +155,15 @@ def check_tables(settings: Settings, pulls: Sequence[collect.Pull]) -> None:
 
 
 def _reports(settings: Settings, pull: collect.Pull) -> Mapping[str, frozenset[str]]:
-    """Return what a source reports; an error that names a key of the configuration gets file and line."""
+    """Return what a source reports; an error gets file and line of its section, of the key where it names one."""
     try:
         return pull.source.reports
     except ConfigurationError as error:
         name = pull.source.name
         named = re.match(rf"\[sources\.{re.escape(name)}\] ([\w.-]+)", error.message)
-        if named is None:
-            raise
-        where = settings.at("sources", name, *named[1].rstrip(".").split("."))
-        raise ConfigurationError(f"{where}: {error.message}", advice=error.advice) from error
+        keys = named[1].rstrip(".").split(".") if named else []
+        said = error.message if named else f"sources.{name}: {error.message}"
+        raise ConfigurationError(f"{settings.at('sources', name, *keys)}: {said}", advice=error.advice) from error
 
 
 def check_sources(settings: Settings, names: Sequence[str] = ()) -> dict[str, Sequence[Gap] | ReconcilerError]:
@@ -232,7 +244,13 @@ def options(settings: Settings) -> engine.Options:
 
 
 def record(settings: Settings, store: FindingStore, snapshot: Snapshot, evaluation: Evaluation) -> Run:
-    """Write what differs from the last run, all of it or none."""
+    """Write what differs from the last run, all of it or none; a snapshot of another estate is refused."""
+    if snapshot.manifest.estate != settings.config.estate.name:
+        raise ConfigurationError(
+            f"snapshot {snapshot.snapshot_id} is of estate {snapshot.manifest.estate!r}, not of "
+            f"{settings.config.estate.name!r}",
+            advice="Name a snapshot of this estate; another's would resolve what stands here.",
+        )
     recorded_at = clock.now()
     return store.record(
         evaluation,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -45,10 +46,20 @@ def _database(url: str) -> str:
     return url
 
 
+def _printable(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError("must be words that can be printed")
+    return name
+
+
 class Estate(Section):
     """``[estate]``: whose access is reconciled."""
 
-    name: Annotated[str, Field(min_length=1, description="Name of the organisation, printed on every report.")]
+    name: Annotated[
+        str,
+        AfterValidator(_printable),
+        Field(min_length=1, description="Name of the organisation, printed on every report."),
+    ]
     time_zone: Annotated[
         str, AfterValidator(_zone), Field(description="IANA zone of business dates that carry none of their own.")
     ] = "UTC"
@@ -316,9 +327,12 @@ def _problem(file: toml.Document, prefix: tuple[str, ...], model: type[BaseModel
     if error["type"] == "extra_forbidden":
         known = _keys(model, parts[:-1])
         close = difflib.get_close_matches(str(parts[-1]), known, n=1)
-        said = f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known: {', '.join(known)}"
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+        said = f"unknown key; {hint}" if known else "unknown key"
     elif error["type"] == "missing":
         said = "is missing"
+    elif error["type"] in {"dict_type", "model_type"}:
+        said = "must be a section of keys and values"
     # A check of a whole section names the key at fault in front: "paging.in_body: needs ...".
     named = re.match(r"([A-Za-z_][\w.-]*):? ", said)
     where = file.at(*location, *(named[1].rstrip(".").split(".") if named else ()))
@@ -326,12 +340,29 @@ def _problem(file: toml.Document, prefix: tuple[str, ...], model: type[BaseModel
 
 
 def _keys(model: type[BaseModel], parents: tuple[toml.Key, ...]) -> list[str]:
+    """Return the keys of the section below ``parents``; none where that may be one of several."""
+    found: list[Any] = [model]
     for part in parents:
-        field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return []
-        model = field.annotation
-    return sorted(model.model_fields)
+        found = [inner for kind in found for inner in _inside(kind, part)]
+    return sorted(found[0].model_fields) if len(found) == 1 and _is_section(found[0]) else []
+
+
+def _inside(kind: Any, part: toml.Key) -> list[Any]:
+    """Return what the value at a key, a name or a number within a value of that type may be, but for none."""
+    if _is_section(kind):
+        field = kind.model_fields.get(str(part))
+        return _kinds(field.annotation) if field else []
+    return _kinds(get_args(kind)[-1]) if get_origin(kind) in {dict, list} else []
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in {Union, UnionType}:
+        return [kind for each in get_args(annotation) if each is not NoneType for kind in _kinds(each)]
+    return _kinds(get_args(annotation)[0]) if get_origin(annotation) is Annotated else [annotation]
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _sources(file: toml.Document, config: Config) -> tuple[dict[str, SourceSettings], list[str]]:
@@ -425,8 +456,8 @@ def _idle(file: toml.Document, config: Config) -> list[str]:
     named: list[tuple[tuple[toml.Key, ...], str | None]] = [
         (("special_accounts", n), entry.source) for n, entry in enumerate(config.special_accounts)
     ]
-    for key, entries in (("approval_scope", rules.approval_scope), ("role_maps", rules.role_maps)):
-        named += [(("rules", key, n), entry.source) for n, entry in enumerate(entries)]
+    for key, scoped in (("approval_scope", rules.approval_scope), ("role_maps", rules.role_maps)):
+        named += [(("rules", key, n), entry.source) for n, entry in enumerate(scoped)]
     for n, conflict in enumerate(rules.conflicts):
         for side, held in (("left", conflict.left), ("right", conflict.right)):
             named += [(("rules", "conflicts", n, side, m), entry.source) for m, entry in enumerate(held)]
@@ -441,10 +472,28 @@ def _idle(file: toml.Document, config: Config) -> list[str]:
         for n, name in enumerate(names)
         if name in names[:n]
     ]
-    for key, entries in (("approval_scope", rules.approval_scope), ("role_maps", rules.role_maps)):
-        said = [entry.model_dump(exclude={"approval"}) for entry in entries]
+    freed = [n for n, entry in enumerate(rules.approval_scope) if entry.approval == "not_required"]
+    problems += [
+        f"{file.at('rules', 'approval_scope', n)}: rules.approval_scope.{n}: an approval is needed anyway: "
+        "no entry after it says not_required"
+        for n in range(max(freed, default=-1) + 1, len(rules.approval_scope))
+    ]
+    problems += [
+        f"{file.at('limits', 'rules', rule_id)}: limits.rules.{rule_id}: no limit is given"
+        for rule_id, own in config.limits.rules.items()
+        if own == RuleLimit()
+    ]
+    lists: list[tuple[tuple[toml.Key, ...], Sequence[Section], set[str]]] = [
+        (("rules", "approval_scope"), rules.approval_scope, {"source", "entitlement"}),
+        (("rules", "role_maps"), rules.role_maps, {"source", "entitlement", "department"}),
+        (("special_accounts",), config.special_accounts, {"source", "account_id"}),
+    ]
+    for at, entries, told in lists:
+        said = [
+            [str(text or "").strip().lower() for text in entry.model_dump(include=told).values()] for entry in entries
+        ]
         problems += [
-            f"{file.at('rules', key, n)}: rules.{key}.{n}: an entry before it says the same"
+            f"{file.at(*at, n)}: {'.'.join(map(str, (*at, n)))}: an entry before it says the same"
             for n, one in enumerate(said)
             if one in said[:n]
         ]

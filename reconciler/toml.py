@@ -27,6 +27,7 @@ _PART = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|[A-Za-z0-9_-]+')
 _TEXT = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}(?!")|\'\'\'.*?\'{3,5}(?!\')|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL)
 _BARE = re.compile(r"[^,\]}\n#]*")
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+_LONG_NUMBER = re.compile(r"\d[\d_]{4299,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +59,56 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a TOML file; raises ``ConfigurationError`` naming ``file:line`` where it is none."""
+    """Read a TOML file; raises ``ConfigurationError`` naming ``file:line:column`` where it is none."""
+    return parse(_bytes(path), path)
+
+
+def read_text(path: Path) -> str:
+    """Read a file of text, its line breaks made plain; raises ``ConfigurationError`` naming ``file:line:column``."""
+    return _text(_bytes(path), path).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(
             f"{path}: {error.strerror or error}", advice="Check the path and that this user may read the file."
         ) from error
-    return parse(raw, path)
+
+
+def _text(raw: bytes, path: Path) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = _end(raw[: error.start].decode(errors="replace"))
+        raise ConfigurationError(f"{path}:{place}: not UTF-8 text", advice="Save the file as UTF-8.") from error
+
+
+def _end(text: str) -> str:
+    """Return line and column, both from 1, of what follows a text."""
+    return f"{text.count(chr(10)) + 1}:{len(text) - text.rfind(chr(10))}"
 
 
 def parse(raw: bytes, path: Path) -> Document:
     """Parse the bytes of a TOML file; ``path`` is only named in messages."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigurationError(f"{path}:{line}: not UTF-8 text", advice="Save the file as UTF-8.") from error
+    text = _text(raw, path)
     try:
         data = tomllib.loads(text)
     except RecursionError as error:
         raise ConfigurationError(
-            f"{path}:{_deepest(text)}: nested too deeply to be read", advice="Take out the nested brackets."
+            f"{path}:{_deepest(text)}:1: nested too deeply to be read", advice="Take out the nested brackets."
         ) from error
-    except tomllib.TOMLDecodeError as error:
-        found = _AT.search(str(error))
-        line = int(found[1]) if found else len(text.splitlines())
-        message = _AT.sub("", str(error)).strip()
+    except ValueError as error:
+        message = str(error)
+        if found := _AT.search(message):
+            place, message = f"{found[1]}:{found[2]}", _AT.sub("", message).strip()
+        elif long := _LONG_NUMBER.search(text):
+            place, message = _end(text[: long.start()]), "a number of too many digits"
+        else:
+            place = _end(text.rstrip())
         raise ConfigurationError(
-            f"{path}:{line}: not TOML: {message}", advice="Correct the line; texts stand in quotes, lists in brackets."
+            f"{path}:{place}: not TOML: {message}", advice="Correct the line; texts stand in quotes, lists in brackets."
         ) from error
     return Document(path, text, data)
 

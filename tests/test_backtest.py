@@ -71,6 +71,27 @@ def test_a_parameter_shows_what_would_open_and_close(estate: Path) -> None:
     assert (found["opens"], subjects(found["closes"])) == ([], {"a1", "a3"})
 
 
+def test_the_last_snapshots_are_the_newest_of_the_estate_the_oldest_of_them_first(estate: Path) -> None:
+    pulled = [call(estate, "pull", "--as-of", f"2026-01-1{day}T00:00:00Z", "--json")["snapshot"] for day in (1, 2)]
+    (estate / "other.toml").write_text(CONFIG.replace("acme", "other"))
+    answer = CliRunner().invoke(reconciler, ["pull", "--config", str(estate / "other.toml")], standalone_mode=False)
+    assert answer.exception is None
+    words = ("rules", "backtest", "--json", "--param", f"{RULE}.age=PT1H")
+    assert [result["snapshot"] for result in call(estate, *words)] == pulled[-1:]
+    assert [result["snapshot"] for result in call(estate, *words, "--last", "2")] == pulled
+
+
+def test_another_estates_snapshot_is_never_recorded(estate: Path) -> None:
+    (estate / "other.toml").write_text(CONFIG.replace("acme", "other") + '[store]\ndatabase = "sqlite:///other.db"\n')
+    run = CliRunner().invoke
+    assert run(reconciler, ["pull", "--config", str(estate / "other.toml")], standalone_mode=False).exception is None
+    recorded = call(estate, "evaluate", "--json", "--fail-on", "never")
+    assert recorded["estate"] == "acme"
+    foreign = run(reconciler, ["evaluate", recorded["snapshot"], "--config", str(estate / "other.toml")])
+    assert isinstance(foreign.exception, ConfigurationError)
+    assert "is of estate 'acme', not of 'other'" in foreign.exception.message
+
+
 def test_a_changed_text_stands_in_for_the_rule_of_its_id(estate: Path) -> None:
     changed = SQL.replace("a.can_sign_in is null then 'not_evaluable'", "a.can_sign_in is null then 'violation'")
     folder = write(estate / "tomorrow", changed, TOML.replace('verdict = "not_evaluable"', 'verdict = "violation"'))
@@ -143,6 +164,13 @@ def test_a_test_of_nothing_or_of_what_is_not_there_is_refused(
     with pytest.raises(ConfigurationError) as caught:
         call(estate, "rules", "backtest", *words)
     assert message in caught.value.message
+
+
+def test_a_folder_that_is_not_there_names_its_line(estate: Path) -> None:
+    (estate / "reconciler.toml").write_text(CONFIG.replace('"own"', '"own", "gone"'))
+    with pytest.raises(ConfigurationError) as caught:
+        call(estate, "rules", "backtest")
+    assert caught.value.message == f"{estate}/reconciler.toml:8: rules.folders.1: there is no folder {estate}/gone"
 
 
 def test_a_parameter_of_no_rule_names_its_line(estate: Path) -> None:

@@ -71,6 +71,27 @@ def test_postgresql_urls_are_left_as_they_are(tmp_path: Path) -> None:
         ("bind_dn =", "bind_nd =", 10, "sources.corp-ldap.bind_nd: unknown key; did you mean bind_dn?"),
         ('"env:LDAP_PASSWORD"', '"hunter22"', 11, "must be a reference, env:NAME or file:/path"),
         ('path = "qms"', "path = 7", 19, "sources.qms.path"),
+        (
+            "[sources.qms]",
+            '[notices]\nsmtp = { host = "h", sendr = "a@b.test" }\n[sources.qms]',
+            18,
+            "notices.smtp.sendr: unknown key; did you mean sender?",
+        ),
+        (
+            "[sources.qms]",
+            '[[rules.role_maps]]\ndepartmnt = "Sales"\nentitlement = "CRM"\n[sources.qms]',
+            18,
+            "rules.role_maps.0.departmnt: unknown key; did you mean department?",
+        ),
+        (
+            "[sources.qms]",
+            "[nonconformities.rules.IG-LVR-001]\nwatch_day = 3\n[sources.qms]",
+            18,
+            "watch_day: unknown key; did you mean watch_days?",
+        ),
+        ("[sources.qms]", '[limits]\nrules = "all"\n[sources.qms]', 18, "limits.rules: must be a section"),
+        ('name = "acme"', 'name = "ac\\u0000me"', 2, "estate.name: must be words that can be printed"),
+        ('name = "acme"', 'name = "  "', 2, "estate.name: must be words that can be printed"),
         ("[store]", "[storr]", 4, "storr: unknown key; did you mean store?"),
     ],
 )
@@ -98,6 +119,39 @@ def test_a_file_that_is_no_toml_names_the_line(tmp_path: Path, text: str, line: 
     path = write(tmp_path, text)
     with pytest.raises(ConfigurationError, match=rf"reconciler\.toml:{line}"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[[rules.approval_scope]]\nentitlement = "{0}"\napproval = "{1}"\n', "rules.approval_scope.1"),
+        ('[[rules.role_maps]]\nentitlement = "{0}"\ndepartment = "Sales"\n', "rules.role_maps.1"),
+        ('[[special_accounts]]\nsource = "aws"\naccount_id = "{0}"\nkind = "service"\n', "special_accounts.1"),
+    ],
+)
+def test_an_entry_that_says_what_one_before_it_said_is_refused(tmp_path: Path, text: str, key: str) -> None:
+    path = write(tmp_path, GOOD + text.format("Robot", "required") + text.format(" robot", "not_required"))
+    line = GOOD.count("\n") + text.count("\n") + 1
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    assert caught.value.message == f"{path}:{line}: {key}: an entry before it says the same"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[[rules.approval_scope]]\nentitlement = "Admins"\napproval = "required"\n',
+            "rules.approval_scope.0: an approval is needed anyway: no entry after it says not_required",
+        ),
+        ('[limits.rules."IG-LVR-001"]\n', "limits.rules.IG-LVR-001: no limit is given"),
+    ],
+)
+def test_an_entry_that_changes_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = write(tmp_path, GOOD + text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    assert caught.value.message == f"{path}:{GOOD.count(chr(10)) + 1}: {said}"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -72,9 +72,10 @@ def test_a_document_names_file_and_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"a = 1\nb = \n", "x.toml:2: not TOML: Invalid value"),
-        (b"a = 1\nb = [1,\n", "x.toml:2: not TOML"),
-        (b"a = 1\n\nb = '\xff'\n", "x.toml:3: not UTF-8 text"),
+        (b"a = 1\nb = \n", "x.toml:2:5: not TOML: Invalid value"),
+        (b"a = 1\nb = [1,\n", "x.toml:2:8: not TOML"),
+        (b"a = 1\n\nb = '\xff'\n", "x.toml:3:6: not UTF-8 text"),
+        (b"a = 1\nb = [\n  " + b"9" * 5000 + b"]\n", "x.toml:3:3: not TOML: a number of too many digits"),
     ],
 )
 def test_bad_text_is_named_with_its_line(raw: bytes, message: str) -> None:
@@ -91,7 +92,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("opening", ["[", "{b = "])
 def test_a_text_that_nests_too_deeply_is_named_with_its_line(opening: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"x\.toml:2: nested too deeply"):
+    with pytest.raises(ConfigurationError, match=r"x\.toml:2:1: nested too deeply"):
         parse(b"a = [1]\nb = " + opening.encode() * 5000, Path("x.toml"))
 
 

@@ -19,9 +19,9 @@ async def missing(client: Client, settings: TicketSettings, sight: Sight) -> lis
     """Return what these credentials cannot do; raise ``Refused`` where no record could carry our key."""
     names = settings.names
     described = await client.describe(names.entity)
-    gaps = [_unique(described, settings.external_id)]
+    must_be_unique(described, settings.external_id)
     fields = [names.title, names.body, *settings.fields, *([settings.status_field] if settings.status_values else [])]
-    gaps += _unwritable(described, fields)
+    gaps = [*_unwritable(described, fields), *_unfit(described, settings)]
     for entity, (reason, permission) in sight.hidden.items():
         gaps.append(Gap(TABLE, entity, f"what is gone cannot be told: {reason}", missing_permission=permission))
     if settings.chatter:
@@ -34,12 +34,13 @@ async def missing(client: Client, settings: TicketSettings, sight: Sight) -> lis
     if settings.exceptions is not None:
         where = settings.exceptions
         register = await client.describe(where.object)
-        gaps.append(_unique(register, where.external_id))
+        must_be_unique(register, where.external_id)
         gaps += _unwritable(register, where.columns.values())
-    return [gap for gap in gaps if gap is not None]
+    return gaps
 
 
-def _unique(described: Described, name: str) -> Gap | None:
+def must_be_unique(described: Described, name: str) -> None:
+    """Raise ``Refused`` for a field that cannot carry a key: an upsert makes one record where it is Unique alone."""
     info = described.fields.get(name.casefold())
     if info is None or not info.external_id:
         raise Refused(
@@ -47,9 +48,28 @@ def _unique(described: Described, name: str) -> Gap | None:
             advice="Have an administrator add it: Text(64), External ID, Unique; and grant the user Edit on it.",
             missing_permission=f"Edit on {described.name}.{name}",
         )
-    if info.unique:
-        return None
-    return Gap(TABLE, described.name, f"{name} is not Unique: two records may come to carry one key")
+    if not info.unique:
+        raise Refused(
+            f"{described.name}.{name} is not Unique: two records may come to carry one key",
+            advice="Have an administrator check Unique on it, and keep one record of each key there is.",
+        )
+
+
+def _unfit(described: Described, settings: TicketSettings) -> Iterable[Gap]:
+    """Yield what would have a long ticket refused, or its text read as HTML."""
+    names = settings.names
+    for key, name, longest in (
+        ("title_length", names.title, settings.title_length),
+        ("body_length", names.body, settings.body_length),
+    ):
+        info = described.fields.get(name.casefold())
+        if info is not None and 0 < info.length < longest:
+            reason = f"{name} holds {info.length} characters, and {key} is {longest}: what is longer is refused"
+            yield Gap(TABLE, described.name, reason)
+    info = described.fields.get(names.body.casefold())
+    if info is not None and info.rich is not settings.body_html:
+        wanted = "true, or what findings say is read as HTML" if info.rich else "false, or people read HTML in it"
+        yield Gap(TABLE, described.name, f"{names.body}: body_html must be {wanted}")
 
 
 def _unwritable(described: Described, names: Iterable[str]) -> list[Gap]:

@@ -42,6 +42,10 @@ class FieldInfo:
     unique: bool = False
     writable: bool = True
     """Whether the running user may set it, in a new record and in one that is there."""
+    length: int = 0
+    """Characters that it holds; 0: not said."""
+    rich: bool = False
+    """Whether its text is HTML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ def read_describe(content: Mapping[str, Any], shown: str) -> Described:
             one.get("externalId") is True,
             one.get("unique") is True,
             one.get("createable") is not False and one.get("updateable") is not False,
+            one["length"] if type(one.get("length")) is int else 0,
+            one.get("extraTypeInfo") == "richtextarea",
         )
     return Described(
         name, found, {info.relationship.casefold(): info for info in found.values() if info.relationship is not None}

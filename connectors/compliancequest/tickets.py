@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+import html
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Unreachable
-from reconciler.sdk.tickets import Change, Comment, Request, Status, Ticket, TicketRef, TicketView
+from reconciler.sdk.texts import fitting, one_line
+from reconciler.sdk.tickets import (
+    Change,
+    Comment,
+    Request,
+    Status,
+    Ticket,
+    TicketRef,
+    TicketView,
+    checked,
+    legible,
+    prefixed,
+)
 
 from .access import Sight, read_sight
 from .client import Client, Rejected
 from .register import written
-from .rights import missing
+from .rights import missing, must_be_unique
 from .soql import Condition, select, starting
 from .tickets_settings import TicketSettings
 
 VERSION = "1.0.0"
 FEED = "FeedItem"
 _STAMP = "SystemModstamp"
+_POST_LENGTH = 10_000
 _POST = ["Id", "Body", "CreatedDate", "CreatedBy.Name"]
 
 
@@ -57,17 +69,18 @@ class ComplianceQuestTickets:
         """Return the upsert of a ticket."""
         path, values = self._upsert(ticket)
         headers = {"Authorization": "Bearer ***", "Content-Type": "application/json"}
-        return Request("PATCH", f"{self.endpoint}{path}", headers, json.dumps(values, indent=2, ensure_ascii=False))
+        return Request("PATCH", f"{self.endpoint}{path}", headers, legible(values))
 
     async def find(self, key: str) -> Sequence[TicketRef]:
         """Return the records that carry the key, as SOQL sees them at once."""
-        condition = Condition(self._settings.external_id, (key,))
+        condition = Condition(self._settings.external_id, (checked(key),))
         soql = select(self._names.entity, ["Id", "Name"], [condition], ordered=False)
         return [self._ref(row) for row in await self._rows(f"{soql} ORDER BY CreatedDate")]
 
     async def create(self, ticket: Ticket) -> TicketRef:
         """Upsert the record under its key. Raises ``SeveralRecords`` (HTTP 300) naming those that carry it."""
         path, values = self._upsert(ticket)
+        must_be_unique(await self._client.describe(self._names.entity), self._settings.external_id)
         try:
             saved = await self._client.upsert(path, values)
         except Rejected as error:
@@ -127,14 +140,15 @@ class ComplianceQuestTickets:
             if values:
                 await self._client.update(self._names.entity, ref.id, values)
             if change.comment:
-                await self._client.insert(FEED, {"ParentId": ref.id, "Type": "TextPost", "Body": change.comment})
+                await self._client.insert(
+                    FEED, {"ParentId": ref.id, "Type": "TextPost", "Body": fitting(change.comment, _POST_LENGTH)}
+                )
         except Rejected as error:
             raise self._by_key(error, self._keys) from None
 
     async def keyed(self, prefix: str) -> AsyncIterator[tuple[str, TicketRef]]:
         """Yield every record whose key starts with ``prefix``; raise ``Refused`` where some may be hidden."""
-        if re.fullmatch("[a-z0-9-]+", prefix) is None:
-            raise ConfigurationError(f"{prefix!r} begins no key", advice="Report this defect.")
+        prefixed(prefix)
         await self._must_see_all("which records carry our keys")
         field = self._settings.external_id
         answer = await self._client.query(starting(self._names.entity, ["Id", "Name", field], field, prefix))
@@ -156,6 +170,7 @@ class ComplianceQuestTickets:
         if not exception_id:
             raise ConfigurationError("an exception without a number", advice="Report this defect.")
         described = await self._client.describe(where.object)
+        must_be_unique(described, where.external_id)
         values = written(where, described, fields, f"[filing.systems.{self.name}.exceptions]")
         path = self._client.external(where.object, where.external_id, exception_id)
         try:
@@ -177,10 +192,12 @@ class ComplianceQuestTickets:
 
     def _upsert(self, ticket: Ticket) -> tuple[str, dict[str, Any]]:
         """Return path and body of the request that files a ticket: what is previewed is what is sent."""
-        if not ticket.key:
-            raise ConfigurationError("a ticket without a key", advice="Report this defect.")
-        path = self._client.external(self._names.entity, self._settings.external_id, ticket.key)
-        return path, {self._names.title: ticket.title, self._names.body: ticket.body, **ticket.fields}
+        settings = self._settings
+        path = self._client.external(self._names.entity, settings.external_id, checked(ticket.key))
+        page: Callable[[str], str] = _page if settings.body_html else str
+        title = one_line(ticket.title, settings.title_length)
+        body = page(fitting(ticket.body, settings.body_length, lambda text: len(page(text))))
+        return path, {self._names.title: title, self._names.body: body, **ticket.fields}
 
     def _ref(self, row: Mapping[str, Any]) -> TicketRef:
         found = str(row["Id"])
@@ -235,6 +252,11 @@ class ComplianceQuestTickets:
                 advice=f"Grant the user {hidden[1]}.",
                 missing_permission=hidden[1],
             )
+
+
+def _page(text: str) -> str:
+    """Return plain text as a rich text area takes it, nothing of it markup."""
+    return html.escape(text, quote=False).replace("\n", "<br>")
 
 
 def _at(row: Mapping[str, Any], path: str) -> str | None:

@@ -104,6 +104,12 @@ class TicketSettings(tickets.TicketSettings, Connection):
     ] = "Reconciler_Key__c"
     title_field: Annotated[str | None, Field(description="Field that takes the title; left out: by kind.")] = None
     body_field: Annotated[str | None, Field(description="Field that takes the text; left out: by kind.")] = None
+    title_length: Annotated[int, Field(ge=20, le=255, description="Characters of title_field.")] = 255
+    body_length: Annotated[int, Field(ge=1000, le=131_072, description="Characters of body_field.")] = 32_000
+    body_html: Annotated[
+        bool,
+        Field(description="Whether body_field is a rich text area: then the text goes as HTML, nothing of it markup."),
+    ] = False
     status_field: Annotated[str, Field(description="Field that says how the record stands.")] = (
         "compliancequest__Status__c"
     )

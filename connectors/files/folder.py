@@ -71,6 +71,8 @@ def find(folder: Path, *, shown: str, tables: Collection[str] | None, ignore: Co
         raise ConfigurationError(
             f"{shown}: no such folder", advice="Create it, or correct path; it is relative to the configuration file."
         )
+    if folder.is_file():
+        raise ConfigurationError(f"{shown}: is a file, not a folder", advice="Name the folder of the tables' files.")
     with reading(shown):
         names = sorted(entry.name for entry in os.scandir(folder))
     found: dict[str, list[str]] = {}

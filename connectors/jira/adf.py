@@ -6,13 +6,32 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+import msgspec
+
+from reconciler.sdk.texts import fitting
+
 Node = dict[str, Any]
+
+LONGEST = 32_767
+"""What a text of Jira may have: bytes of the whole document in JSON, its nodes counted, not the text alone."""
 
 _LINES = frozenset({"paragraph", "heading", "codeBlock", "rule"})
 
 
 def document(text: str) -> Node:
-    """Return text as a document: empty lines part paragraphs, lines that start with ``- `` are items of a list."""
+    """Return text as a document that Jira takes: of one that is too long the middle is left out.
+
+    Empty lines part paragraphs, lines that start with ``- `` are items of a list.
+    """
+    return _whole(fitting(text, LONGEST, lambda cut: len(msgspec.json.encode(_whole(cut)))))
+
+
+def text_of(node: object) -> str:
+    """Return what a document says, as plain text; empty for what is none."""
+    return "".join(_said(node)).strip("\n")
+
+
+def _whole(text: str) -> Node:
     content: list[Node] = []
     lines = [line.rstrip() for line in text.splitlines()]
     for blank, block in groupby(lines, key=lambda line: not line):
@@ -21,11 +40,6 @@ def document(text: str) -> Node:
                 node = _list if item else _paragraph
                 content.append(node(list(part)))
     return {"type": "doc", "version": 1, "content": content or [_paragraph([])]}
-
-
-def text_of(node: object) -> str:
-    """Return what a document says, as plain text; empty for what is none."""
-    return "".join(_said(node)).strip("\n")
 
 
 def _paragraph(lines: list[str]) -> Node:

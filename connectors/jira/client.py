@@ -14,7 +14,7 @@ from reconciler.sdk.answers import clean
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.http import Authorize, HttpClient, Limits, Params, basic
 from reconciler.sdk.oauth import TokenSource, client_credentials
-from reconciler.sdk.tickets import Request
+from reconciler.sdk.tickets import Request, legible
 
 from .settings import TicketSettings
 
@@ -87,10 +87,10 @@ class Client:
         headers = {
             "Accept": "application/json",
             "Content-Type": "application/json",
-            "Authorization": f"{self._scheme} [hidden]",
+            "Authorization": f"{self._scheme} ***",
         }
         url = str(httpx.URL(self._url).join(sending.path))
-        return Request(sending.method, url, headers, msgspec.json.encode(sending.body).decode())
+        return Request(sending.method, url, headers, legible(sending.body))
 
     async def send(self, sending: Sending) -> Mapping[str, Any]:
         """Send a request that writes, once; return the answer, empty where there is none.
@@ -143,10 +143,12 @@ class Client:
         while True:
             page = await self.read(path, {**params, "startAt": len(found), "maxResults": 100})
             items, total = page.get(name), page.get("total")
-            if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
-                raise Misbehaved(f"{path}: the answer has no list {name}", advice="Check url and project.")
+            if not isinstance(items, list) or not all(isinstance(one, dict) for one in items) or type(total) is not int:
+                raise Misbehaved(
+                    f"{path}: the answer has no list {name} with its total", advice="Check url and project."
+                )
             found += items
-            if not isinstance(total, int) or len(found) >= total:
+            if len(found) >= total:
                 return found
             if not items:
                 raise Misbehaved(

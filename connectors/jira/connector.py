@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
+from reconciler.sdk.texts import one_line
 from reconciler.sdk.tickets import KEY, Change, Comment, Status, Ticket, TicketRef, TicketView
 
 from .adf import document, text_of
@@ -21,8 +22,6 @@ OURS = "rec-"
 """How every key begins: so a label that is a key is told from any other."""
 
 _TITLE = 255
-_BODY = 30_000
-"""Jira takes 32,767 characters, and counts the document's own."""
 
 _MARKED = re.compile(rf"{OURS}[a-z0-9-]+")
 
@@ -40,8 +39,8 @@ def creation(settings: TicketSettings, ticket: Ticket) -> Sending:
     """Return the request that makes a ticket, its key in it; raise ``ConfigurationError`` for what cannot be one."""
     key = checked(ticket.key)
     fields: dict[str, Any] = {
-        "summary": _title(ticket.title, _TITLE),
-        "description": document(_cut(ticket.body, _BODY)),
+        "summary": one_line(ticket.title, _TITLE),
+        "description": document(ticket.body),
     }
     if (priority := settings.priority(ticket.severity)) is not None:
         fields["priority"] = {"name": priority}
@@ -52,7 +51,7 @@ def creation(settings: TicketSettings, ticket: Ticket) -> Sending:
     if settings.key_field == "labels":
         fields["labels"] = sorted({*fields.get("labels", []), settings.marker, key})
     elif settings.key_field == "summary":
-        fields["summary"] = f"{_title(ticket.title, _TITLE - len(carried) - 3)} [{carried}]"
+        fields["summary"] = f"{one_line(ticket.title, _TITLE - len(carried) - 3)} [{carried}]"
     else:
         fields[settings.key_field] = carried
     if settings.request is not None:
@@ -80,17 +79,14 @@ def values(settings: TicketSettings, fields: Mapping[str, Any]) -> dict[str, Any
     labels = fields.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(one, str) and one and " " not in one for one in labels):
         raise ConfigurationError("fields.labels: not a list of words", advice="A label has no blanks.")
-    return {
-        name: document(value) if name in settings.rich_text and isinstance(value, str) else value
-        for name, value in fields.items()
-    }
+    return _rich(settings, fields)
 
 
 def remark(settings: TicketSettings, change: Change) -> dict[str, Any]:
     """Return the body of a comment that carries the mark of its change."""
     mark = f"[{change.mark}]"
     text = change.comment if mark in change.comment else f"{change.comment}\n\n{mark}"
-    body: dict[str, Any] = {"body": document(_cut(text, _BODY))}
+    body: dict[str, Any] = {"body": document(text)}
     if settings.request is not None and settings.request.internal_comments:
         body["properties"] = [{"key": "sd.public.comment", "value": {"internal": True}}]
     return body
@@ -152,7 +148,8 @@ def transition(settings: TicketSettings, wanted: Status, offered: Sequence[Issue
     """Return the request body of the transition that leads where ``wanted`` says.
 
     By name first (of the transition or of the status behind it, in the configured order), then by category, where only
-    one leads there. Raises ``Refused`` where none does, ``ConfigurationError`` where it is not clear which.
+    one leads there. Raises ``Refused`` where none does, ``ConfigurationError`` where it is not clear which, or where
+    its screen asks for a field that nobody fills.
     """
     names = {Status.OPEN: "reopening", Status.RESOLVED: "resolving", Status.CLOSED: "closing"}
     if wanted not in names:
@@ -174,9 +171,8 @@ def transition(settings: TicketSettings, wanted: Status, offered: Sequence[Issue
             advice=f"Name the one that is meant under {names[wanted]}.",
         )
     body: dict[str, Any] = {"transition": {"id": str(chosen.get("id", ""))}}
-    asks = chosen.get("fields")
-    if ends and settings.resolution and isinstance(asks, Mapping) and "resolution" in asks:
-        body["fields"] = {"resolution": {"name": settings.resolution}}
+    if fields := _on_screen(settings, chosen, issue, ends=ends):
+        body["fields"] = fields
     return body
 
 
@@ -222,6 +218,28 @@ def name_of(found: object) -> str:
     return name if isinstance(name, str) else ""
 
 
+def _on_screen(settings: TicketSettings, chosen: Issue, issue: str, *, ends: bool) -> dict[str, Any]:
+    """Return what goes into the screen of a transition: Jira refuses a field that is not on it, and one too few."""
+    screen = chosen.get("fields")
+    asks: Mapping[str, Any] = screen if isinstance(screen, Mapping) else {}
+    given = {"resolution": {"name": settings.resolution}} if ends and settings.resolution else {}
+    fields = _rich(settings, {k: v for k, v in (given | settings.transition_fields).items() if k in asks})
+    for name, how in asks.items():
+        if name not in fields and isinstance(how, Mapping) and how.get("required") and not how.get("hasDefaultValue"):
+            raise ConfigurationError(
+                f"{issue}: the transition {name_of(chosen)} asks for {name}",
+                advice=f"Give it under transition_fields.{name}, or take it off the screen.",
+            )
+    return fields
+
+
+def _rich(settings: TicketSettings, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: document(value) if name in settings.rich_text and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+
+
 def _preferred(names: Iterable[str], fitting: Sequence[Issue]) -> Iterator[Issue]:
     for name in names:
         for one in fitting:
@@ -239,12 +257,3 @@ def _instant(written: object) -> datetime | None:
     except ValueError:
         return None
     return found if found is not None and found.tzinfo is not None else None
-
-
-def _title(text: str, length: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}\n\n(cut: {len(text) - length} more characters)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -100,6 +100,9 @@ class TicketSettings(tickets.TicketSettings):
     resolution: Annotated[str, Field(description='Resolution set where the transition asks for one; "" for none.')] = (
         "Done"
     )
+    transition_fields: Annotated[
+        dict[str, Any], Field(description="Field = value, set by every transition whose screen has the field.")
+    ] = Field(default_factory=dict)
     ca_file: Annotated[
         str | None, Field(description="PEM file of the authorities to trust; relative to the configuration.")
     ] = None

@@ -53,10 +53,11 @@ class Jira:
 
     async def check(self) -> Sequence[Gap]:
         """Ask for permissions and for the fields of the form; raise where no ticket could be made or found."""
-        granted = await self._granted((*_NEEDED, *_USED))
+        used = _USED | ({"SCHEDULE_ISSUES": "the due date cannot be set"} if self._settings.due == "duedate" else {})
+        granted = await self._granted((*_NEEDED, *used))
         gaps = [
             Gap(self._settings.project, "", f"not granted: {lacks}", missing_permission=name)
-            for name, lacks in _USED.items()
+            for name, lacks in used.items()
             if name not in granted
         ]
         form = await self._form()
@@ -173,7 +174,11 @@ class Jira:
             path = f"rest/servicedeskapi/servicedesk/{request.service_desk}/requesttype/{request.request_type}/field"
             found = (await self._client.read(path)).get("requestTypeFields")
             fields = [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-            return {str(one.get("fieldId")): bool(one.get("required")) for one in fields}
+            filled = ("defaultValues", "presetValues")
+            return {
+                str(one.get("fieldId")): bool(one.get("required")) and not any(one.get(name) for name in filled)
+                for one in fields
+            }
         path = f"rest/api/3/issue/createmeta/{project}/issuetypes"
         kinds = await self._client.listed(path, "issueTypes", {})
         wanted = self._settings.issue_type

@@ -15,7 +15,7 @@ import msgspec
 from reconciler.sdk.answers import clean
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.http import HttpClient, Limits, bearer
-from reconciler.sdk.tickets import Request
+from reconciler.sdk.tickets import Request, legible
 
 from .settings import TicketSettings
 
@@ -68,9 +68,9 @@ class Client:
         headers = {
             "Accept": "application/json",
             "Content-Type": "application/json",
-            "Authorization": "token [hidden]",
+            "Authorization": "token ***",
         }
-        return Request("POST", f"{self._base}ticket", headers, msgspec.json.encode(body).decode())
+        return Request("POST", f"{self._base}ticket", headers, legible(body))
 
     async def version(self) -> str:
         """Return RT's version; raise where it is not RT that answers."""

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
-from reconciler.sdk.tickets import KEY, Change, Comment, Status, Ticket, TicketRef, TicketView
+from reconciler.sdk.tickets import Change, Comment, Status, Ticket, TicketRef, TicketView, checked
 
 from .client import Record
 from .settings import TicketSettings, wrong
@@ -23,20 +23,6 @@ _TEXT = 1_000_000
 _TAIL = 1_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NOBODY = {"", "Nobody"}
-
-
-def checked(key: str) -> str:
-    """Return a key as it is; raise ``ConfigurationError`` for one that could be more than a value in a query."""
-    if not re.fullmatch(KEY, key):
-        raise ConfigurationError(f"no key of a ticket: {key!r}", advice="A key is a-z, 0-9 and -, 3 to 64 characters.")
-    return key
-
-
-def prefixed(prefix: str) -> str:
-    """Return the beginning of keys as it is; raise ``ConfigurationError`` for one that could be more in a query."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", prefix):
-        raise ConfigurationError(f"no beginning of a key: {prefix!r}", advice="A key is a-z, 0-9 and -.")
-    return prefix
 
 
 def number_of(ref: TicketRef) -> str:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError
-from reconciler.sdk.tickets import Change, Comment, Request, Status, Ticket, TicketRef, TicketView
+from reconciler.sdk.tickets import Change, Comment, Request, Status, Ticket, TicketRef, TicketView, checked, prefixed
 
 from .client import Client, Hidden, NotThere, Record
 from .connector import (
     REMARKS,
-    checked,
     comment,
     creation,
     custom_names,
@@ -22,7 +21,6 @@ from .connector import (
     meaning,
     number_of,
     plain,
-    prefixed,
     ref_of,
     update,
     values_of,

@@ -6,11 +6,14 @@ import html
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from reconciler.sdk.texts import fitting, one_line
 
 _ONE = re.compile(r"\s*\{\{(?P<expression>(?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 
@@ -36,9 +39,13 @@ def fill(template: Any, facts: Mapping[str, Any]) -> Any:
 
 
 def path_of(template: str, facts: Mapping[str, Any]) -> str:
-    """Return a path; nothing that is filled in can lead to another one."""
+    """Return a path; nothing that is filled in can lead to another one. Raises ``ValueError`` as ``fill`` does."""
+    for name in meta.find_undeclared_variables(_environment().parse(template)):
+        if str(facts.get(name)) in {".", ".."}:
+            message = f"{template!r} cannot be filled in: {name} would lead elsewhere"
+            raise ValueError(message)
     quoted = {name: quote(str(value), safe="") for name, value in facts.items() if isinstance(value, str | int)}
-    kept = {name: value for name, value in facts.items() if name == "var"}
+    kept = {name: facts[name] for name in ("var", "fields") if name in facts}
     return str(fill(template, quoted | kept))
 
 
@@ -57,17 +64,22 @@ def unknown(template: Any, names: Collection[str]) -> Iterator[str]:
             yield f"unknown field {name} in {template!r}; known: {', '.join(names)}"
 
 
-def paragraphs(text: str) -> str:
-    """Return plain text as HTML: paragraphs, lists of what begins with ``- ``, nothing of it markup."""
+def paragraphs(text: str, longest: int = 60_000) -> str:
+    """Return plain text as HTML: paragraphs, lists of what begins with ``- ``, nothing of it markup.
+
+    The page has ``longest`` characters at most, tags and escapes counted.
+    """
+    return _page(fitting(text, longest, lambda cut: len(_page(cut))))
+
+
+def _page(text: str) -> str:
     parts = []
     for block in re.split(r"\n\s*\n", text.strip()):
         lines = [html.escape(line) for line in block.splitlines()]
-        items = [line[2:] for line in lines if line.startswith("- ")]
-        before = [line for line in lines if not line.startswith("- ")]
-        if before:
-            parts.append(f"<p>{'<br>'.join(before)}</p>")
-        if items:
-            parts.append(f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>")
+        for listed, group in groupby(lines, key=lambda line: line.startswith("- ")):
+            part = list(group)
+            items = "".join(f"<li>{line[2:]}</li>" for line in part)
+            parts.append(f"<ul>{items}</ul>" if listed else f"<p>{'<br>'.join(part)}</p>")
     return "".join(parts)
 
 
@@ -75,5 +87,5 @@ def paragraphs(text: str) -> str:
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     environment.globals.clear()
-    environment.filters["html"] = paragraphs
+    environment.filters |= {"html": paragraphs, "line": one_line, "fitting": fitting}
     return environment

@@ -23,7 +23,7 @@ class Client:
         self._counted: dict[str, int] = {}
         ca_file = base / settings.ca_file if settings.ca_file else None
         try:
-            authorize, header, self._tokens = authorize_of(settings.auth, ca_file)
+            authorize, header, self._keeper = authorize_of(settings.auth, settings.url, ca_file)
             self._http = HttpClient(
                 settings.url,
                 authorize=authorize,
@@ -112,5 +112,5 @@ class Client:
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         await self._http.close()
-        if self._tokens is not None:
-            await self._tokens.close()
+        if self._keeper is not None:
+            await self._keeper.close()

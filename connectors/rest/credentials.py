@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from reconciler.sdk.http import Authorize, basic, bearer, check_url
 from reconciler.sdk.oauth import TokenSource, client_credentials, jwt_assertion
 from reconciler.sdk.secrets import SecretRef, conceal, reveal
+
+from .session import Session, SessionKeeper
 
 
 def _token_url(url: str) -> str:
@@ -97,12 +100,19 @@ class JwtBearer(_Auth):
     scope: Annotated[str, Field(description="Scopes, separated by blanks.")] = ""
 
 
-Auth = Annotated[Nobody | Bearer | Basic | Header | ClientCredentials | JwtBearer, Field(discriminator="type")]
+Auth = Annotated[
+    Nobody | Bearer | Basic | Header | ClientCredentials | JwtBearer | Session, Field(discriminator="type")
+]
 
 
-def authorize_of(auth: Auth, ca_file: Path | None) -> tuple[Authorize | None, str, TokenSource | None]:
-    """Return what gives the header, the header's name, and the token source that is to be closed, if any."""
-    tokens: TokenSource | None = None
+def authorize_of(
+    auth: Auth, url: str, ca_file: Path | None, judge: Callable[[Any, str], None] | None = None
+) -> tuple[Authorize | None, str, TokenSource | SessionKeeper | None]:
+    """Return what gives the header, the header's name, and what keeps a token or session and is to be closed, if any.
+
+    ``url`` is the service's, below which a session is opened; ``judge`` raises for what the answer to that says.
+    """
+    keeper: TokenSource | SessionKeeper | None = None
     authorize: Authorize | None = None
     match auth:
         case Bearer():
@@ -114,12 +124,14 @@ def authorize_of(auth: Auth, ca_file: Path | None) -> tuple[Authorize | None, st
         case Header():
             authorize = _plain(auth.token)
         case ClientCredentials():
-            tokens = client_credentials(
+            keeper = client_credentials(
                 auth.token_url, ca_file=ca_file, **auth.model_dump(exclude={"type", "token_url"})
             )
         case JwtBearer():
-            tokens = jwt_assertion(auth.token_url, ca_file=ca_file, **auth.model_dump(exclude={"type", "token_url"}))
-    return tokens or authorize, auth.name if isinstance(auth, Header) else "Authorization", tokens
+            keeper = jwt_assertion(auth.token_url, ca_file=ca_file, **auth.model_dump(exclude={"type", "token_url"}))
+        case Session():
+            keeper = SessionKeeper(auth, url, ca_file, judge)
+    return keeper or authorize, auth.name if isinstance(auth, Header) else "Authorization", keeper
 
 
 def _plain(reference: SecretRef) -> Authorize:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,8 +35,12 @@ class Session(BaseModel):
 class SessionKeeper:
     """Gives the header of a session, opening one where none is kept."""
 
-    def __init__(self, auth: Session, url: str, ca_file: Path | None) -> None:
+    def __init__(
+        self, auth: Session, url: str, ca_file: Path | None, judge: Callable[[Any, str], None] | None = None
+    ) -> None:
+        """Make it; ``judge`` raises for an answer that says, with HTTP 200, why there is no session."""
         self._auth = auth
+        self._judge = judge
         self._client = HttpClient(url, secret=True, ca_file=ca_file, limits=Limits(attempts=2))
         self._turn = asyncio.Lock()
         self._header = ""
@@ -46,6 +51,8 @@ class SessionKeeper:
             if not self._header:
                 form = {self._auth.user_field: self._auth.user, self._auth.password_field: reveal(self._auth.password)}
                 found, _ = await self._client.request("POST", f"./{self._auth.path}", form=form, again=True)
+                if self._judge is not None:
+                    self._judge(found, self._auth.path)
                 token = self._auth.token.search(found)
                 if token is None or token == "":
                     raise Refused(

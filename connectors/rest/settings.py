@@ -8,20 +8,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from reconciler.sdk.columns import columns_of
-from reconciler.sdk.http import check_url
 from reconciler.sdk.layout import misfits
 from reconciler.sdk.problems import BadValueError
 from reconciler.sdk.records import RECORDS
 from reconciler.sdk.settings import ValueSettings, known_table
 
-from .credentials import Auth, Nobody
 from .expressions import Expression
 from .paging import AnyPaging, ByLink, ByNextUrl, Paging, Unpaged
 from .profiles import merged
-
-Plain = str | int | bool
-
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+from .service import Plain, Service
 
 
 class Mapping(BaseModel):
@@ -73,20 +68,9 @@ class Mapping(BaseModel):
         return self
 
 
-class Settings(ValueSettings):
+class Settings(ValueSettings, Service):
     """Where the service is, who asks, and what fills the estate's tables."""
 
-    url: Annotated[str, Field(min_length=1, description="URL below which every path lies: https, or http on loopback.")]
-    profile: Annotated[
-        str | None, Field(description="Profile that the settings start from; anything may be overridden.")
-    ] = None
-    auth: Annotated[Auth, Field(description="Who asks.")] = Nobody()
-    headers: Annotated[dict[str, str], Field(description="Further headers, none of them secret.")] = Field(
-        default_factory=dict
-    )
-    ca_file: Annotated[
-        str | None, Field(description="PEM file of the authorities to trust; relative to the configuration.")
-    ] = None
     paging: Annotated[Paging, Field(description="How pages are handed out.")] = Unpaged()
     mapping: Annotated[dict[str, Mapping], Field(min_length=1, description="Per estate table: how it is read.")]
     epoch: Annotated[
@@ -110,24 +94,6 @@ class Settings(ValueSettings):
         for table in tables or ():
             known_table(table)
         return tables
-
-    @field_validator("headers")
-    @classmethod
-    def _no_secret(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name in headers:
-            if name.lower() in _SECRET_HEADERS:
-                message = f"{name} holds credentials: use auth"
-                raise ValueError(message)
-        return headers
-
-    @model_validator(mode="after")
-    def _asks_where_it_may(self) -> Self:
-        try:
-            check_url(self.url, secret=not isinstance(self.auth, Nobody))
-        except ValueError as error:
-            message = f"url: {error}"
-            raise ValueError(message) from None
-        return self
 
     @model_validator(mode="after")
     def _says_what_columns_take(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Misbehaved
-from reconciler.sdk.tickets import Change, Comment, Request, Status, Ticket, TicketRef, TicketView
+from reconciler.sdk.tickets import Change, Comment, Request, Status, Ticket, TicketRef, TicketView, checked, prefixed
 
 from .expressions import Expression
 from .tickets_client import NoSuch, TicketClient
@@ -57,9 +57,7 @@ class RestTickets:
 
     async def find(self, key: str) -> Sequence[TicketRef]:
         """Return the tickets that carry the key; of numbered ones the lowest, which is the oldest, first."""
-        if not key:
-            raise ConfigurationError("a look-up without a key", advice="Report this defect.")
-        refs = [ref async for found, ref in self._carrying("find", {"key": key}) if found == key]
+        refs = [ref async for found, ref in self._carrying("find", {"key": checked(key)}) if found == key]
         return sorted(refs, key=lambda ref: int(ref.id)) if all(ref.id.isdigit() for ref in refs) else refs
 
     async def create(self, ticket: Ticket) -> TicketRef:
@@ -125,7 +123,7 @@ class RestTickets:
 
     async def keyed(self, prefix: str) -> AsyncIterator[tuple[str, TicketRef]]:
         """Yield every ticket whose key starts with ``prefix``."""
-        async for key, ref in self._carrying("keyed", {"prefix": prefix}):
+        async for key, ref in self._carrying("keyed", {"prefix": prefixed(prefix)}):
             if key.startswith(prefix):
                 yield key, ref
 
@@ -134,11 +132,9 @@ class RestTickets:
         await self._client.close()
 
     def _facts(self, ticket: Ticket) -> Mapping[str, Any]:
-        if not ticket.key:
-            raise ConfigurationError("a ticket without a key", advice="Report this defect.")
         due = ticket.due_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ticket.due_at is not None else None
         return {
-            "key": ticket.key,
+            "key": checked(ticket.key),
             "title": ticket.title,
             "body": ticket.body,
             "severity": ticket.severity,
@@ -154,6 +150,12 @@ class RestTickets:
             key, number = _text(call.key, item), _text(call.id, item)
             if not number:
                 raise Misbehaved(f"{self.endpoint}: a ticket without an id", advice=f"Correct {which}.id.")
+            if which == "find" and not key:
+                raise Misbehaved(
+                    f"{self.endpoint}: ticket {number} is found by a key and shows none: find.key = {call.key} finds "
+                    "nothing",
+                    advice="Correct find.key, or grant the right to see the field; it may be the ticket that is meant.",
+                )
             yield key, TicketRef(number, _text(call.number, item), _text(call.url, item))
 
     async def _comments(self, facts: Mapping[str, Any]) -> AsyncIterator[Comment]:

@@ -13,13 +13,13 @@ import httpx
 from reconciler.sdk.answers import clean, leniently, words_of
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
-from reconciler.sdk.tickets import Request
+from reconciler.sdk.tickets import Request, legible
 
 from .bodies import fill, path_of
 from .credentials import authorize_of
 from .expressions import Expression
 from .paging import NO_END, Answer, ByLink, ByNextUrl, next_of, request_of, total_of
-from .session import Session, SessionKeeper
+from .session import SessionKeeper
 from .tickets_settings import Alter, Call, Comments, Create, Listing, TicketSettings
 
 DONE = frozenset({200, 201, 202, 204})
@@ -42,14 +42,7 @@ class TicketClient:
         self._where = f"[filing.systems.{name}]"
         self._settings = settings
         ca_file = base / settings.ca_file if settings.ca_file else None
-        self._keeper = (
-            SessionKeeper(settings.auth, settings.url, ca_file) if isinstance(settings.auth, Session) else None
-        )
-        self._tokens = None
-        if isinstance(settings.auth, Session):
-            authorize, self._header = self._keeper, "Authorization"
-        else:
-            authorize, self._header, self._tokens = authorize_of(settings.auth, ca_file)  # type: ignore[assignment] # any Authorize
+        authorize, self._header, self._keeper = authorize_of(settings.auth, settings.url, ca_file, self._judge)
         self._http = HttpClient(
             settings.url,
             authorize=authorize,
@@ -77,7 +70,7 @@ class TicketClient:
         if ready["form"] is not None:
             body = urlencode(ready["form"])
         elif ready["json"] is not None:
-            body = json.dumps(ready["json"], indent=2, ensure_ascii=False)
+            body = legible(ready["json"])
         return Request(call.method, f"{base}/{ready['path'].removeprefix('./')}{query}", headers, body)
 
     async def ask(self, call: Call, facts: Mapping[str, Any], fields: Mapping[str, Any] | None = None) -> Any:
@@ -87,7 +80,8 @@ class TicketClient:
         """
         ready = self._ready(call, facts, fields)
         path = ready.pop("path")
-        again = call.again or call.method in {"GET", "PUT"}
+        # To set fields twice is to set them once; to say something twice by PUT, as at Zendesk, is not.
+        again = call.again or call.method == "GET" or (call.method == "PUT" and isinstance(call, Alter))
         found, _ = await self._sent(call.method, path, again=again, **ready)
         return found
 
@@ -133,9 +127,8 @@ class TicketClient:
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         await self._http.close()
-        for tokens in (self._tokens, self._keeper):
-            if tokens is not None:
-                await tokens.close()
+        if self._keeper is not None:
+            await self._keeper.close()
 
     async def _sent(self, method: Any, path: str, params: Any = None, *, again: bool, **more: Any) -> tuple[Any, Any]:
         for last in (False, True):
@@ -150,7 +143,7 @@ class TicketClient:
     def _ended(self, found: Any) -> bool:
         """Say whether the session has ended, and forget it; then surely nothing was done."""
         expired = self._settings.answers.expired
-        if self._keeper is None or expired is None or not _said(expired, found):
+        if not isinstance(self._keeper, SessionKeeper) or expired is None or not _said(expired, found):
             return False
         self._keeper.forget()
         return True
@@ -170,8 +163,11 @@ class TicketClient:
     def _ready(self, call: Call, facts: Mapping[str, Any], fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a request filled in; raise ``ConfigurationError`` for what cannot be."""
         known = {**facts, "var": self._settings.var}
+        if isinstance(call, Listing):
+            known["fields"] = self._settings.fields
         try:
             body = fill(call.body, known)
+            carried = json.dumps(body).count(facts["key"]) if isinstance(call, Create) else 0
             if isinstance(call, Create | Alter) and fields:
                 body = _placed(body, call.fields_into.split(".") if call.fields_into else [], fields)
             form = fill(call.form, known)
@@ -184,7 +180,7 @@ class TicketClient:
             }
         except ValueError as error:
             raise ConfigurationError(f"{self._where} {error}", advice="Correct the template.") from None
-        if isinstance(call, Create) and facts["key"] not in json.dumps([body, form]):
+        if isinstance(call, Create) and json.dumps([body, form]).count(facts["key"]) < max(carried, 1):
             raise ConfigurationError(
                 f"{self._where} create: the body does not carry the key, by which the ticket is found again",
                 advice="Put {{ key }} into the field that find asks for, and leave it out of fields.",
@@ -227,7 +223,10 @@ def _said(expression: Expression, found: Any) -> str:
     return clean(said if isinstance(said, str) else json.dumps(found))
 
 
-def _explain(status: int, body: bytes, shown: str) -> Refused | Throttled | None:
+def _explain(status: int, body: bytes, shown: str) -> Refused | Unreachable | None:
+    if status == httpx.codes.CONFLICT:
+        # Another request is at work on the same ticket, or under the same idempotency key: that one may do it.
+        return Unreachable(f"{shown}: HTTP {status}{words_of(body)}", advice="Look for its result, then try again.")
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return NoSuch(
             f"{shown}: HTTP {status}{words_of(body)}",

@@ -8,20 +8,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from reconciler.sdk import tickets
-from reconciler.sdk.http import check_url
 
 from .bodies import unknown
-from .credentials import Basic, Bearer, ClientCredentials, Header, JwtBearer, Nobody
 from .expressions import Expression
 from .paging import Paging, Unpaged
 from .profiles import merged
-from .session import Session
+from .service import Plain, Service, no_secret
 
 Standing = Literal["open", "resolved", "closed"]
-Plain = str | int | bool
-Auth = Annotated[
-    Nobody | Bearer | Basic | Header | ClientCredentials | JwtBearer | Session, Field(discriminator="type")
-]
 TICKET = ("key", "title", "body", "severity", "priority", "due_at", "var")
 REF = ("id", "number", "var")
 Where = Annotated[Expression | None, Field(description="JMESPath of it; left out: not known.")]
@@ -43,6 +37,8 @@ class Call(_Part):
     again: Annotated[
         bool, Field(description="Twice at once does no more than once: an upsert, or an idempotency key.")
     ] = False
+
+    _no_secret = field_validator("headers")(no_secret)
 
     @field_validator("path")
     @classmethod
@@ -135,20 +131,9 @@ class Answers(_Part):
     unsure: Annotated[Expression | None, Field(description="It may have been done.")] = None
 
 
-class TicketSettings(tickets.TicketSettings):
+class TicketSettings(tickets.TicketSettings, Service):
     """Where the service is, who files, and the requests that do it."""
 
-    url: Annotated[str, Field(min_length=1, description="URL below which every path lies: https, or http on loopback.")]
-    profile: Annotated[
-        str | None, Field(description="Profile that the settings start from; anything may be overridden.")
-    ] = None
-    auth: Annotated[Auth, Field(description="Who files.")] = Nobody()
-    headers: Annotated[dict[str, str], Field(description="Headers of every request, none of them secret.")] = Field(
-        default_factory=dict
-    )
-    ca_file: Annotated[
-        str | None, Field(description="PEM file of the authorities to trust; relative to the configuration.")
-    ] = None
     var: Annotated[dict[str, Plain], Field(description="Names that templates use as {{ var.NAME }}.")] = Field(
         default_factory=dict
     )
@@ -183,24 +168,15 @@ class TicketSettings(tickets.TicketSettings):
         return given
 
     @model_validator(mode="after")
-    def _asks_where_it_may(self) -> Self:
-        try:
-            check_url(self.url, secret=not isinstance(self.auth, Nobody))
-        except ValueError as error:
-            message = f"url: {error}"
-            raise ValueError(message) from None
-        return self
-
-    @model_validator(mode="after")
     def _templates(self) -> Self:
         named: Mapping[str, tuple[Call | None, tuple[str, ...]]] = {
-            "find": (self.find, ("key", "var")),
+            "find": (self.find, ("key", "var", "fields")),
             "create": (self.create, TICKET),
             "read": (self.read, REF),
             "comments": (self.comments, REF),
             "comment": (self.comment, (*REF, "comment", "mark")),
             "change": (self.change, (*REF, "status", "mark")),
-            "keyed": (self.keyed, ("prefix", "var")),
+            "keyed": (self.keyed, ("prefix", "var", "fields")),
         }
         for key, (call, names) in named.items():
             for problem in unknown(call.templates() if call is not None else [], names):

@@ -14,7 +14,7 @@ from reconciler.sdk.answers import clean, next_link
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Unreachable
 from reconciler.sdk.http import Authorize, HttpClient, Limits, basic
 from reconciler.sdk.oauth import TokenSource, client_credentials
-from reconciler.sdk.tickets import Request
+from reconciler.sdk.tickets import Request, legible
 
 from .settings import TicketSettings
 
@@ -88,9 +88,9 @@ class Client:
         headers = {
             "Accept": "application/json",
             "Content-Type": "application/json",
-            "Authorization": f"{self._scheme} [hidden]",
+            "Authorization": f"{self._scheme} ***",
         }
-        return Request(sending.method, str(url), headers, msgspec.json.encode(sending.body).decode())
+        return Request(sending.method, str(url), headers, legible(sending.body))
 
     async def send(self, sending: Sending) -> Record:
         """Send a request that writes, once; return the whole answer.

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused
-from reconciler.sdk.tickets import KEY, Change, Comment, Status, Ticket, TicketRef, TicketView
+from reconciler.sdk.texts import fitting, one_line
+from reconciler.sdk.tickets import Change, Comment, Status, Ticket, TicketRef, TicketView, checked
 
 from .client import Record, Sending
-from .settings import CONTROL_ITEMS, OURS, States, TicketSettings
+from .settings import CONTROL_ITEMS, OURS, TicketSettings
 
 FIELDS = (
     "sys_id",
@@ -33,28 +34,15 @@ ENTRIES = ("sys_id", "element_id", "element", "value", "sys_created_by", "sys_cr
 JOURNALS = ("work_notes", "comments")
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_CUT = "\n\n(cut: {} more characters)"
-
-
-def checked(key: str) -> str:
-    """Return a key as it is; raise ``ConfigurationError`` for one that could be more than a value in a query."""
-    if not re.fullmatch(KEY, key):
-        raise ConfigurationError(f"no key of a ticket: {key!r}", advice="A key is a-z, 0-9 and -, 3 to 64 characters.")
-    return key
-
-
-def prefixed(prefix: str) -> str:
-    """Return the beginning of keys as it is; raise ``ConfigurationError`` for one that could be more in a query."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", prefix):
-        raise ConfigurationError(f"no beginning of a key: {prefix!r}", advice="A key is a-z, 0-9 and -.")
-    return prefix
+_CODE = re.compile(r"\[(?=/?code\])", re.IGNORECASE)
+"""What lies between [code] and [/code] ServiceNow shows as HTML, in journals and on forms, unless it is told not to."""
 
 
 def creation(settings: TicketSettings, ticket: Ticket) -> Sending:
     """Return the request that makes a ticket; raise ``ConfigurationError`` for what the table cannot hold."""
     body: dict[str, Any] = {
-        "short_description": _cut(" ".join(ticket.title.split()), settings.title_length, "…"),
-        "description": _body(ticket.body, settings.body_length),
+        "short_description": one_line(_safe(ticket.title), settings.title_length),
+        "description": fitting(_safe(ticket.body), settings.body_length),
         **settings.weighed(ticket.severity),
     }
     if settings.due_field and ticket.due_at is not None:
@@ -81,7 +69,8 @@ def update(settings: TicketSettings, ref: TicketRef, change: Change) -> Sending:
         raise ConfigurationError(f"no ticket can be made {change.status}", advice="Use open, resolved or closed.")
     if change.comment:
         mark = f"[{change.mark}]"
-        body[settings.journal] = change.comment if mark in change.comment else f"{change.comment}\n\n{mark}"
+        said = change.comment if mark in change.comment else f"{change.comment}\n\n{mark}"
+        body[settings.journal] = fitting(_safe(said), settings.body_length)
     body |= values(change.fields)
     wanted = {"sysparm_fields": "sys_id,state", "sysparm_exclude_reference_link": "true"}
     return Sending("PATCH", f"api/now/table/{settings.table}/{record_id(ref.id)}", body, wanted)
@@ -101,7 +90,8 @@ def values(fields: Mapping[str, Any]) -> dict[str, Any]:
                 f"fields.{name}: a field of ServiceNow takes a text, a number, true or false, or a list of those",
                 advice="References are given by their sys_id.",
             )
-        found[name] = ",".join(map(str, items)) if isinstance(value, list) else value
+        given = ",".join(map(str, items)) if isinstance(value, list) else value
+        found[name] = _safe(given) if isinstance(given, str) else given
     return found
 
 
@@ -146,7 +136,7 @@ def view(settings: TicketSettings, record: Record, entries: Sequence[Record]) ->
     resolution = [said for said in (text(record, name, shown=True) for name in ("close_code", "close_notes")) if said]
     return TicketView(
         ref=ref_of(settings, record),
-        status=_status(settings.codes, code, active=text(record, "active") != "false"),
+        status=_status(settings, record),
         raw_status=text(record, "state", shown=True) or code,
         key=text(record, "correlation_id"),
         assignee=text(record, "assigned_to", shown=True) or None,
@@ -187,11 +177,18 @@ def text(record: Record, name: str, *, shown: bool = False) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _status(codes: States, code: str, *, active: bool) -> Status:
+def _status(settings: TicketSettings, record: Record) -> Status:
     """Return what a code means: one that nobody named is as open as the record is active."""
+    codes, code, active = settings.codes, text(record, "state"), text(record, "active")
+    if settings.states is None and code in codes.closed and active == "true":
+        raise ConfigurationError(
+            f"{settings.table}: state {code} ({text(record, 'state', shown=True)}) is known as closed, and the record "
+            "is active",
+            advice="This instance has codes of its own: say under states what they mean.",
+        )
     if code in codes.resolved:
         return Status.RESOLVED
-    return Status.CLOSED if code in codes.closed or not active else Status.OPEN
+    return Status.CLOSED if code in codes.closed or active == "false" else Status.OPEN
 
 
 def _written(moment: datetime) -> str:
@@ -205,12 +202,6 @@ def _instant(written: str) -> datetime | None:
         return None
 
 
-def _body(written: str, length: int) -> str:
-    if len(written) <= length:
-        return written
-    kept = written[: length - len(_CUT) - 8]
-    return kept + _CUT.format(len(written) - len(kept))
-
-
-def _cut(written: str, length: int, mark: str) -> str:
-    return written if len(written) <= length else written[: length - len(mark)] + mark
+def _safe(written: str) -> str:
+    """Return a text without what ServiceNow would show as HTML."""
+    return _CODE.sub("[ ", written)

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError
-from reconciler.sdk.tickets import Change, Request, Status, Ticket, TicketRef, TicketView
+from reconciler.sdk.tickets import Change, Request, Status, Ticket, TicketRef, TicketView, checked, prefixed
 
 from .client import Client, Record, Sending
 from .connector import (
@@ -17,11 +17,9 @@ from .connector import (
     FIELDS,
     JOURNALS,
     LISTED,
-    checked,
     creation,
     items,
     made,
-    prefixed,
     record_id,
     ref_of,
     text,

@@ -18,7 +18,8 @@ from reconciler.sdk.connector import Gap
 from reconciler.sdk.errors import ConfigurationError, Refused, SourceError, Unreachable
 from reconciler.sdk.http import HttpClient, Limits
 from reconciler.sdk.secrets import SecretRef
-from reconciler.sdk.tickets import Change, Request, Ticket, TicketRef, TicketView
+from reconciler.sdk.texts import fitting
+from reconciler.sdk.tickets import Change, Request, Ticket, TicketRef, TicketView, checked, legible
 from reconciler.sdk.webhooks import signed, signer
 
 from .settings import TicketSettings
@@ -26,6 +27,8 @@ from .settings import TicketSettings
 VERSION = "1.0.0"
 LARGEST = 20_000
 """Bytes: Standard Webhooks asks for less than 20 kB, and receivers refuse more."""
+_TEXT = 15_000
+"""Bytes of that for the text, or the remark, as JSON: of a longer one the middle is left out."""
 _TAKEN = frozenset({200, 201, 202, 203, 204})
 _LATER = frozenset({408, 425, 429})
 _KIND = "application/cloudevents+json"
@@ -71,7 +74,7 @@ class WebhookTickets:
             "webhook-timestamp": "(when it is sent)",
             "webhook-signature": "***",
         }
-        return Request("POST", self._path, headers, json.dumps(json.loads(body), indent=2, ensure_ascii=False))
+        return Request("POST", self._path, headers, legible(json.loads(body)))
 
     async def find(self, key: str) -> Sequence[TicketRef]:
         """Raise ``Refused``: a receiver of webhooks cannot be asked what it holds."""
@@ -92,7 +95,7 @@ class WebhookTickets:
         data = {
             "id": ref.id,
             "mark": change.mark,
-            "comment": change.comment or None,
+            "comment": _fitting(change.comment) or None,
             "status": change.status.value if change.status is not None else None,
             "fields": dict(change.fields),
         }
@@ -108,13 +111,11 @@ class WebhookTickets:
 
     def _filed(self, ticket: Ticket) -> tuple[str, bytes]:
         """Return the id and body that file a ticket: what is previewed is what is sent."""
-        if not ticket.key:
-            raise ConfigurationError("a ticket without a key", advice="Report this defect.")
-        number = self._number(ticket.key, "create")
+        number = self._number(checked(ticket.key), "create")
         data = {
             "key": ticket.key,
             "title": ticket.title,
-            "body": ticket.body,
+            "body": _fitting(ticket.body),
             "severity": ticket.severity,
             "due_at": _instant(ticket.due_at),
             "fields": dict(ticket.fields),
@@ -136,7 +137,7 @@ class WebhookTickets:
         if len(body) > LARGEST:
             raise ConfigurationError(
                 f"{self.name}: the event of {subject} has {len(body)} bytes, {LARGEST} are the most a receiver takes",
-                advice="Lower [filing] listed_findings, or shorten the template of the body.",
+                advice="Shorten the title or the fields of its section.",
             )
         return body
 
@@ -183,6 +184,10 @@ def explain(status: int, body: bytes, shown: str) -> SourceError | None:
     if httpx.codes.is_server_error(status) and status != httpx.codes.SERVICE_UNAVAILABLE:
         return Unreachable(said, advice="Try again later; the receiver knows the event by its id.")
     return None
+
+
+def _fitting(text: str) -> str:
+    return fitting(text, _TEXT, lambda cut: len(json.dumps(cut, ensure_ascii=False).encode()))
 
 
 def _text(answer: Mapping[str, Any], name: str) -> str:

@@ -16,15 +16,32 @@ import msgspec
 
 from reconciler.report.neutral import neutral
 from reconciler.report.rows import stamp
+from reconciler.report.wording import count
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+    from reconciler.nonconformity.evidence import Attached, Looked
+    from reconciler.nonconformity.record import Transition
     from reconciler.nonconformity.store import Dossier
 
 Format = Literal["json", "html", "csv"]
 
-COLUMNS = ("record", "name", "at", "who", "text", "why", "source", "run_id", "snapshot", "digest")
+COLUMNS = (
+    "record",
+    "name",
+    "at",
+    "who",
+    "text",
+    "why",
+    "rule_id",
+    "source",
+    "account_id",
+    "subject",
+    "run_id",
+    "snapshot",
+    "digest",
+)
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -53,6 +70,9 @@ def _html(dossier: Dossier, exported_at: datetime) -> bytes:
         style=Markup(style),  # noqa: S704 - our own file, no data in it
         style_hash=f"sha256-{digest}",
         instant=stamp,
+        subject=subject,
+        did=did,
+        changes=changes,
     )
     return page.encode()
 
@@ -103,6 +123,8 @@ def entries(dossier: Dossier) -> Iterator[Told]:
         if seen.verified_run is not None and seen.verified_at is not None:
             still = f"run {seen.verified_run} saw them still gone"
             yield Told("verification", still, "reconciler", seen.verified_at)
+    if nc.set_aside is not None:
+        yield Told("set aside", nc.set_aside.text, nc.set_aside.by, nc.set_aside.at)
     if nc.closed is not None:
         yield Told("closed", nc.closed.text, nc.closed.by, nc.closed.at)
 
@@ -130,12 +152,14 @@ def _rows(dossier: Dossier, exported_at: datetime) -> Iterator[dict[str, str]]:
         "grade": f"{nc.grade}: {nc.grade_reason}",
         "state": nc.state.value,
         "detected at": stamp(nc.detected_at),
+        "detected in run": nc.detected_run,
         "due at": stamp(nc.due_at),
         "owner role": nc.owner_role,
         "owner": nc.owner or "",
         "escalated to": nc.escalated_to or "",
         "times reopened": str(nc.times_reopened),
         "recurrence of": nc.recurrence_of or "",
+        "recurred as": ", ".join(dossier.recurred_as),
         "findings standing": str(nc.standing),
         "exported at": stamp(exported_at),
     }
@@ -159,9 +183,18 @@ def _rows(dossier: Dossier, exported_at: datetime) -> Iterator[dict[str, str]]:
             "name": one.finding_id,
             "at": stamp(one.attached_at),
             "text": gone or "stands",
+            "why": one.reason,
+            "rule_id": one.rule_id,
             "source": one.source or "",
+            "account_id": one.account_id or "",
+            "subject": subject(one),
             "run_id": one.attached_run,
         }
+    yield from _evidence(dossier)
+
+
+def _evidence(dossier: Dossier) -> Iterator[dict[str, str]]:
+    """Yield the history, and the runs that show it."""
     for line in dossier.history:
         yield {
             "record": "history",
@@ -170,18 +203,47 @@ def _rows(dossier: Dossier, exported_at: datetime) -> Iterator[dict[str, str]]:
             "who": line.who,
             "why": line.why,
             "run_id": line.run_id or "",
-            "text": changed(line.before, line.after),
+            "text": "\n".join(changes(line)),
+        }
+    for looked in dossier.looked:
+        yield {
+            "record": "judged",
+            "rule_id": looked.rule_id,
+            "source": looked.source or "",
+            "run_id": looked.run_id,
+            "text": did(looked),
         }
     for run in dossier.runs:
         yield {
             "record": "run",
             "run_id": run.run_id,
             "at": stamp(run.as_of),
+            "text": f"recorded {stamp(run.recorded_at)}",
             "snapshot": run.snapshot,
             "digest": run.digest,
         }
 
 
-def changed(before: object, after: object) -> str:
-    """Say as JSON what changed; empty where nothing did."""
-    return "" if after is None else msgspec.json.encode({"before": before, "after": after}).decode()
+def subject(one: Attached) -> str:
+    """Say what a finding is about, but for its source."""
+    return ", ".join(f"{name} {value}" for name, value in one.subject.items() if value and name != "source")
+
+
+def did(looked: Looked) -> str:
+    """Say what a run did with one rule in one source."""
+    version = "" if looked.rule_version is None else f"version {looked.rule_version}: "
+    if looked.unread:
+        return f"{version}not judged: {'; '.join(looked.unread)}"
+    found = f"{count(looked.violations, 'violation')}, {looked.excepted:,} under exceptions, {looked.passes:,} passed"
+    rest = f"{looked.not_applicable:,} not applicable, {looked.not_evaluable:,} not evaluable"
+    return f"{version}judged {count(looked.population, 'subject')}: {found}, {rest}"
+
+
+def changes(line: Transition) -> list[str]:
+    """Say what a line of history changed, one column each: what was entered before is kept nowhere else."""
+    before = line.before or {}
+    return [f"{name}: {_said(before.get(name))} -> {_said(new)}" for name, new in (line.after or {}).items()]
+
+
+def _said(value: object) -> str:
+    return "nothing" if value is None else str(value)

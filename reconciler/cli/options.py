@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FAIL_ON = ("critical", "high", "medium", "low", "never")
 
 
@@ -39,7 +40,10 @@ def _load(_ctx: click.Context, _param: click.Parameter, value: Path) -> Settings
     from reconciler import log
     from reconciler.settings import load
 
-    log.configure(os.environ.get("RECONCILER_LOG", "WARNING"))
+    level = os.environ.get("RECONCILER_LOG") or "WARNING"
+    if level.upper() not in LOG_LEVELS:
+        raise click.UsageError(f"RECONCILER_LOG is {level!r}; set it to one of: {', '.join(LOG_LEVELS)}")
+    log.configure(level)
     return load(value)
 
 
@@ -62,6 +66,13 @@ def config(command: F) -> F:
 def as_json(command: F) -> F:
     """Add ``--json``."""
     return click.option("--json", "machine", is_flag=True, help="Print JSON for machines, nothing else.")(command)
+
+
+def everything(command: F) -> F:
+    """Add ``--all``."""
+    return click.option(
+        "--all", "everything", is_flag=True, help="Show all; default: the first 100, and how many more."
+    )(command)
 
 
 def as_of(command: F) -> F:

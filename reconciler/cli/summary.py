@@ -103,6 +103,7 @@ def replayed(evaluation: Evaluation, record: Run | None, code: int, *, machine: 
             "digest": evaluation.digest,
             "recorded_digest": record.digest if record else None,
             "same_as_recorded": record.digest == evaluation.digest if record else None,
+            "altered": _altered(evaluation, record) if record and record.digest != evaluation.digest else [],
             "rules": [{"rule_id": r.rule.rule_id, "scopes": r.scopes} for r in evaluation.results],
             "verdicts": [verdict for result in evaluation.results for verdict in result.verdicts],
             "exit_code": code,
@@ -138,12 +139,15 @@ def _show_after(after: After) -> None:
         click.echo(f"Tickets: {filed.filed} filed, {filed.changed} changed, {filed.found} found done already.")
     if after.told.sent:
         click.echo(f"Notices: {after.told.sent} sent.")
-    for trouble in [*after.told.errors, *after.told.unaddressed][:_SHOWN]:
-        click.secho(f"NOTICES: {trouble}", fg="red")
-    for trouble in filed.troubles[:_SHOWN]:
-        click.secho(f"FILING: {trouble}", fg="red")
-    if len(filed.troubles) > _SHOWN:
-        click.secho(f"FILING: {len(filed.troubles) - _SHOWN} more: `reconciler filing status` lists them.", fg="red")
+    _show_troubles("NOTICES", [*after.told.errors, *after.told.unaddressed], "notices preview")
+    _show_troubles("FILING", filed.troubles, "filing status")
+
+
+def _show_troubles(what: str, troubles: Sequence[str], command: str) -> None:
+    for trouble in troubles[:_SHOWN]:
+        click.secho(f"{what}: {trouble}", fg="red")
+    if len(troubles) > _SHOWN:
+        click.secho(f"{what}: {len(troubles) - _SHOWN} more: `reconciler {command}` lists them.", fg="red")
 
 
 def _show_run(
@@ -185,7 +189,8 @@ def _show_idle(idle: Sequence[str]) -> None:
     """Print the entries of the configuration that fit nothing."""
     for entry in idle:
         click.secho(
-            f"NO EFFECT: {entry}: fits nothing, though all that it could fit was read. Correct it or take it out.",
+            f"NO EFFECT: {entry}: fits nothing, or only what an entry before it decides, though all that it could fit "
+            "was read. Correct it or take it out.",
             fg="red",
         )
 
@@ -286,10 +291,31 @@ def _show_replay(evaluation: Evaluation, recorded: Run | None) -> None:
     elif recorded.digest == evaluation.digest:
         click.echo(f"The same verdicts as recorded by run {recorded.run_id}.")
     else:
-        click.echo(
-            f"NOT the verdicts recorded by run {recorded.run_id} (digest {recorded.digest}): "
-            "rules, parameters or the instant differ."
-        )
+        click.echo(f"NOT the verdicts recorded by run {recorded.run_id} (digest {recorded.digest}).")
+        click.echo(f"What differs: {'; '.join(_altered(evaluation, recorded))}.")
+
+
+def _altered(evaluation: Evaluation, recorded: Run) -> list[str]:
+    """Say what of the question is not what it was when the run was recorded."""
+    said = []
+    if evaluation.as_of != recorded.as_of:
+        said.append(f"the instant, which was {recorded.as_of.isoformat()} (--as-of)")
+    before = {rule.rule_id: rule for rule in recorded.rules}
+    now = {result.rule.rule_id: result.rule for result in evaluation.results}
+    versions = [
+        f"{rule_id} was {f'version {before[rule_id].version}' if rule_id in before else 'not judged'}, "
+        f"is {f'version {now[rule_id].version}' if rule_id in now else 'not judged'}"
+        for rule_id in sorted({*before, *now})
+        if (rule_id in before, rule_id in now) != (True, True) or before[rule_id].version != now[rule_id].version
+    ]
+    parameters = [
+        f"{rule_id}.{name} was {value}, is {now[rule_id].parameters.get(name, 'gone')}"
+        for rule_id in sorted({*before} & {*now})
+        for name, value in before[rule_id].parameters.items()
+        if now[rule_id].parameters.get(name) != value
+    ]
+    told = [*said, *versions[:_SHOWN], *parameters[:_SHOWN]]
+    return told or ["what the configuration declares, how it links accounts, or the product itself"]
 
 
 def _show_coverage(coverage: Sequence[Coverage]) -> None:

@@ -105,6 +105,10 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     """Why there are no figures of the three layers; empty where there are."""
     holders_unknown: str = ""
     """Why it is not known who holds the owners' roles; empty where it is."""
+    held: int = 0
+    """Violations of the whole run that wait for acceptance; ``violated`` counts them, too."""
+    exceptions_unread: tuple[str, ...] = ()
+    """Why exceptions could not be read; what stood suppressed counts as excepted still."""
 
 
 def build(
@@ -149,6 +153,8 @@ def build(
         without_control=tuple(sorted(set(infos) - named)) if framework is control is None else (),
         assurance_unknown=assurance_unknown,
         holders_unknown=holders.unknown,
+        held=run.held,
+        exceptions_unread=run.exceptions_unread,
     )
 
 

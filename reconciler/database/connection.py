@@ -51,11 +51,12 @@ class Database:
         self._url = parse(url)
         self.sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = _engine(self._url, sqlite=self.sqlite)
-        if self.sqlite:
-            self._reader = self._engine
-        else:
+        self._reader = writer = self._engine
+        if not self.sqlite:
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._writer = self._engine.execution_options(reconciler_writes=True)
+            # The writer waits for its lock, then must see what whoever had it committed, however the server is set.
+            writer = self._engine.execution_options(isolation_level="READ COMMITTED")
+        self._writer = writer.execution_options(reconciler_writes=True)
 
     def __str__(self) -> str:
         """The URL without its password."""

@@ -15,8 +15,9 @@ class NonconformityRow(Model, table=True):
     """A nonconformity as it stands. What was entered is null until somebody did; JSON where said.
 
     The gates of ISO 9001 10.2 are constraints: it cannot be closed without correction, cause, a done action and a
-    verification by machine, nor by whoever did what is verified. Triggers hold what no one row shows: the run that
-    verified judged its findings, none of them stands, history tells of the close, and a closed row is only reopened.
+    verification by machine, nor by whoever did what is verified. Triggers hold what no one row shows: the runs that saw
+    its findings gone, and still gone, judged all of them, none is there, history tells of every entry, of what was seen
+    and of the close, and a closed row is only reopened.
     """
 
     __tablename__: ClassVar[str] = "nonconformities"
@@ -160,6 +161,10 @@ class NonconformityRow(Model, table=True):
     closed_reason: str | None = Field(sa_type=Text)
     times_reopened: int = 0
     recurrence_of: int | None = Field(foreign_key="nonconformities.number")
+    set_aside_by: str | None = None
+    """Who said that no run will look again, for its source or rule left the configuration; null while one does."""
+    set_aside_at: datetime | None = Field(default=None, sa_type=Instant)
+    set_aside_reason: str | None = Field(default=None, sa_type=Text)
 
 
 class AttachedRow(Model, table=True):
@@ -197,7 +202,11 @@ class TransitionRow(Model, table=True):
 
 
 class RiskRow(Model, table=True):
-    """A risk that somebody asks to accept, from a finding: an exception once somebody else approved it."""
+    """A risk that somebody asks to accept, from a finding: an exception once somebody else approved it.
+
+    Triggers hold that it begins as a request, that what was asked and decided never changes, and that who decides is
+    not the one whom the finding is about. Rows are never deleted.
+    """
 
     __tablename__: ClassVar[str] = "risk_acceptances"
     __table_args__ = (

@@ -9,7 +9,7 @@ asked.
 to that one and to no other. Else by subject, target and time: the same account (of the person), the same entitlement,
 and an instant from the decision to ``window`` after it (after ``valid_from`` where that is later), both ends
 included. Of several events of one grant the last counts. An event whose outcome is known and is none of
-``done_words`` did nothing.
+``done_words`` (of an ending: ``ended_words``) did nothing.
 
 **Layers.** Policy says whether a decision is needed: required, not_required, not_evaluable. Workflow says whether
 there is one: proven, missing, not_required, not_evaluable. Enforcement says what the system did and holds: proven (an
@@ -38,7 +38,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from reconciler.engine.layers import COLUMNS, STEPS
+from reconciler.engine.rule import Rule
 from reconciler.engine.sandbox import RuleFailed, Sandbox, instant
 from reconciler.engine.workspace import ROOM, Options, open_workspace
 from reconciler.errors import ConfigurationError, StoreError
@@ -73,7 +74,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "entitlements": ("source", "entitlement_id", "name", "membership"),
     "grants": ("source", "principal_kind", "principal_id", "entitlement_id", "assignment"),
     "events": ("source", "event_id", "occurred_at", "action", "target_id", "entitlement_id", "approval_ref", "outcome"),
-    "people": ("person_id", "ends_on"),
+    "people": ("person_id", "ends_on", "time_zone"),
     "approvals": (
         *("approval_id", "kind", "person_id", "system", "entitlement"),
         *("decision", "decided_at", "valid_from", "valid_until", "environment", "change_ref"),
@@ -91,12 +92,38 @@ _EVENT_COLUMNS = ("occurred_at", "action", "target_id")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the organisation's systems call things, in lower case, and how long carrying out a decision may take."""
+    """What the organisation's systems call things, in lower case, and how long carrying out a decision may take.
+
+    ``ordered_words`` say yes to a termination, as ``approved_words`` do to access; ``ended_words`` are the outcomes of
+    an ending that took place, ``done_words`` those of a grant.
+    """
 
     window: timedelta = timedelta(hours=72)
     approved_words: Sequence[str] = ("approved", "approve", "granted", "grant", "yes", "accepted")
+    ordered_words: Sequence[str] = approved_words
     revoke_words: Sequence[str] = ("revoke", "revoked", "remove", "removed")
     done_words: Sequence[str] = ("success", "succeeded", "successful", "ok", "completed", "done", "allow", "allowed")
+    ended_words: Sequence[str] = done_words
+
+
+_WORDS_OF = {
+    "approved_words": ("IG-APR-001", "approved_words"),
+    "ordered_words": ("IG-LVR-004", "approved_words"),
+    "done_words": ("IG-APR-009", "success_outcomes"),
+    "ended_words": ("IG-LVR-004", "success_words"),
+}
+"""Words -> the rule and parameter that have them, too: what is an approval there is one here."""
+
+
+def words(rules: Sequence[Rule], **said: Any) -> Words:
+    """Return the words as the rules have them, which the configuration may have changed; ``said`` goes before."""
+    params = {rule.info.rule_id: rule.params for rule in rules}
+    told = {
+        name: params[rule_id][param].value
+        for name, (rule_id, param) in _WORDS_OF.items()
+        if param in params.get(rule_id, {})
+    }
+    return Words(**{**told, **said})
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,9 +152,10 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class Assurance:
     """The rows of one snapshot, in a locked sandbox, for as long as it is open."""
 
-    def __init__(self, sandbox: Sandbox, places: Mapping[str, _Place]) -> None:
+    def __init__(self, sandbox: Sandbox, places: Mapping[str, _Place], about: Mapping[str, str]) -> None:
         self._sandbox = sandbox
         self._places = places
+        self._about = about
 
     def figures(self) -> tuple[Figure, ...]:
         """Count rows by kind, source, layer and verdict."""
@@ -176,6 +204,7 @@ class Assurance:
     def write(self, path: Path, *, source: str | None = None, verdict: str | None = None) -> int:
         """Write the rows asked for to ``path``, as its ending says (.csv, .parquet), in batches; return how many.
 
+        Each row names the estate, snapshot and instant too, so that the file alone says what it shows.
         Raises ``ConfigurationError`` for another ending, and ``StoreError`` where the file cannot be written; an older
         file is replaced only by a whole new one.
         """
@@ -200,10 +229,12 @@ class Assurance:
 
     def _write(self, path: Path, ending: str, source: str | None, verdict: str | None) -> int:
         chosen, values = _chosen(source, verdict)
-        cells = [_neutral(name) if ending == ".csv" and name not in _SAFE else name for name in COLUMNS]
+        names = (*COLUMNS, *self._about)
+        cells = [_neutral(name) if ending == ".csv" and name not in _SAFE else name for name in names]
+        about = ", ".join(f"CAST(? AS VARCHAR) AS {name}" for name in self._about)
         reader = self._sandbox.connection.sql(
-            f"SELECT {', '.join(cells)} FROM assurance WHERE {chosen}",  # noqa: S608  # names of our own
-            params=values,
+            f"SELECT {', '.join(cells)} FROM (SELECT *, {about} FROM assurance) WHERE {chosen}",  # noqa: S608  # names of our own
+            params=[*self._about.values(), *values],
         ).to_arrow_reader(_BATCH)
         count = 0
         writer: Any = (
@@ -263,8 +294,10 @@ def open_assurance(
             "as_of": as_of,
             "window": words.window,
             "approved_words": list(words.approved_words),
+            "ordered_words": list(words.ordered_words),
             "revoke_words": list(words.revoke_words),
             "done_words": list(words.done_words),
+            "ended_words": list(words.ended_words),
         }
         for step in STEPS:
             asked = set(_PARAMETER.findall(step))
@@ -272,7 +305,12 @@ def open_assurance(
                 sandbox.run(step, {name: values[name] for name in asked}, options.rule_seconds)
             except RuleFailed as error:
                 raise StoreError(f"assurance could not be worked out: {error.message}", advice=ROOM) from error
-        yield Assurance(sandbox, places)
+        about = {
+            "estate": snapshot.manifest.estate,
+            "snapshot": snapshot.snapshot_id,
+            "as_of": as_of.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        }
+        yield Assurance(sandbox, places, about)
 
 
 def _sources(snapshot: Snapshot) -> list[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
-from reconciler.engine.rule import Rule
+from reconciler.engine.rule import Rule, in_words
 from reconciler.errors import ConfigurationError
 from reconciler.estate.tables import tables
 
@@ -16,12 +15,13 @@ _WORD = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _SQL = """\
 -- Say in one sentence what fires.
 select a.source, a.account_id,
-       case when a.can_sign_in is null then 'not_evaluable' else 'violation' end as verdict,
+       case when a.can_sign_in is null or a.last_sign_in_at is null then 'not_evaluable'
+            else 'violation' end as verdict,
        concat('account ', coalesce(a.login, a.account_id), ' was last used on ',
-              strftime(a.last_sign_in_at, '%Y-%m-%d')) as reason
+              coalesce(strftime(a.last_sign_in_at, '%Y-%m-%d'), 'an unknown day')) as reason
 from accounts a
 where coalesce(a.can_sign_in, true)
-  and a.last_sign_in_at < $as_of - $idle
+  and coalesce(a.last_sign_in_at < $as_of - $idle, true)
 """
 _TOML = """\
 id = "{rule_id}"
@@ -33,7 +33,7 @@ layer = "enforcement"
 status = "draft"
 why = "Say why it matters, in a sentence an auditor would sign."
 remedy = "Say what to do about it."
-known_gaps = ["An account that was never used, or whose source does not say, is passed."]
+known_gaps = ["An account that was never used is not evaluable: no date says so."]
 reads = ["accounts"]
 needs = ["accounts.can_sign_in", "accounts.last_sign_in_at"]
 population = "accounts"
@@ -64,10 +64,16 @@ given.accounts = [{{ source = "s", account_id = "a", can_sign_in = true, last_si
 expect = []
 
 [[case]]
-name = "an account of unknown status is not evaluable"
+name = "an account of unknown status, and one of unknown use, are not evaluable"
 as_of = 2026-06-01T00:00:00Z
-given.accounts = [{{ source = "s", account_id = "a", last_sign_in_at = 2026-01-01T00:00:00Z }}]
-expect = [{{ source = "s", account_id = "a", verdict = "not_evaluable" }}]
+given.accounts = [
+  {{ source = "s", account_id = "a", last_sign_in_at = 2026-01-01T00:00:00Z }},
+  {{ source = "s", account_id = "b", can_sign_in = true }},
+]
+expect = [
+  {{ source = "s", account_id = "a", verdict = "not_evaluable" }},
+  {{ source = "s", account_id = "b", verdict = "not_evaluable", reason = "account b was last used on an unknown day" }},
+]
 """
 
 
@@ -106,8 +112,8 @@ def _explained(rule: Rule) -> Iterator[str]:
         yield "**Parameters**"
         yield ""
         for param in rule.params.values():
-            default = "" if param.value == param.default else f" (default {_shown(param.default)})"
-            yield f"- `{param.name}` = {_shown(param.value)}{default}, {param.type}. {param.about}".rstrip()
+            default = "" if param.value == param.default else f" (default {in_words(param.default)})"
+            yield f"- `{param.name}` = {in_words(param.value)}{default}, {param.type}. {param.about}".rstrip()
         yield ""
     yield "**Does not see**"
     yield ""
@@ -122,13 +128,6 @@ def _explained(rule: Rule) -> Iterator[str]:
     yield "```"
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, timedelta):
-        hours = value.total_seconds() / 3600
-        return f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} hours"  # noqa: PLR2004  # up to two days people count hours
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def new(folder: Path, family: str, name: str) -> list[Path]:
     """Write ``family/name.sql`` and ``.toml`` in ``folder``: a draft that lints and passes its cases.
 
@@ -139,17 +138,15 @@ def new(folder: Path, family: str, name: str) -> list[Path]:
             raise ConfigurationError(f"{word!r} is no name for a rule", advice="Use lower-case words: idle_account.")
     stem = folder / family / name
     paths = [stem.with_suffix(".sql"), stem.with_suffix(".toml")]
-    taken = [path for path in paths if path.exists()]
-    if taken:
-        raise ConfigurationError(f"{taken[0]} is already there", advice="Choose another name, or edit that rule.")
-    rule_id = f"OWN-{family.replace('_', '-')}-{name.replace('_', '-')}".upper()
+    rule_id = f"OWN-{family}-{name}".replace("_", "-").upper()
     title = name.replace("_", " ").capitalize()
     try:
+        if taken := [path for path in paths if path.exists()]:
+            raise ConfigurationError(f"{taken[0]} is already there", advice="Choose another name, or edit that rule.")
         stem.parent.mkdir(parents=True, exist_ok=True)
         paths[0].write_text(_SQL, encoding="utf-8")
         paths[1].write_text(_TOML.format(rule_id=rule_id, title=title), encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(
-            f"{stem.parent}: {error.strerror}", advice="Choose a folder that can be written."
-        ) from error
+        advice = "Choose a folder that can be written, and a name that a file can have."
+        raise ConfigurationError(f"{stem.parent}: {error.strerror}", advice=advice) from error
     return paths

@@ -150,6 +150,8 @@ class Exceptions:
         self._suppressing: dict[str, int] = {}
         if self._in_force:
             self._prepare()
+            for name, said in self._unlisted():
+                self._states[name] = msgspec.structs.replace(self._states[name], unlisted=said)
 
     def match(self, rule: Rule, population: Table) -> None:
         """Make the table ``excepted``: row number in ``judged``, exception and end, the longest for each row."""
@@ -214,6 +216,27 @@ class Exceptions:
 
     def _of(self, rule: Rule) -> list[ExceptionState]:
         return [self._states[name] for name, rules in self._in_force.items() if rule.info.rule_id in rules]
+
+    def _unlisted(self) -> Iterator[tuple[str, str]]:
+        """Yield exceptions in force that name what no source lists, though all that could list it was read whole."""
+        known = {_key(source) for table in tables() for source in self._coverage.sources_of(table)}
+        for name in self._in_force:
+            source = self._states[name].source
+            if source and _key(source) not in known:
+                yield name, f"no source is called {source}"
+        for table, names, key in (
+            ("entitlements", "entitled", "entitlement_key"),
+            ("accounts", "named", "account_key"),
+        ):
+            for name, source in self._query(
+                f"SELECT e.exception_id, e.source_key FROM in_force e WHERE e.{key} IS NOT NULL AND NOT EXISTS ("  # noqa: S608  # names of our own
+                f"SELECT 1 FROM {names} n WHERE n.name = e.{key} AND lower(trim(n.source)) = coalesce(e.source_key, "
+                "lower(trim(n.source))))"
+            ):
+                givers = [each for each in self._coverage.sources_of(table) if source in {None, _key(each)}]
+                if givers and all(self._coverage.status(each, table) == Status.COMPLETE for each in givers):
+                    asked = getattr(self._states[name], f"{table.removesuffix('s')}_id")
+                    yield name, f"no {table.removesuffix('s')} {asked} is listed in {', '.join(givers)}"
 
     def _unread(self, faults: Mapping[str, Sequence[str]]) -> Iterator[str]:
         # Where no source reports exceptions there is nothing to read; a register that vanished is held as PARTIAL.

@@ -1,6 +1,7 @@
 """Find entries of the configuration that have no effect: a conflict, scope, role map or special account of nothing.
 
-An entry is only called idle where everything that it could fit was read whole: what was not read may hold it.
+An entry is only called idle where everything that it could fit was read whole: what was not read may hold it. An entry
+of the approval scope is idle, too, where entries before it decide on all that it fits.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from reconciler.snapshot import Snapshot
 Key = tuple[str | int, ...]
 """The way to an entry in the configuration: ``("rules", "conflicts", 0, "left", 1)``."""
 
-_ENTITLEMENT = r"""
-SELECT count(*) FROM entitlements
-WHERE ($source IS NULL OR source = $source)
-  AND (lower(entitlement_id) = $wanted OR lower(trim(name)) = $wanted
-       OR lower(entitlement_id) LIKE $pattern ESCAPE '\' OR lower(trim(name)) LIKE $pattern ESCAPE '\')
-"""
+_ENTITLEMENTS = "SELECT source, entitlement_id, name FROM entitlements"
+_HELD = " UNION ALL SELECT DISTINCT source, entitlement_id, NULL FROM grants"
+"""What is held counts, though its source may not list it."""
+_FITS = r"""(? IS NULL OR source = ?)
+  AND (lower(entitlement_id) LIKE ? ESCAPE '\' OR lower(trim(name)) LIKE ? ESCAPE '\')"""
+"""Null where the name is unknown, by which it may fit."""
 _DEPARTMENT = "SELECT count(*) FROM people WHERE lower(trim(department)) = $department"
 _ACCOUNT = """
 SELECT count(*) FROM accounts
@@ -62,9 +63,12 @@ class Idle:
                     yield ("rules", "conflicts", place, row.side, row.number - 1)
 
     def _scopes(self, rows: Sequence[Record]) -> Iterator[Key]:
+        earlier: list[tuple[str | None, str | None]] = []
         for row in rows:
-            if isinstance(row, ApprovalScope) and self._no_entitlement(row.source, row.entitlement):
-                yield ("rules", "approval_scope", row.number - 1)
+            if isinstance(row, ApprovalScope):
+                if self._no_entitlement(row.source, row.entitlement, earlier):
+                    yield ("rules", "approval_scope", row.number - 1)
+                earlier.append((row.source, row.entitlement))
 
     def _role_maps(self, rows: Sequence[Record]) -> Iterator[Key]:
         for row in rows:
@@ -78,12 +82,20 @@ class Idle:
             if isinstance(row, SpecialAccount) and self._no_account(row.source, row.account_id):
                 yield ("special_accounts", place)
 
-    def _no_entitlement(self, source: str | None, wanted: str | None) -> bool:
+    def _no_entitlement(
+        self, source: str | None, wanted: str | None, earlier: Sequence[tuple[str | None, str | None]] = ()
+    ) -> bool:
+        """Say whether an entry fits no entitlement but those that ``earlier`` ones fit."""
         if wanted is None or not self._whole("entitlements", source, "entitlement_id", "name"):
             return False
-        found = {"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"}
-        pattern = "".join(found.get(letter, letter) for letter in wanted)
-        return not self._count(_ENTITLEMENT, {"source": source, "wanted": wanted, "pattern": pattern})
+        known = _ENTITLEMENTS
+        if any(source in {None, reporting} for reporting in self._snapshot.sources_of("grants")):
+            if not self._whole("grants", source, "entitlement_id"):
+                return False
+            known += _HELD
+        tests = f"coalesce({_FITS}, true)" + f" AND NOT coalesce({_FITS}, false)" * len(earlier)
+        values = [value for entry in ((source, wanted), *earlier) for value in _sought(*entry)]
+        return not self._count(f"SELECT count(*) FROM ({known}) WHERE {tests}", values)  # noqa: S608  # all of it is our own text
 
     def _no_department(self, department: str | None) -> bool:
         whole = self._whole("people", None, "department")
@@ -102,6 +114,13 @@ class Idle:
         asked = sources if source is None else [source]
         return bool(asked) and all(s in sources and self._snapshot.status(s, table) == Status.COMPLETE for s in asked)
 
-    def _count(self, sql: str, values: Mapping[str, object]) -> int:
-        row = self._connection.execute(sql, dict(values)).fetchone()
+    def _count(self, sql: str, values: Mapping[str, object] | list[str | None]) -> int:
+        row = self._connection.execute(sql, values).fetchone()
         return int(row[0]) if row else 0
+
+
+def _sought(source: str | None, wanted: str | None) -> list[str | None]:
+    """Return the values of one test of ``_FITS``; text without a wildcard is a pattern of itself."""
+    escaped = {"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"}
+    pattern = "".join(escaped.get(letter, letter) for letter in wanted or "")
+    return [source, source, pattern, pattern]

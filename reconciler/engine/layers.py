@@ -47,7 +47,9 @@ LEFT JOIN (SELECT source, event_id, list(ref) AS refs FROM named GROUP BY source
 WHERE e.action IN ('entitlement_granted', 'privilege_elevated', 'entitlement_revoked', 'account_disabled',
                    'account_deleted')
   AND (e.occurred_at IS NULL OR e.occurred_at <= $as_of)
-  AND (e.outcome IS NULL OR list_contains($done_words, lower(trim(e.outcome))))
+  AND (e.outcome IS NULL
+       OR list_contains(CASE WHEN e.action IN ('entitlement_granted', 'privilege_elevated') THEN $done_words
+                             ELSE $ended_words END, lower(trim(e.outcome))))
 """
 """What was done. ``refs`` null: it names no decision that is on record."""
 
@@ -204,6 +206,8 @@ told AS (
            WHEN p.places = 0 THEN concat(coalesce(a.system, 'none'), ' is no source that was read')
            WHEN p.grants_blocked IS NOT NULL THEN p.grants_blocked
            WHEN a.person_id IS NULL THEN 'whom it concerns is unknown'
+           WHEN NOT EXISTS (SELECT 1 FROM people o WHERE o.person_id = a.person_id)
+             THEN concat(a.person_id, ' is not among the people')
            WHEN a.decided_at IS NULL THEN 'when it was decided is unknown'
            WHEN EXISTS (SELECT 1 FROM covering c WHERE c.approval_id = a.approval_id)
              THEN 'whether what the person holds is what was approved is unknown'
@@ -233,7 +237,7 @@ WITH ordered AS (
          greatest(decided_at, valid_from) + $window AS until, decision IS NULL AS unsure
   FROM approvals
   WHERE (decided_at IS NULL OR decided_at <= $as_of) AND (valid_from IS NULL OR valid_from <= $as_of)
-    AND ((kind = 'termination' AND (decision IS NULL OR list_contains($approved_words, lower(trim(decision)))))
+    AND ((kind = 'termination' AND (decision IS NULL OR list_contains($ordered_words, lower(trim(decision)))))
          OR list_contains($revoke_words, lower(trim(decision))))
 ),
 meant AS (
@@ -378,7 +382,9 @@ WITH told AS (
   SELECT d.source, d.account_id, d.entitlement_id, d.event_id, d.happened, d.action, l.person_id, b.revocations_blocked,
          CASE
            WHEN e.membership = 'dynamic' AND d.action = 'entitlement_revoked' THEN 'the entitlement follows from a rule'
-           WHEN p.ends_on <= CAST(d.happened AS DATE)
+           -- from the beginning of the last day where the person is; in the estate's zone where that is none
+           WHEN coalesce(access_deadline(p.ends_on - 1, p.time_zone, to_hours(0)),
+                         access_deadline(p.ends_on - 1, CAST(NULL AS VARCHAR), to_hours(0))) <= d.happened
              THEN concat('the person''s last day was ', strftime(p.ends_on, '%Y-%m-%d'))
          END AS given
   FROM done d
@@ -408,7 +414,7 @@ SELECT 'revocation', source, account_id, entitlement_id, NULL, person_id, NULL, 
        CASE WHEN doubt IS NOT NULL THEN 'not_evaluable' WHEN given IS NOT NULL THEN 'proven'
             ELSE 'executed_without_approval' END,
        concat('event ', event_id, ' (', action, '): ',
-              coalesce(doubt, concat('no decision is needed: ', given), 'no decision asked for it'))
+              coalesce(doubt, 'no decision is needed: ' || given, 'no decision asked for it'))
 FROM judged
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from reconciler.engine.sandbox import EPOCH, Sandbox
 from reconciler.estate import correlate, names
@@ -14,7 +15,7 @@ from reconciler.sdk.connector import Status
 from reconciler.snapshot import Snapshot
 
 BATCH = 50_000
-_ASIDE = ("odd", "remembered")
+_ASIDE = ("odd", "remembered", "doubted")
 """Tables beside ``links`` that no rule reads."""
 
 _DOUBTFUL = """
@@ -23,18 +24,25 @@ WITH fresh AS (
   FROM links l
   ANTI JOIN remembered r ON r.source = l.source AND r.account_id = l.account_id AND r.state <> 'rejected'
   WHERE l.state = 'linked'
+),
+told AS (
+  SELECT l.*, a.display_name, CASE WHEN l.method = 'email' THEN coalesce(a.login, '') END AS login, p.full_name,
+         -- Accounts are made some weeks ahead at most: an older one was somebody else's, or of an earlier time here.
+         NOT l.number AND coalesce(
+           least(a.created_at + INTERVAL 90 DAY, a.deleted_at) < CAST(p.starts_on AS TIMESTAMPTZ), false) AS early
+  FROM fresh l
+  JOIN accounts a ON a.source = l.source AND a.account_id = l.account_id
+  JOIN people p ON p.person_id = l.person_id
 )
-SELECT l.source, l.account_id, l.number, a.display_name, p.full_name,
+SELECT source, account_id, number, early, display_name, login, full_name,
        (SELECT list(o.full_name) FROM people o
-        WHERE l.number AND list_contains(l.candidates, o.person_id) AND o.person_id <> l.person_id)
-FROM fresh l
-JOIN accounts a ON a.source = l.source AND a.account_id = l.account_id
-JOIN people p ON p.person_id = l.person_id
-WHERE a.display_name IS NOT NULL AND p.full_name IS NOT NULL
-  AND CASE WHEN l.number THEN l.candidates IS NOT NULL
+        WHERE number AND list_contains(candidates, o.person_id) AND o.person_id <> told.person_id)
+FROM told
+WHERE CASE WHEN display_name IS NULL OR full_name IS NULL THEN early
+           WHEN number THEN candidates IS NOT NULL
            -- Names that share a longer part need no closer look, and these are nearly all.
-           ELSE NOT list_has_any(regexp_extract_all(lower(a.display_name), '[a-z0-9]{4,}'),
-                                 regexp_extract_all(lower(p.full_name), '[a-z0-9]{4,}')) END
+           ELSE early OR NOT list_has_any(regexp_extract_all(lower(display_name), '[a-z0-9]{4,}'),
+                                          regexp_extract_all(lower(full_name), '[a-z0-9]{4,}')) END
 """
 _NAMELESS = """
 SELECT a.account_id, a.display_name, a.department, a.source FROM accounts a
@@ -45,8 +53,37 @@ ORDER BY a.source, a.account_id LIMIT $most
 """
 
 
+class _Fresh(NamedTuple):
+    """A link made just now that names may speak against: the account's name and login, the person's, and others'."""
+
+    source: str
+    account_id: str
+    number: bool
+    early: bool
+    shown: str | None
+    login: str | None
+    person: str | None
+    others: list[str | None] | None
+
+    @property
+    def doubt(self) -> str:
+        """Say what speaks against it; empty where nothing does."""
+        older = "the account is older than the person's time here"
+        if self.shown is None or self.person is None:
+            return older if self.early else ""
+        if self.number:
+            fitting = names.closer(self.shown, self.person, self.others or ())
+            return "somebody else who fits has a name more like the account's" if fitting else ""
+        if self.early and not names.same(self.shown, self.person):
+            return older
+        unlike = names.strangers(self.shown, self.person) or (
+            self.login is not None and names.impersonal(self.shown, self.login, self.person)
+        )
+        return f"the account shows the name {self.shown}, which has nothing of {self.person}" if unlike else ""
+
+
 def link(sandbox: Sandbox, snapshot: Snapshot, matchers: Sequence[str], *, plus_addressing: bool) -> None:
-    """Fill ``links``, and beside it ``odd`` and ``remembered``, from ``accounts``, ``people`` and the snapshot."""
+    """Fill ``links``, and beside it ``odd``, ``remembered`` and ``doubted``, from accounts, people and the snapshot."""
     connection = sandbox.connection
     connection.execute(correlate.ODD_DDL)
     found = connection.cursor().execute(correlate.odd_values_sql(matchers, plus_addressing=plus_addressing))
@@ -71,26 +108,25 @@ def forget(sandbox: Sandbox) -> None:
 
 
 def _doubt(sandbox: Sandbox) -> None:
-    """Take back what was linked just now to somebody whose name is a stranger's.
+    """Take back what was linked just now to somebody whose name is a stranger's, or who came after the account.
 
     An address may have been somebody else's before anything was remembered, and a number mistyped. A number is
     doubted only where something else names another person, whose name is the one more like the account's.
     """
-    strangers: list[tuple[str, str, bool]] = []
+    sandbox.connection.execute("CREATE TABLE doubted (source VARCHAR, account_id VARCHAR, number BOOLEAN, why VARCHAR)")
     found = sandbox.connection.cursor().execute(_DOUBTFUL)
+    doubted: list[tuple[str, str, bool, str]] = []
     while rows := found.fetchmany(BATCH):
-        strangers += [
-            (source, account, number)
-            for source, account, number, shown, linked, others in rows
-            if (names.closer(shown, linked, others or ()) if number else names.strangers(shown, linked))
+        doubted += [
+            (link.source, link.account_id, link.number, why) for link in map(_Fresh._make, rows) if (why := link.doubt)
         ]
-    if strangers:
+    if doubted:
+        columns = [list(column) for column in zip(*doubted, strict=True)]
+        sandbox.connection.execute("INSERT INTO doubted SELECT unnest($1), unnest($2), unnest($3), unnest($4)", columns)
         sandbox.connection.execute(
             "UPDATE links SET state = CASE WHEN d.number THEN 'ambiguous' ELSE 'proposed' END, "
             "candidates = coalesce(candidates, [person_id]), person_id = NULL, since = NULL "
-            "FROM (SELECT unnest($1) AS source, unnest($2) AS account_id, unnest($3) AS number) d "
-            "WHERE links.source = d.source AND links.account_id = d.account_id",
-            [list(column) for column in zip(*strangers, strict=True)],
+            "FROM doubted d WHERE links.source = d.source AND links.account_id = d.account_id"
         )
 
 

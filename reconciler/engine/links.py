@@ -85,6 +85,16 @@ def listed(
         return list(_rows(sandbox, reasons, state=state, source=source))
 
 
+def unread(snapshot: Snapshot) -> list[str]:
+    """Name what links are made of and was not read whole: what it links anew is kept for no later night."""
+    return [
+        f"the {table} of {source}"
+        for table in ("people", "accounts")
+        for source in snapshot.sources_of(table)
+        if snapshot.status(source, table) is not Status.COMPLETE
+    ]
+
+
 def explain(snapshot: Snapshot, options: Options, source: str, account_id: str) -> Explanation:
     """Say what each matcher compared for one account, whom it found, and what came of it.
 
@@ -97,26 +107,38 @@ def explain(snapshot: Snapshot, options: Options, source: str, account_id: str) 
         return Explanation(
             snapshot=snapshot.snapshot_id,
             link=link,
-            compared=_compared(sandbox, options, source, account_id),
+            compared=_compared(sandbox, options, link),
             proposals=[fit.reason for fit in _alike(sandbox, source, account_id)],
         )
 
 
-def refuse_unknown(snapshot: Snapshot, options: Options, source: str, account_id: str, person_id: str | None) -> None:
-    """Raise ``ConfigurationError`` where the snapshot holds no such account, or no such person (None: not asked)."""
+def linked_to(
+    snapshot: Snapshot, options: Options, source: str, account_id: str, person_id: str | None = None
+) -> str | None:
+    """Return whom the account is linked to in the snapshot.
+
+    Raises ``ConfigurationError`` where that holds no such account, or no such person (None: not asked).
+    """
     _refuse_unknown(snapshot, source)
     with open_links(snapshot, options) as sandbox:
         _refuse_no_account(sandbox, snapshot, source, account_id)
-        if person_id is None:
-            return
-        known = [row[0] for row in sandbox.connection.execute("SELECT person_id FROM people").fetchall()]
-        if person_id not in known:
-            near = difflib.get_close_matches(person_id, known, n=3) if len(known) < linking.BATCH else []
-            unread = [s for s in snapshot.sources_of("people") if snapshot.status(s, "people") is not Status.COMPLETE]
-            raise ConfigurationError(
-                f"snapshot {snapshot.snapshot_id} holds no person {person_id!r}",
-                advice=_not_there(near, unread, "people"),
-            )
+        if person_id is not None:
+            _refuse_no_person(sandbox, snapshot, person_id)
+        held = sandbox.connection.execute(
+            "SELECT person_id FROM links WHERE source = $1 AND account_id = $2", [source, account_id]
+        ).fetchone()
+        return str(held[0]) if held and held[0] is not None else None
+
+
+def _refuse_no_person(sandbox: Sandbox, snapshot: Snapshot, person_id: str) -> None:
+    known = [row[0] for row in sandbox.connection.execute("SELECT person_id FROM people").fetchall()]
+    if person_id not in known:
+        near = difflib.get_close_matches(person_id, known, n=3) if len(known) < linking.BATCH else []
+        unread = [s for s in snapshot.sources_of("people") if snapshot.status(s, "people") is not Status.COMPLETE]
+        raise ConfigurationError(
+            f"snapshot {snapshot.snapshot_id} holds no person {person_id!r}",
+            advice=_not_there(near, unread, "people"),
+        )
 
 
 def _refuse_unknown(snapshot: Snapshot, source: str) -> None:
@@ -196,15 +218,16 @@ def _alike(sandbox: Sandbox, source: str, account_id: str) -> list[names.Proposa
     return fits.get((source, account_id), [])
 
 
-def _compared(sandbox: Sandbox, options: Options, source: str, account_id: str) -> list[Compared]:
+def _compared(sandbox: Sandbox, options: Options, link: Listed) -> list[Compared]:
     """Say for each matcher, in order, what it compared and whom it found."""
-    parameters = {"source": source, "account_id": account_id}
+    parameters = {"source": link.source, "account_id": link.account_id}
     matched = {
         rank: (value, people, kind)
         for rank, value, people, kind in sandbox.connection.execute(
             correlate.matches_sql(options.matchers), parameters
         ).fetchall()
     }
+    doubt = _doubt(sandbox, link)
     said: list[Compared] = []
     for rank, name in enumerate(options.matchers, 1):
         used = correlate.matcher(name)
@@ -221,5 +244,19 @@ def _compared(sandbox: Sandbox, options: Options, source: str, account_id: str) 
         value, people, kind = matched.get(rank, (normal, [], ""))
         nobody = f"no person has it in {tables()['people'].name}.{used.person_column}"
         found = _FOUND.get(kind) or (nobody if value else "the account has no value to compare")
+        if doubt and kind == "sure" and name == link.method:
+            found += f", but {doubt}"
         said.append(Compared(matcher=name, value=raw, compared_as=value, people=people, found=found))
     return said
+
+
+def _doubt(sandbox: Sandbox, link: Listed) -> str:
+    """Say why whom a matcher names is only proposed, or one of several; empty where that person is linked."""
+    if link.person_id is not None:
+        return ""
+    told = sandbox.connection.execute(
+        "SELECT why FROM doubted WHERE source = $1 AND account_id = $2", [link.source, link.account_id]
+    ).fetchone()
+    if told is not None:
+        return str(told[0])
+    return "the account carries a personnel number of its own, which is another" if link.state == "proposed" else ""

@@ -51,6 +51,11 @@ def required_identity(rule: Rule) -> list[str]:
     return [name for name in rule.info.identity if name in population.key]
 
 
+def bind(rule: Rule, sandbox: Sandbox) -> None:
+    """Run the rule with its parameters over empty tables; raise ``RuleFailed`` where DuckDB refuses it."""
+    sandbox.run(f"FROM {wrapped(rule.sql)}", rule.values(_EPOCH), LINT_SECONDS, before=1)
+
+
 class Lint:
     """Checks one rule; faults go to ``notes``. The sandbox holds every estate table, empty, and is locked."""
 
@@ -65,6 +70,9 @@ class Lint:
         for fault in query.faults:
             self._sql(self._place(fault.offset), fault.message, fault.advice)
         self.rule = replace(self.rule, asked=frozenset(query.params))
+        for name in {"verdict", "reason"} & set(self.rule.info.identity):
+            advice = "Identity is what stays: the keys of what is judged."
+            self.notes.fault(f"identity names {name}, which may change from night to night", advice, "identity")
         self._reads(query)
         self._params(query)
         self._cases()
@@ -130,9 +138,8 @@ class Lint:
 
     def _bind(self) -> tuple[tuple[str, str], ...]:
         """Run over the empty tables; return the columns selected with their types, none where it failed."""
-        values = self.rule.values(_EPOCH)
         try:
-            self.sandbox.run(f"FROM {wrapped(self.rule.sql)}", values, LINT_SECONDS, before=1)
+            bind(self.rule, self.sandbox)
         except RuleFailed as error:
             named = "The tables and columns stand in reconciler/estate/README.md."
             self._sql((error.line, error.column), error.message, TOO_MUCH if error.stopped or error.starved else named)

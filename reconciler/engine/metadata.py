@@ -9,7 +9,7 @@ from typing import get_args
 
 from reconciler.engine.built import made_of
 from reconciler.engine.case_metadata import CaseReader
-from reconciler.engine.rule import AS_OF, PARAM_TYPES, Notes, Param, Rule, parse_value
+from reconciler.engine.rule import AS_OF, PARAM_TYPES, Notes, Param, Rule, in_words, parse_value
 from reconciler.estate.results import RuleInfo, Severity
 from reconciler.estate.tables import tables
 
@@ -74,6 +74,7 @@ class MetadataReader:
                 known_gaps=tuple(lists["known_gaps"]),
                 population=texts["population"],
                 identity=tuple(lists["identity"]),
+                parameters={name: in_words(param.value) for name, param in params.items()},
             ),
             sql=sql,
             sql_path=self.sql_path,

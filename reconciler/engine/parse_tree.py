@@ -8,6 +8,7 @@ until somebody adds it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,6 +74,8 @@ _ADVICE = {
 }
 
 
+_SELECT = duckdb.StatementType.SELECT
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _UPPER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
 _MOMENTS = {"now", "today", "tomorrow", "yesterday"}
 
@@ -102,31 +105,28 @@ def read_query(connection: duckdb.DuckDBPyConnection, sql: str, known: Mapping[s
     """Parse ``sql`` (nothing is bound or run) and walk its tree; ``known`` are the tables of the estate."""
     query = Query()
     if "\0" in sql:
-        offset = len(sql[: sql.index("\0")].encode())
-        query.faults.append(Fault(offset, "a NUL byte", "Save the file as plain UTF-8 text."))
+        before = len(sql[: sql.index("\0")].encode())
+        query.faults.append(Fault(before, "a NUL byte", "Save the file as plain UTF-8 text."))
         return query
     row = connection.execute(
         "select json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)", [sql]
     ).fetchone()
     tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "the parser gave nothing"}
     if tree["error"]:
-        position = tree.get("position")
-        refused = tree.get("error_type") == "not implemented"
-        query.faults.append(
-            Fault(
-                int(position) if position is not None else None,
-                f"{_verb(sql)} is not a SELECT" if refused else f"SQL: {tree['error_message']}",
-                "A rule is one SELECT; it changes, attaches, loads and copies nothing."
-                if refused
-                else "Correct the SQL (DuckDB's dialect).",
-            )
-        )
+        if tree.get("error_type") == "not implemented":
+            other = next((s.query for s in connection.extract_statements(sql) if s.type != _SELECT), sql)
+            advice = "A rule is one SELECT; it changes, attaches, loads and copies nothing."
+            offset = len(sql[: sql.find(other)].encode()) if other in sql else None
+            query.faults.append(Fault(offset, f"{_verb(other)} is not a SELECT", advice))
+        else:
+            position = tree.get("position")
+            offset = int(position) if position is not None else None
+            query.faults.append(Fault(offset, f"SQL: {tree['error_message']}", "Correct the SQL (DuckDB's dialect)."))
         return query
     statements = tree["statements"]
     if len(statements) != 1:
-        query.faults.append(
-            Fault(None, f"{len(statements)} statements", "A rule is one SELECT; remove what follows the semicolon.")
-        )
+        advice = "A rule is one SELECT; remove what follows the semicolon." if statements else "A rule is one SELECT."
+        query.faults.append(Fault(None, f"{len(statements) or 'no'} statements", advice))
     for statement in statements:
         _Walk(query, known).visit(statement, _Scope())
     return query
@@ -138,7 +138,7 @@ def fold(name: str) -> str:
 
 
 def _verb(sql: str) -> str:
-    words = [word for word in sql.split() if not word.startswith("--")]
+    words = _COMMENT.sub(" ", sql).split()
     return words[0].upper() if words else "an empty file"
 
 

@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import RuleInfo
 from reconciler.toml import Document, Key
@@ -139,7 +141,19 @@ class Rule:
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             params[name] = replace(params[name], value=value)
-        return replace(self, params=params)
+        said = {name: in_words(param.value) for name, param in params.items()}
+        return replace(self, params=params, info=msgspec.structs.replace(self.info, parameters=said))
+
+
+def in_words(value: object) -> str:
+    """Say a parameter's value as people read it: ``24 hours``, ``a, b``."""
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+        for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+            if seconds % size == 0 and seconds >= 2 * size:  # up to two days people count hours
+                return f"{seconds / size:,.0f} {unit}s"
+        return f"{seconds:,.0f} second{'' if seconds == 1 else 's'}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def parse_value(kind: str, raw: object, values: tuple[object, ...] = ()) -> object:

@@ -47,13 +47,13 @@ def read_lock(folder: Path) -> dict[str, Entry] | None:
         lines = path.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
     except OSError as error:
         told = f"cannot be read: {error.strerror or error}"
-        raise RuleError([Problem(f"{path}:1", told, "Check that this user may read the file.")]) from error
+        raise RuleError([Problem(f"{path}:1:1", told, "Check that this user may read the file.")]) from error
     for number, text in enumerate(lines, start=1):
         parts = text.split()
         if not parts or text.startswith("#"):
             continue
         if len(parts) != 3 or not parts[1].isdecimal() or parts[0] in found:  # noqa: PLR2004  # id, version, hash
-            raise RuleError([Problem(f"{path}:{number}", f"{text!r} is no line of a lock", _ADVICE)])
+            raise RuleError([Problem(f"{path}:{number}:1", f"{text!r} is no line of a lock", _ADVICE)])
         found[parts[0]] = Entry(number, int(parts[1]), parts[2])
     return found
 
@@ -80,7 +80,9 @@ def check_lock(folder: Path, rules: Iterable[tuple[Rule, str]]) -> list[Problem]
     for rule_id, entry in lock.items():
         if rule_id not in seen:
             message = f"{rule_id} is locked, but there is no such rule"
-            problems.append(Problem(f"{folder / NAME}:{entry.line}", message, "Retire a rule by its status; keep it."))
+            problems.append(
+                Problem(f"{folder / NAME}:{entry.line}:1", message, "Retire a rule by its status; keep it.")
+            )
     return problems
 
 
@@ -93,7 +95,7 @@ def write_lock(folder: Path, rules: Iterable[Rule]) -> Path:
         entry, version = old.get(rule.info.rule_id), rule.info.version
         if entry and (version < entry.version or (version == entry.version and entry.digest != fingerprint(rule))):
             advice = f"Write version = {entry.version + 1} first."
-            problems.append(Problem(f"{rule.toml_path}:1", "the rule has changed, its version has not", advice))
+            problems.append(Problem(f"{rule.toml_path}:1:1", "the rule has changed, its version has not", advice))
     if problems:
         raise RuleError(problems)
     lines = [f"{rule.info.rule_id} {rule.info.version} {fingerprint(rule)}" for rule in rules]

@@ -21,7 +21,10 @@ from datetime import datetime
 
 _ADDRESS = re.compile(r"[^@]+@[^@]+")
 _GUEST = "#ext#"
-
+_FILLERS = "0x-_./?#* "
+"""Signs of which a personnel number that is none is made: ``0000``, ``-``, ``xxx``."""
+_NO_NUMBERS = ("", "na", "nan", "nil", "none", "null", "tba", "tbd", "undefined", "unknown")
+"""What is left, without fillers, of a personnel number that says only that there is none: ``N/A``."""
 
 ATTRIBUTE = re.compile(r"attribute:([A-Za-z0-9_.-]+)")
 """How a matcher on an attribute of the account is written, for a declared immutable key."""
@@ -77,8 +80,10 @@ READS: dict[str, tuple[str, ...]] = {
         "status",
         "department",
         "attributes",
+        "created_at",
+        "deleted_at",
     ),
-    "people": ("person_id", "full_name", "emails", "logins", "employee_id", "department"),
+    "people": ("person_id", "full_name", "emails", "logins", "employee_id", "department", "starts_on"),
 }
 """Table -> the columns that the SQL and the comparison of names read."""
 
@@ -253,7 +258,7 @@ def _matching(used: Sequence[Matcher]) -> str:
         raise ValueError("no matcher is given")
     ranked = list(enumerate(used, 1))
     carried = [
-        f"SELECT v.source, v.account_id, {rank}, nullif({_normal('v.raw', 'login')}, '') "  # noqa: S608  # names of our own
+        f"SELECT v.source, v.account_id, {rank}, {_number('v.raw')} "  # noqa: S608  # names of our own
         f"FROM (SELECT source, account_id, {one.account_value} AS raw FROM accounts a) v "
         "LEFT JOIN odd o ON o.raw = v.raw"
         for rank, one in ranked
@@ -261,7 +266,7 @@ def _matching(used: Sequence[Matcher]) -> str:
     ] or ["SELECT NULL::VARCHAR, NULL::VARCHAR, 0, NULL::VARCHAR WHERE false"]
     return f"""
 numbers AS (
-  SELECT person_id, nullif({_normal("u.raw", "login")}, '') AS own, u.fallback
+  SELECT person_id, {_number("u.raw")} AS own, u.fallback
   FROM (SELECT person_id, employee_id AS raw, person_id AS fallback FROM people) u LEFT JOIN odd o ON o.raw = u.raw
 ),
 numbered AS (
@@ -277,6 +282,13 @@ matches AS ({" UNION ALL ".join(_matches(one, rank) for rank, one in ranked)})""
 def _normal(column: str, form: str) -> str:
     """Return the SQL of a value in the form that is compared; ``o`` is its row of ``odd``, if there is one."""
     return f"CASE WHEN o.raw IS NULL THEN lower({column}) ELSE o.{form} END"
+
+
+def _number(column: str) -> str:
+    """Return the SQL of a personnel number in the form that is compared; null where it says that there is none."""
+    value = _normal(column, "login")
+    none = ", ".join(f"'{word}'" for word in _NO_NUMBERS)
+    return f"CASE WHEN translate({value}, '{_FILLERS}', '') NOT IN ({none}) THEN {value} END"
 
 
 def _matches(matcher: Matcher, rank: int) -> str:

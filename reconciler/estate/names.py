@@ -30,6 +30,10 @@ _PARTICLES = frozenset(
 )
 _PARTICLES |= {"le", "of", "st", "ten", "ter", "the", "van", "vom", "von", "zu", "zur"}
 _FEWEST_PARTS = 2
+_TELLING = 4
+"""Letters of a word that is more than initials."""
+_BEGINNING = 3
+"""Letters of a name that a login may be made of: ``byrona``, ``adabyr``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,27 @@ def strangers(one: str, other: str) -> bool:
     if min(len(left), len(right)) < _FEWEST_PARTS or not "".join(left + right).isascii():
         return False
     return not any(_akin(a, b) for a in left for b in right)
+
+
+def same(one: str, other: str) -> bool:
+    """Return whether two full names are one, letter by letter; a second given name may be left out of either."""
+    left, right = set(parts(one)), set(parts(other))
+    return min(len(left), len(right)) >= _FEWEST_PARTS and (left <= right or right <= left)
+
+
+def impersonal(shown: str, login: str, person: str) -> bool:
+    """Return whether an account shows one word, and neither that nor its login has anything of a person's full name.
+
+    ``Helpdesk`` that signs in as ``helpdesk`` is hardly Ada Byron's; ``Addie`` that signs in as ``abyron`` may be.
+    False where neither has a word of four Latin letters, or where the person's is no full name.
+    """
+    words, right = parts(f"{shown} {login.partition('@')[0]}"), parts(person)
+    if len(parts(shown)) != 1 or len(right) < _FEWEST_PARTS or not "".join(words + right).isascii():
+        return False
+    told = [word for word in words if word.isalpha() and len(word) >= _TELLING]
+    return bool(told) and not any(
+        _akin(word, part) or part[:_BEGINNING] in word for word in told for part in right if len(part) > 1
+    )
 
 
 def closer(name: str, person: str, others: Iterable[str | None]) -> bool:

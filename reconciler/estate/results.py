@@ -5,7 +5,7 @@ They stand here because engine, findings and report are siblings and know one an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -62,6 +62,8 @@ class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     known_gaps: tuple[str, ...] = ()
     population: str
     identity: tuple[str, ...]
+    parameters: Mapping[str, str] = {}
+    """Parameter -> the value in force, in words; empty too in runs recorded before it was kept."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
     ``blocked`` names what could not be read; where it is not empty nothing was evaluated here, the counts
     are zero, and no finding of this rule and source is opened or resolved. ``violations`` are those that no
-    exception covers, ``excepted`` those that one does. ``unmatched`` names what could not be read of that by
+    exception covers, ``excepted`` those that one does; of a recorded run also those that stay suppressed because
+    their exception could not be read. ``unmatched`` names what could not be read of that by
     which exceptions are matched: a finding that stood suppressed stays so.
     """
 
@@ -137,6 +140,8 @@ class ExceptionState(msgspec.Struct, frozen=True, kw_only=True):
     """Why it suppresses nothing, whatever is found; empty where it is in force."""
     suppresses: int = 0
     """Violations that the evaluation left uncounted for it."""
+    unlisted: str = ""
+    """What it names that no source lists, though all that could was read whole; empty where there is nothing such."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):

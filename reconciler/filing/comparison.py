@@ -55,23 +55,28 @@ async def compare(
     *,
     estate: str,
     at: datetime,
+    silent: Mapping[str, str] = {},
     seconds: float = 1800.0,
 ) -> list[Comparison]:
-    """Compare each system that can be read, one after another; one that fails keeps no other from its turn.
+    """Compare each system that can be read, all at once; one that fails keeps no other from being compared.
 
-    ``seconds`` bounds each.
+    Those in ``silent``, system -> why, are not asked. ``seconds`` bounds each.
     """
-    return [
-        await _compare(database, system, estate=estate, at=at, seconds=seconds)
-        for system in systems.values()
-        if system.readable
-    ]
+    readable = [system for system in systems.values() if system.readable]
+    return await asyncio.gather(
+        *(
+            _compare(database, system, estate=estate, at=at, silent=silent.get(system.name), seconds=seconds)
+            for system in readable
+        )
+    )
 
 
 async def _compare(
-    database: Database, system: TicketSystem, *, estate: str, at: datetime, seconds: float
+    database: Database, system: TicketSystem, *, estate: str, at: datetime, silent: str | None, seconds: float
 ) -> Comparison:
     name = system.name
+    if silent is not None:
+        return Comparison(system=name, unread=silent)
     try:
         async with asyncio.timeout(seconds):
             before = _ledger(database, name)

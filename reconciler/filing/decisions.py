@@ -76,6 +76,8 @@ def abandon(
 
 
 def _retry(session: Session, row: TicketRow, who: str, at: datetime, refill: Refill) -> list[str]:
+    if row.state in queue.STOPPED:
+        return []  # nothing would be sent: --recreate is the way back
     failed = session.exec(
         select(OperationRow)
         .where(OperationRow.system == row.system, OperationRow.key == row.key, OperationRow.state == "failed")

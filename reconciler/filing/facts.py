@@ -49,6 +49,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str
 
     last_run: str
+    looked_at: datetime | None = None
+    """The instant that the last run judged as of: it did not see what became of an account after it."""
     seen: int = 0
     """Findings of it that the last run saw: what it could not judge counts neither way."""
     verified_run: str | None = None
@@ -91,22 +93,22 @@ def mapping(facts: Facts, *, personal_data: bool, listed: int, time_zone: str) -
     """
     zone = ZoneInfo(time_zone)
     findings = [
-        {"finding_id": _line(f.finding_id), "account": _line(f.account)}
-        | ({"reason": _line(f.reason), "person_id": _line(f.person_id)} if personal_data else {})
+        {"finding_id": line(f.finding_id), "account": line(f.account)}
+        | ({"reason": line(f.reason), "person_id": line(f.person_id)} if personal_data else {})
         for f in facts.findings[:listed]
     ]
     return {
         "number": facts.about,
-        "title": _line(facts.title),
+        "title": line(facts.title),
         "statement": _text(facts.statement) if personal_data else _statement(facts),
-        "rule_id": _line(facts.rule_id),
-        "source": _line(facts.source or ""),
-        "supplier_id": _line(facts.supplier_id or ""),
-        "controls": [_line(control) for control in facts.controls],
+        "rule_id": line(facts.rule_id),
+        "source": line(facts.source or ""),
+        "supplier_id": line(facts.supplier_id or ""),
+        "controls": [line(control) for control in facts.controls],
         "clauses": {name: list(clauses) for name, clauses in facts.clauses.items()},
         "severity": facts.severity,
         "grade": facts.grade,
-        "owner_role": _line(facts.owner_role),
+        "owner_role": line(facts.owner_role),
         "detected_on": facts.detected_at.astimezone(zone).date().isoformat(),
         "due_on": facts.due_at.astimezone(zone).date().isoformat(),
         "findings_count": len(facts.findings),
@@ -114,23 +116,23 @@ def mapping(facts: Facts, *, personal_data: bool, listed: int, time_zone: str) -
         "more_findings": len(facts.findings) - len(findings),
         "run_id": facts.run_id,
         "snapshot": facts.snapshot,
-    } | ({"owner": _line(facts.owner or "")} if personal_data else {})
+    } | ({"owner": line(facts.owner or "")} if personal_data else {})
 
 
 def _statement(facts: Facts) -> str:
     count = len(facts.findings)
     found = (
-        f"1 finding of rule {_line(facts.rule_id)} stands"
+        f"1 finding of rule {line(facts.rule_id)} stands"
         if count == 1
-        else (f"{count} findings of rule {_line(facts.rule_id)} stand")
+        else (f"{count} findings of rule {line(facts.rule_id)} stand")
     )
-    return f"{_line(facts.title)}: {found}."
+    return f"{line(facts.title)}: {found}."
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """Return a value on one line: what a source said must not begin a line, or a list, of ours."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _text(text: str) -> str:
-    return "\n".join(_line(line) for line in text.splitlines())
+    return "\n".join(map(line, text.splitlines()))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from sqlmodel import select
 
 from reconciler import clock
 from reconciler.database import Database
+from reconciler.database.filing import TicketRow
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.filing import comparison, following, ledger, outbox, reading, sending
 from reconciler.filing.comparison import Comparison
@@ -25,6 +28,13 @@ from reconciler.sdk.tickets import Request, Ticket, TicketSystem
 from reconciler.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for just now, each as SYSTEM KEY, and what could not be since no template could be filled in."""
+
+    new: tuple[str, ...] = ()
+    unfilled: tuple[str, ...] = ()
 
 
 class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,40 +62,35 @@ async def after_run(settings: Settings, database: Database, *, pace: Pace | None
     if not settings.config.filing.enabled:
         return Exchanged()
     facts = reading.known(database)
-    refused = None
-    try:
-        enqueue(settings, database, facts, at=clock.now())
-    except ConfigurationError as error:  # what was asked for before is filed and read back all the same
-        refused = error
+    asked = enqueue(settings, database, facts, at=clock.now())
     exchanged = await exchange(settings, database, facts, pace=pace)
-    if refused is not None:
-        raise refused
-    return exchanged
+    return msgspec.structs.replace(exchanged, undone=(*asked.unfilled, *exchanged.undone))
 
 
-def enqueue(settings: Settings, database: Database, facts: Sequence[Facts], *, at: datetime) -> list[str]:
-    """Ask for a ticket in every system for each nonconformity that is open; return what was not asked for before.
+def enqueue(settings: Settings, database: Database, facts: Sequence[Facts], *, at: datetime) -> Asked:
+    """Ask for a ticket in every system for each nonconformity that is open and has none; one transaction.
 
-    Each is SYSTEM KEY. One transaction; what is asked for again is done once. While filing is not enabled nothing is
-    asked for, so that the first night on which it is files what is open then. Raises ``ConfigurationError`` for a
-    template that the facts cannot fill; then nothing is asked for at all.
+    One has a ticket whatever key that was given: an estate that is renamed files nothing anew. A template that the
+    facts of one cannot fill keeps no other from being filed. While filing is not enabled nothing is asked for, so that
+    the first night on which it is files what is open then.
     """
     if not settings.config.filing.enabled:
-        return []
-    wanted = [
-        (system, ticket(settings, system, fact), fact.about)
-        for system in settings.systems
-        for fact in facts
-        if not fact.closed
-    ]
-    if not wanted:
-        return []
+        return Asked()
     with database.writing() as session:
-        return [
-            f"{system} {one.key}"
-            for system, one, about in wanted
-            if outbox.ask(session, system=system, ticket=one, about=about, at=at)
-        ]
+        there = set(session.exec(select(TicketRow.system, TicketRow.about)))
+        new: list[str] = []
+        unfilled: list[str] = []
+        for system, fact in itertools.product(settings.systems, facts):
+            if fact.closed or (system, fact.about) in there:
+                continue
+            try:
+                made = ticket(settings, system, fact)
+            except ConfigurationError as error:
+                unfilled.append(f"{error.message}. {error.advice}")
+                continue
+            if outbox.ask(session, system=system, ticket=made, about=fact.about, at=at):
+                new.append(f"{system} {made.key}")
+    return Asked(new=tuple(new), unfilled=tuple(unfilled))
 
 
 async def exchange(
@@ -100,16 +105,19 @@ async def exchange(
     """Read tickets back, ask for what policy says, send the outbox, and compare the ledger with each system.
 
     ``facts`` are the nonconformities as the last run left them. While filing is not enabled nothing is read or sent.
-    Raises ``StoreError`` where the database fails; a system that fails is said in what is returned.
+    A system that does not answer is asked nothing more. Raises ``StoreError`` where the database fails; a system that
+    fails is said in what is returned.
     """
     if not settings.config.filing.enabled or not settings.systems:
         return Exchanged()
-    filing = settings.config.filing
+    filing, estate = settings.config.filing, settings.config.estate
     systems = open_systems(settings)
     try:
-        followed = await following.follow(database, systems, facts, filing, at=now())
-        sent = await sending.send(database, systems, workers=filing.workers, pace=pace, now=now, sleep=sleep)
-        compared = await comparison.compare(database, systems, estate=settings.config.estate.name, at=now())
+        followed = await following.follow(database, systems, facts, filing, at=now(), time_zone=estate.time_zone)
+        answering = {name: system for name, system in systems.items() if name not in followed.silent}
+        sent = await sending.send(database, answering, workers=filing.workers, pace=pace, now=now, sleep=sleep)
+        silent = {**followed.silent, **sent.silent}
+        compared = await comparison.compare(database, systems, estate=estate.name, at=now(), silent=silent)
     finally:
         await close(systems)
     undone = ledger.undone(database, settings.systems)
@@ -125,12 +133,17 @@ async def close(systems: Mapping[str, TicketSystem]) -> None:
             _log.warning("%s could not be closed: %s", system.name, redact(str(error)))
 
 
-def refuse_disabled(settings: Settings) -> None:
-    """Raise ``ConfigurationError`` while nothing may be sent, or there is nowhere to send to."""
+def refuse_none(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` where no ticket system is configured."""
     if not settings.systems:
         raise ConfigurationError(
             f"{settings.path} names no ticket system", advice="Write a section [filing.systems.NAME]."
         )
+
+
+def refuse_disabled(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` while nothing may be sent, or there is nowhere to send to."""
+    refuse_none(settings)
     if not settings.config.filing.enabled:
         raise ConfigurationError(
             f"{settings.at('filing', 'enabled')}: filing.enabled is false: nothing is sent",
@@ -149,12 +162,21 @@ async def send(settings: Settings, database: Database, *, pace: Pace | None = No
 
 
 async def reconcile(settings: Settings, database: Database) -> Exchanged:
-    """Read every ticket back and compare the ledger with each system; nothing is created or changed there."""
+    """Read every ticket back and compare the ledger with each system; nothing is created or changed there.
+
+    What policy asks for is asked for while filing is enabled, and sent by the next ``send``. Raises
+    ``ConfigurationError`` where there is no system.
+    """
+    refuse_none(settings)
+    filing, estate = settings.config.filing, settings.config.estate
     systems = open_systems(settings)
-    facts = reading.known(database)
+    facts = reading.known(database) if filing.enabled else []
     try:
-        followed = await following.follow(database, systems, facts, settings.config.filing, at=clock.now())
-        compared = await comparison.compare(database, systems, estate=settings.config.estate.name, at=clock.now())
+        at = clock.now()
+        followed = await following.follow(database, systems, facts, filing, at=at, time_zone=estate.time_zone)
+        compared = await comparison.compare(
+            database, systems, estate=estate.name, at=clock.now(), silent=followed.silent
+        )
     finally:
         await close(systems)
     return Exchanged(followed=followed, compared=tuple(compared))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, exists, func, or_, update
@@ -27,6 +28,17 @@ _NO_ATTEMPT = ("retried", "abandoned")
 STOPPED = ("gone", "abandoned")
 """States of a ticket that nothing is done to until a person decides."""
 _UNFINISHED = ("waiting", "sending", "uncertain")
+
+
+class Settle(NamedTuple):
+    """Seconds after an attempt of unknown end until a look may be believed: one for a ticket, and for a change."""
+
+    create: float
+    change: float
+
+    def of(self, mark: str) -> timedelta:
+        """Return what goes for the operation with this mark."""
+        return timedelta(seconds=self.create if mark == CREATE else self.change)
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +72,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(self.payload, type=Change)
 
 
-def claim(database: Database, settle: Mapping[str, float], *, lease: float, at: datetime) -> Claim | None:
+def claim(database: Database, settle: Mapping[str, Settle], *, lease: float, at: datetime) -> Claim | None:
     """Take the oldest operation that is due of the systems in ``settle``; None where none is.
 
-    ``settle`` says by system how many seconds after an attempt of unknown end a search may be believed. A claim whose
-    lease has run out is given up first: where its attempt was begun, the worker died in it, and its end is unknown.
+    A claim whose lease has run out is given up first: where its attempt was begun, the worker died in it, and its end
+    is unknown.
     """
     with database.writing() as session:
         _give_up(session, settle, at)
@@ -91,7 +103,7 @@ def claim(database: Database, settle: Mapping[str, float], *, lease: float, at: 
         )
 
 
-def _next(session: Session, settle: Mapping[str, float], at: datetime) -> OperationRow | None:
+def _next(session: Session, settle: Mapping[str, Settle], at: datetime) -> OperationRow | None:
     """Return the oldest operation that is due; an uncertain one is not while a look would prove nothing."""
     due = (
         select(OperationRow)
@@ -105,7 +117,7 @@ def _next(session: Session, settle: Mapping[str, float], at: datetime) -> Operat
     )
     while (row := session.exec(due).first()) is not None:
         began = may_have_been_done(session, row) if row.state == "uncertain" else None
-        if began is None or (believable := began + timedelta(seconds=settle[row.system])) <= at:
+        if began is None or (believable := began + settle[row.system].of(row.mark)) <= at:
             return row
         row.next_at = believable
         session.flush()
@@ -151,6 +163,12 @@ def begin(database: Database, claimed: Claim, *, at: datetime, call: float) -> i
         return attempt.number
 
 
+def holds(database: Database, claimed: Claim) -> bool:
+    """Return whether the claim is still ours: nobody else may have begun what it is for."""
+    with database.reading() as session:
+        return _ours(session, claimed) is not None
+
+
 def done(
     database: Database,
     claimed: Claim,
@@ -187,6 +205,8 @@ def _filed(ticket: TicketRow, ref: TicketRef, extras: Collection[TicketRef], not
     others = [extra for extra in extras if extra.id != ref.id]
     if ticket.remote_id is None:
         ticket.remote_id, ticket.remote_number, ticket.remote_url = ref.id, ref.number or None, ref.url or None
+        if ticket.state == "abandoned":
+            return  # given up while it was made: its id is kept, and nothing more is done to it
         ticket.state = "filed"
         ticket.note = note or ticket.note
     elif ticket.remote_id != ref.id:
@@ -282,7 +302,7 @@ def hold_back(database: Database, system: str, until: datetime) -> None:
         )
 
 
-def _give_up(session: Session, settle: Mapping[str, float], at: datetime) -> None:
+def _give_up(session: Session, settle: Mapping[str, Settle], at: datetime) -> None:
     """Take operations from workers whose lease has run out; one that was in a call leaves it uncertain."""
     expired = session.exec(
         select(OperationRow).where(

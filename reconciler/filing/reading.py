@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from sqlalchemy import func, or_
+from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from reconciler.database import Database
@@ -35,7 +35,7 @@ def known(database: Database) -> list[Facts]:
                 or_(col(TicketRow.status).is_(None), col(TicketRow.status).not_in(ended)),
             )
         )
-        numbers = {int(found[1]) for about in abouts if (found := _NUMBER.fullmatch(about))}
+        numbers = {number for about in abouts if (number := number_of(about)) is not None}
         rows = session.exec(
             select(NonconformityRow)
             .where(or_(col(NonconformityRow.state) != "closed", col(NonconformityRow.number).in_(numbers)))
@@ -46,9 +46,9 @@ def known(database: Database) -> list[Facts]:
 
 def one(database: Database, wanted: str) -> Facts:
     """Return one nonconformity, by its number as NC-000123; raise ``ConfigurationError`` where there is none."""
-    found = _NUMBER.fullmatch(wanted.strip())
+    number = number_of(wanted)
     with database.reading() as session:
-        row = session.get(NonconformityRow, int(found[1])) if found else None
+        row = None if number is None else session.get(NonconformityRow, number)
         if row is None:
             raise ConfigurationError(
                 f"there is no nonconformity {wanted}", advice="List those there are: reconciler nonconformities list."
@@ -56,16 +56,29 @@ def one(database: Database, wanted: str) -> Facts:
         return _facts(session, [row])[0]
 
 
+def number_of(about: str) -> int | None:
+    """Return the number of a nonconformity as NC-000123, None for what is none."""
+    found = _NUMBER.fullmatch(about.strip())
+    return int(found[1]) if found else None
+
+
+def account_of(subject: Mapping[str, str | None]) -> str:
+    """Return the id of the account that a finding is about, empty where it is about none."""
+    holder = subject.get("principal_id") if subject.get("principal_kind") == "account" else None
+    return subject.get("account_id") or holder or ""
+
+
 def _facts(session: Session, rows: Sequence[NonconformityRow]) -> list[Facts]:
-    found = session.exec(select(RunRow.number, RunRow.run_id, RunRow.snapshot))
+    numbers = {n for row in rows for n in (row.detected_run, row.verified_run) if n is not None}
+    found = session.exec(select(RunRow.number, RunRow.run_id, RunRow.snapshot).where(col(RunRow.number).in_(numbers)))
     runs = {number or 0: (run_id, snapshot) for number, run_id, snapshot in found}
-    last = session.exec(select(func.max(RunRow.number))).one()
-    named, seen = _findings(session, [row.number or 0 for row in rows], last)
+    last = session.exec(select(RunRow).order_by(col(RunRow.number).desc()).limit(1)).first()
+    named, seen = _findings(session, [row.number or 0 for row in rows], last.number if last else None)
     return [_of(row, runs, last, named[row.number or 0], seen[row.number or 0]) for row in rows]
 
 
 def _of(
-    row: NonconformityRow, runs: Mapping[int, tuple[str, str]], last: int | None, named: Sequence[Named], seen: int
+    row: NonconformityRow, runs: Mapping[int, tuple[str, str]], last: RunRow | None, named: Sequence[Named], seen: int
 ) -> Facts:
     required = msgspec.json.decode(row.requirement, type=_Requirement)
     run_id, snapshot = runs[row.detected_run]
@@ -87,7 +100,8 @@ def _of(
         findings=named,
         run_id=run_id,
         snapshot=snapshot,
-        last_run=runs[last][0] if last is not None else "",
+        last_run=last.run_id if last is not None else "",
+        looked_at=last.as_of if last is not None else None,
         seen=seen,
         verified_run=runs[row.verified_run][0] if row.verified_run is not None else None,
         closed=row.state == "closed",
@@ -121,7 +135,7 @@ def _findings(
         named[number].append(
             Named(
                 finding_id=row.finding_id,
-                account=subject.get("account_id") or "",
+                account=account_of(subject),
                 reason=row.reason,
                 person_id=row.person_id or "",
             )

@@ -27,7 +27,8 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 def accept(session: Session, *, rule: str, source: str | None, by: str, reason: str, at: datetime) -> Acceptance:
     """Release the findings of a rule (id or name) that are held, and keep who did so and why.
 
-    Raises ``ConfigurationError`` for an acceptance that names nobody or no reason, and where nothing is held.
+    Raises ``ConfigurationError`` for an acceptance that names nobody or no reason, where nothing is held, and for the
+    name of several rules.
     """
     by, reason = by.strip(), reason.strip()
     for value, word in ((by, "a name"), (reason, "a reason")):
@@ -46,7 +47,11 @@ def accept(session: Session, *, rule: str, source: str | None, by: str, reason: 
         raise ConfigurationError(
             f"nothing of rule {rule} is held" + (f" in {source}" if source is not None else ""), advice=_others(session)
         )
-    rule_id = held[0].rule_id
+    rule_id, *others = sorted({found.rule_id for found in held})
+    if others:
+        raise ConfigurationError(
+            f"rules {', '.join((rule_id, *others))} are all named {rule}", advice="Accept each by its id."
+        )
     evaluated = last_evaluated(session)
     number = last.number or 0
     for found in held:

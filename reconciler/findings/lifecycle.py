@@ -2,7 +2,8 @@
 
 The one law: data that is missing neither opens nor closes anything. A scope that was blocked, or was not
 part of the evaluation, moves nothing; a violation that can no longer be evaluated stays a violation that is
-unverified; what stood under an exception stays so while the exceptions cannot be read.
+unverified; what stood under an exception stays so while the exceptions cannot be read. That an exception is over
+is no missing data: what it covered is open again, unverified where the rule could not be judged.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Move(Struct, frozen=True, gc=False):
     """One finding after one evaluation, and what the step took it to.
 
     ``source``, ``held``, ``verified``, ``exception``, ``until`` and ``waiting`` are how it stands now; ``verdict``
-    is what the rule said of it, None where it was resolved by no longer being among the rule's verdicts.
+    is what the rule said of it, None where it was resolved by no longer being among the rule's verdicts, and where
+    its exception ended while the rule could not be judged.
     ``before`` is how it stood, None where it was never seen; ``why`` says what the verdict's reason does not.
     """
 
@@ -103,6 +105,11 @@ class Exceptions:
         unread = self.unread or (scope.unmatched if known is not None and not known.no_effect else ())
         return f"whether exception {exception_id} still covers it is unknown: {'; '.join(unread)}" if unread else ""
 
+    def is_over(self, exception_id: str) -> bool:
+        """Tell whether it is known, whatever is found, that an exception covers nothing any more."""
+        known = self.known.get(exception_id)
+        return not self.unread and (known is None or bool(known.no_effect))
+
     def ending(self, exception_id: str) -> str:
         """Say how an exception ended that covered a finding and does so no more."""
         known = self.known.get(exception_id)
@@ -120,7 +127,7 @@ def moves(
     exceptions: Exceptions | None = None,
     limit: Limit | None = None,
 ) -> Iterator[Move]:
-    """Yield one move for each finding of this rule that an evaluated scope speaks of; of the others, none.
+    """Yield one move for each finding of this rule that an evaluated scope speaks of, or whose exception is over.
 
     ``previous`` holds every finding of the rule, open and resolved, by id. Where more violations are new in a
     scope than ``limit`` allows, those that wait already counted, they are held; None: none is. Raises
@@ -154,6 +161,9 @@ def moves(
     for source, found in fresh.items():
         yield from _within(found, waiting[source], limit(scopes[source]) if limit else len(found))
     yield from _gone(previous, spoken, scopes)
+    for scope in scopes.values():
+        if scope.blocked:
+            yield from _lapsed(previous, spoken, scope, told, limit)
 
 
 def _gone(previous: Mapping[str, Standing], spoken: set[str], scopes: Mapping[str | None, Scope]) -> Iterator[Move]:
@@ -170,6 +180,31 @@ def _gone(previous: Mapping[str, Standing], spoken: set[str], scopes: Mapping[st
                 content=standing.content,
                 before=standing,
             )
+
+
+def _lapsed(
+    previous: Mapping[str, Standing], spoken: set[str], scope: Scope, told: Exceptions, limit: Limit | None
+) -> Iterator[Move]:
+    """Reopen, unverified, what stands under an exception that is over in a scope where the rule could not be judged."""
+    here = {identity: known for identity, known in previous.items() if known.source == scope.source}
+    found = [
+        Move(
+            identity,
+            Step.REOPENED,
+            known.source,
+            known.held,
+            verified=False,
+            verdict=None,
+            content=known.content,
+            before=known,
+            why=f"{told.ending(known.exception)}; what is there now could not be judged",
+        )
+        for identity, known in here.items()
+        if known.exception is not None and identity not in spoken and told.is_over(known.exception)
+    ]
+    if found:
+        waiting = sum(known.waiting for known in here.values())
+        yield from _within(found, waiting, limit(scope) if limit else len(found) + waiting)
 
 
 def _is_new_violation(move: Move) -> bool:
@@ -263,7 +298,7 @@ def state(
 ) -> State:
     """Return where a finding stands; ``since`` numbers the run that (re)opened it, ``last_seen`` the last that saw it.
 
-    A finding is new, or reopened, until a later run has seen it again.
+    A finding is new, or reopened, until a later run has seen it again; a run that reopens may see nothing itself.
     """
     if not is_open:
         return State.RESOLVED
@@ -271,7 +306,7 @@ def state(
         return State.HELD
     if exception is not None:
         return State.SUPPRESSED
-    if since != last_seen:
+    if since < last_seen:
         return State.PERSISTING
     return State.REOPENED if times_reopened else State.NEW
 

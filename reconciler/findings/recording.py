@@ -62,14 +62,15 @@ def record(
     if run.number is None:
         raise AssertionError(run_id)
     connection = session.connection()
-    _write_scopes(connection, run.number, evaluation.results)
     counts: Counter[Step] = Counter()
+    kept: Counter[tuple[str, str | None]] = Counter()
     exceptions = Exceptions(evaluation)
     for result in evaluation.results:
         rule_id = result.rule.rule_id
         allowed = partial(limit, rule_id) if limit and before else None
         steps = moves(_standings(connection, rule_id), result, exceptions=exceptions, limit=allowed)
-        _Ledger(connection, run.number, evaluation, result.rule, before).write(steps, counts)
+        _Ledger(connection, run.number, evaluation, result.rule, before).write(steps, counts, kept)
+    _write_scopes(connection, run.number, evaluation.results, kept)
     run.opened, run.persisting = counts[Step.OPENED], counts[Step.PERSISTED]
     run.resolved, run.reopened = counts[Step.RESOLVED], counts[Step.REOPENED]
     standing = select(func.count()).where(col(FindingRow.is_open))
@@ -100,18 +101,25 @@ def _refuse_out_of_turn(session: Session, evaluation: Evaluation, *, run_id: str
         )
 
 
-def _write_scopes(connection: Connection, run: int, results: Sequence[RuleResult]) -> None:
+def _write_scopes(
+    connection: Connection, run: int, results: Sequence[RuleResult], kept: Mapping[tuple[str, str | None], int]
+) -> None:
+    """Write the figures; violations that are ``kept`` under an exception count as excepted, as their findings do."""
+
+    def under(result: RuleResult, scope: Scope) -> int:
+        return min(kept.get((result.rule.rule_id, scope.source), 0), scope.violations)
+
     rows: list[dict[str, Any]] = [
         {
             "run": run,
             "rule_id": result.rule.rule_id,
             "source": scope.source,
             "population": scope.population,
-            "violations": scope.violations,
+            "violations": scope.violations - under(result, scope),
             "passes": scope.passes,
             "not_applicable": scope.not_applicable,
             "not_evaluable": scope.not_evaluable,
-            "excepted": scope.excepted,
+            "excepted": scope.excepted + under(result, scope),
             "evaluated": not scope.blocked,
             "blocked": _json(scope.blocked),
             "unmatched": _json(scope.unmatched),
@@ -156,9 +164,15 @@ class _Ledger:
         self._altered: dict[tuple[tuple[str, ...], bool], list[dict[str, Any]]] = {}
         self._history: list[dict[str, Any]] = []
 
-    def write(self, steps: Iterable[Move], counts: Counter[Step]) -> None:
-        """Write every move but those that change nothing; count those that stand open, verified, and the resolved."""
+    def write(self, steps: Iterable[Move], counts: Counter[Step], kept: Counter[tuple[str, str | None]]) -> None:
+        """Write every move but those that change nothing; count those that stand open, verified, and the resolved.
+
+        ``kept`` counts, by rule and source, violations that stay under an exception which could not be read.
+        """
         for move in steps:
+            said = move.verdict
+            if move.exception and said and said.verdict is Outcome.VIOLATION and said.exception is None:
+                kept[said.rule_id, said.source] += 1
             step = Step.PERSISTED if move.step is Step.CHANGED else move.step
             counts[step] += move.verified and (move.counts or step is Step.RESOLVED)
             if move.step is not Step.PERSISTED:
@@ -178,8 +192,10 @@ class _Ledger:
             again = move.step in {Step.REOPENED, Step.HELD} and move.comes_back
             rows = self._altered.setdefault((tuple(altered), again), [])
             rows.append({"finding_id": move.finding_id} | altered)
-        if verdict is None:
+        if move.step is Step.RESOLVED:
             self._remember(move, Outcome.PASS, f"evaluated in snapshot {self._snapshot} and no longer found")
+        elif verdict is None:
+            self._remember(move, move.held, move.why)
         else:
             said = f"{move.why}; {verdict.reason}" if move.why else verdict.reason
             self._remember(move, verdict.verdict, said)
@@ -189,9 +205,9 @@ class _Ledger:
         seen: dict[str, Any] = {}
         if before.verified:
             seen["last_seen_run"] = self._before.get((self._rule.rule_id, move.source))
-        if move.verdict is None:
+        if move.step is Step.RESOLVED:
             return {"is_open": False, "resolved_run": self._run, "resolved_at": self._as_of} | _STANDS | seen
-        if move.verified:
+        if move.verdict is not None and move.verified:
             altered = self._said(move, move.verdict) | {"last_seen_run": None}
         else:
             altered = {"content": move.content} | seen

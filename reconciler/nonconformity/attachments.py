@@ -40,6 +40,8 @@ class Held(msgspec.Struct, frozen=True):
     """
     excepted: frozenset[Place]
     """Where violations of it are that an exception covers."""
+    standing: frozenset[Place]
+    """Where some of them stand."""
     worst: Severity | None
     """The worst severity of those that stand; None where none does."""
 
@@ -84,6 +86,7 @@ def _counted(parts: Sequence[Any]) -> Held:
         ever=sum(ever for _, _, ever, *_ in parts),
         there=sum(there for _, _, _, there, *_ in parts),
         excepted=frozenset((rule_id, source) for rule_id, source, _, _, covered, _ in parts if covered),
+        standing=frozenset((rule_id, source) for rule_id, source, *_, gravity in parts if gravity is not None),
         worst=None if worst is None else SEVERITIES[worst],
     )
 
@@ -131,6 +134,12 @@ def loose(session: Session) -> list[Found]:
         .order_by(col(finding.finding_id))
     )
     return [Found(*row) for row in session.execute(query)]
+
+
+def waiting(session: Session) -> set[Place]:
+    """Return where new violations are held, and wait for somebody to accept them."""
+    held = select(FindingRow.rule_id, FindingRow.source).where(col(FindingRow.is_open), col(FindingRow.waiting))
+    return set(session.exec(held.distinct()))
 
 
 def homes(session: Session) -> dict[str, int]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, exists, func
+from sqlalchemy import ColumnElement, and_, case, exists, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from reconciler.database.findings import EvaluationRow, FindingRow, RunRow
 from reconciler.database.nonconformities import AttachedRow
 
+LEFT_OUT = "the last run did not evaluate it"
+"""Why a rule was not judged in a source where it was not even tried."""
 _SHOWN = 5
 """Findings named where several stand."""
 
@@ -24,6 +27,10 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
     rule_id: str
     source: str | None
     account_id: str | None
+    subject: Mapping[str, str | None]
+    """Identity column -> value."""
+    reason: str
+    """What the rule said of it last."""
     attached_run: str
     attached_at: datetime
     detached_run: str | None
@@ -32,12 +39,32 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that the record names: the snapshot that it judged, and the digest of what it found."""
+    """A run that the record names: the snapshot that it judged, and the digest of what it found.
+
+    ``as_of`` is the instant that it judged, ``recorded_at`` the clock's when it was recorded.
+    """
 
     run_id: str
     snapshot: str
     as_of: datetime
+    recorded_at: datetime
     digest: str
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run that the record rests on did with one rule in one source; ``unread`` says why it could not judge."""
+
+    run_id: str
+    rule_id: str
+    rule_version: int | None
+    source: str | None
+    population: int
+    violations: int
+    excepted: int
+    passes: int
+    not_applicable: int
+    not_evaluable: int
+    unread: tuple[str, ...]
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +94,9 @@ def attached(session: Session, number: int) -> list[Attached]:
             finding_id=finding.finding_id,
             rule_id=finding.rule_id,
             source=finding.source,
-            account_id=msgspec.json.decode(finding.subject, type=dict[str, str | None]).get("account_id"),
+            account_id=(subject := msgspec.json.decode(finding.subject, type=dict[str, str | None])).get("account_id"),
+            subject=subject,
+            reason=finding.reason,
             attached_run=known[row.attached_run].run_id,
             attached_at=known[row.attached_run].as_of,
             detached_run=None if row.detached_run is None else known[row.detached_run].run_id,
@@ -82,27 +111,75 @@ def runs(session: Session, run_ids: Iterable[str]) -> list[Evidence]:
     """Return the runs of those ids, oldest first."""
     wanted = set(run_ids)
     rows = session.exec(select(RunRow).where(col(RunRow.run_id).in_(wanted)).order_by(col(RunRow.number)))
-    return [Evidence(run_id=row.run_id, snapshot=row.snapshot, as_of=row.as_of, digest=row.digest) for row in rows]
+    return [
+        Evidence(
+            run_id=row.run_id, snapshot=row.snapshot, as_of=row.as_of, recorded_at=row.recorded_at, digest=row.digest
+        )
+        for row in rows
+    ]
+
+
+def looked(session: Session, number: int, run_ids: Iterable[str]) -> list[Looked]:
+    """Return what the runs of those ids did with each rule and source of its findings, oldest run first."""
+    places = _places(session, number)
+    rows = session.exec(
+        select(RunRow, EvaluationRow)
+        .join(EvaluationRow, col(EvaluationRow.run) == col(RunRow.number))
+        .where(col(RunRow.run_id).in_(set(run_ids)), col(EvaluationRow.rule_id).in_({rule for rule, _ in places}))
+        .order_by(col(RunRow.number), col(EvaluationRow.position))
+    ).all()
+    return [
+        Looked(
+            run_id=run.run_id,
+            rule_id=row.rule_id,
+            rule_version=_versions(run.rules).get(row.rule_id),
+            source=row.source,
+            population=row.population,
+            violations=row.violations,
+            excepted=row.excepted,
+            passes=row.passes,
+            not_applicable=row.not_applicable,
+            not_evaluable=row.not_evaluable,
+            unread=msgspec.json.decode(row.blocked, type=tuple[str, ...]),
+        )
+        for run, row in rows
+        if (row.rule_id, row.source) in places
+    ]
+
+
+class _Version(msgspec.Struct):
+    rule_id: str
+    version: int
+
+
+@lru_cache(maxsize=4)
+def _versions(rules: str) -> dict[str, int]:
+    return {each.rule_id: each.version for each in msgspec.json.decode(rules, type=list[_Version])}
+
+
+def _places(session: Session, number: int) -> dict[tuple[str, str | None], int]:
+    """Return by rule and source of its findings, in their order, how many stand there."""
+    found = session.exec(
+        select(FindingRow.rule_id, FindingRow.source, func.count(case((col(AttachedRow.detached_run).is_(None), 1))))
+        .join(AttachedRow, col(AttachedRow.finding_id) == col(FindingRow.finding_id))
+        .where(AttachedRow.nonconformity == number)
+        .group_by(col(FindingRow.rule_id), col(FindingRow.source))
+        .order_by(col(FindingRow.rule_id), col(FindingRow.source))
+    )
+    return {(rule_id, source): standing for rule_id, source, standing in found}
 
 
 def judged(session: Session, number: int) -> list[Judged]:
     """Return, for each rule and source of its findings, whether the last run could judge it."""
     last = session.exec(select(func.max(RunRow.number))).one()
-    scopes = session.exec(
-        select(FindingRow.rule_id, FindingRow.source)
-        .join(AttachedRow, col(AttachedRow.finding_id) == col(FindingRow.finding_id))
-        .where(AttachedRow.nonconformity == number)
-        .distinct()
-        .order_by(col(FindingRow.rule_id), col(FindingRow.source))
-    ).all()
-    return [_judged(session, rule_id, source, last or 0) for rule_id, source in scopes]
+    return [_judged(session, rule_id, source, last or 0) for rule_id, source in _places(session, number)]
 
 
 def _judged(session: Session, rule_id: str, source: str | None, last: int) -> Judged:
     of_it = and_(col(EvaluationRow.rule_id) == rule_id, col(EvaluationRow.source).is_not_distinct_from(source))
     row = session.exec(select(EvaluationRow).where(of_it, EvaluationRow.run == last)).first()
     if row is None:
-        unread: tuple[str, ...] = ("the last run did not evaluate it",)
+        unread: tuple[str, ...] = (LEFT_OUT,)
     else:
         unread = msgspec.json.decode(row.blocked, type=tuple[str, ...])
     as_of = session.exec(
@@ -113,6 +190,23 @@ def _judged(session: Session, rule_id: str, source: str | None, last: int) -> Ju
         .limit(1)
     ).first()
     return Judged(rule_id=rule_id, source=source, unread=unread, last_judged=as_of)
+
+
+def looked_for(session: Session, number: int) -> tuple[str, ...]:
+    """Say what keeps a nonconformity from being set aside: the last run looks for it. Empty where it may be.
+
+    A rule or source that could not be read counts as looked for: it is expected back.
+    """
+    last = session.exec(select(func.max(RunRow.number))).one()
+    looked = set(session.exec(select(EvaluationRow.rule_id, EvaluationRow.source).where(EvaluationRow.run == last)))
+    places = _places(session, number)
+    if places.keys() <= looked:
+        return ("that a rule or source of it left the configuration: the last run looked for all of it",)
+    return tuple(
+        f"findings gone of {rule_id} in {source or 'the whole estate'}"
+        for (rule_id, source), standing in places.items()
+        if standing and (rule_id, source) in looked
+    )
 
 
 def doubts(session: Session, number: int, verified_run: int | None) -> tuple[str, ...]:
@@ -126,18 +220,13 @@ def doubts(session: Session, number: int, verified_run: int | None) -> tuple[str
         said.append("a finding: none ever belonged to it, so no run could see it gone")
     still = session.exec(
         select(FindingRow.finding_id)
-        .where(
-            belongs,
-            col(FindingRow.is_open),
-            col(FindingRow.exception).is_(None),
-            ~col(FindingRow.waiting),
-            ~_elsewhere(number),
-        )
+        .where(belongs, col(FindingRow.is_open), ~_elsewhere(number))
         .order_by(col(FindingRow.finding_id))
         .limit(_SHOWN)
     ).all()
     if still:
-        said.append(f"the machine's verification: {', '.join(still)} still open, though no longer attached")
+        there = f"{', '.join(still)} still open, though no longer attached"
+        said.append(f"the machine's verification: {there}; what is held, or under an exception, is not gone")
     unseen = session.exec(
         select(FindingRow.rule_id, FindingRow.source)
         .where(belongs, ~_elsewhere(number), ~_evaluated(verified_run))

@@ -25,7 +25,6 @@ from reconciler.errors import StoreError
 from reconciler.estate.results import SEVERITIES, Run, Severity
 from reconciler.nonconformity import attachments, owners, rows
 from reconciler.nonconformity.attachments import CHUNK, Held
-from reconciler.nonconformity.gates import state_of
 from reconciler.nonconformity.grouping import Draft, Found, Policy, by_cause, draft, worse
 from reconciler.nonconformity.record import MACHINE, Cause, nc_id
 from reconciler.snapshot.people import Affiliation, Holders
@@ -97,9 +96,9 @@ class _Follower:
     ) -> None:
         self._session, self._run, self._number, self._seen_at = session, run, number, seen_at
         self._policy, self._holders, self._affiliations = policy, holders, affiliations
-        self._judged = {
-            (rule_id, scope.source) for rule_id, scopes in run.scopes.items() for scope in scopes if not scope.blocked
-        }
+        places = [(rule_id, scope) for rule_id, scopes in run.scopes.items() for scope in scopes]
+        self._looked = {(rule_id, scope.source) for rule_id, scope in places}
+        self._judged = {(rule_id, scope.source) for rule_id, scope in places if not scope.blocked}
         self._open: dict[int, NonconformityRow] = {
             row.number or 0: row
             for row in session.exec(select(NonconformityRow).where(col(NonconformityRow.state) != "closed"))
@@ -113,9 +112,11 @@ class _Follower:
         self._detach()
         self._attach()
         self._session.flush()
+        waiting = attachments.waiting(self._session)
         for number, held in attachments.holdings(self._session).items():
             row = self._open[number]
-            self._see(row, held)
+            self._take_up(row, held)
+            self._see(row, held, unsure=bool(held.places & waiting))
             self._weigh(row, held)
         self._answer()
         self._settle()
@@ -302,15 +303,24 @@ class _Follower:
 
     # --- what the machine sees, and what follows from the findings
 
-    def _see(self, row: NonconformityRow, held: Held) -> None:
-        """Note that all findings are gone, or still are; only a run that judged all of it sees that."""
+    def _take_up(self, row: NonconformityRow, held: Held) -> None:
+        """Take up again what was set aside, where this run looks for all of it, or for a finding that stands."""
+        if row.set_aside_by is not None and (held.places <= self._looked or held.standing & self._looked):
+            why = "this run looks for it again: its rule and source are in the configuration"
+            self._change(row, "taken up", why, **dict.fromkeys(rows.ASIDE))
+
+    def _see(self, row: NonconformityRow, held: Held, *, unsure: bool) -> None:
+        """Note that all findings are gone, or still are; only a run that judged all of it sees that.
+
+        It is ``unsure`` while new violations of its rule and source are held: some may be of its cause.
+        """
         if row.gone_run is not None and (held.excepted & self._judged):
             self._return(row, "a finding of it is there again, under an exception")
         seen_at, action_done = self._seen_at, row.action_done_at
-        if held.there or seen_at < row.detected_at or not self._judged_whole(row, held):
+        if held.there or unsure or seen_at < row.detected_at or not self._judged_whole(row, held):
             return
         if row.gone_run is None or row.gone_at is None or row.watch_until is None:
-            until = seen_at + self._policy.watch(row.rule_id)
+            until = seen_at + max(self._policy.watch(rule_id) for rule_id, _ in held.places)
             self._did["gone"].append(row.number or 0)
             why = f"judged whole, and none of its findings is there; watched until {until:%Y-%m-%d}"
             self._change(row, "gone", why, gone_run=self._number, gone_at=seen_at, watch_until=until)
@@ -374,7 +384,7 @@ class _Follower:
         for start in range(0, len(touched), CHUNK):
             part = touched[start : start + CHUNK]
             for row, held in zip(part, rows.values(self._session, part), strict=True):
-                row.state = state_of(held).value
+                row.state = rows.kept_state(held).value
                 self._session.add(row)
 
 

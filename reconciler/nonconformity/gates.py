@@ -42,6 +42,8 @@ def state_of(held: Nonconformity) -> State:
     """Return the state that follows from everything else; ``held.state`` itself is not looked at."""
     if held.closed is not None:
         return State.CLOSED
+    if held.set_aside is not None:
+        return State.SET_ASIDE
     entered = all(gate.met for gate in gates(held) if not gate.by_machine)
     return State.VERIFYING if entered and held.verification and not held.standing else State.OPEN
 
@@ -79,7 +81,7 @@ def _act(held: Nonconformity) -> str:
 def _verify(held: Nonconformity) -> str:
     seen = held.verification
     if held.standing:
-        count = "1 finding stands" if held.standing == 1 else f"{held.standing} findings stand"
+        count = "1 finding stands" if held.standing == 1 else f"{held.standing:,} findings stand"
         return f"the machine's verification: {count}"
     if seen is None:
         return (
@@ -105,8 +107,8 @@ def _minute(at: datetime) -> str:
 
 
 def owed(held: Nonconformity) -> Owed | None:
-    """Return what comes next; None once it is closed."""
-    if held.closed is not None:
+    """Return what comes next; None once it is closed, and while it is set aside."""
+    if held.closed is not None or held.set_aside is not None:
         return None
     unmet = next((gate for gate in gates(held) if not gate.met), None)
     owner, due = held.owner or held.owner_role, held.due_at.date()
@@ -123,10 +125,16 @@ def owed(held: Nonconformity) -> Owed | None:
     return Owed(what=unmet.name, by=owner, due_on=due)
 
 
+def owes(held: Nonconformity) -> bool:
+    """Return whether people owe something of it: it is neither over nor waits for a run alone."""
+    next_owed = owed(held)
+    return next_owed is not None and next_owed.by != MACHINE
+
+
 def overdue(held: Nonconformity, at: datetime) -> bool:
     """Return whether what people owe of it is late at an instant; to wait for a run, or the watch, is not late."""
     next_owed = owed(held)
-    if next_owed is None or next_owed.by == MACHINE:
+    if next_owed is None or not owes(held):
         return False
     action = held.action
     if action is not None and action.done_at is None and action.due_on < at.date():
@@ -163,7 +171,8 @@ def refused_to_close(held: Nonconformity, history: Sequence[Transition], by: str
     """
     if held.closed is not None:
         return ("it is closed already",)
-    return (*missing(held), *_own_work(held, history, by))
+    aside = ("that it is taken up again: it is set aside",) if held.set_aside else ()
+    return (*aside, *missing(held), *_own_work(held, history, by))
 
 
 def _own_work(held: Nonconformity, history: Sequence[Transition], by: str) -> tuple[str, ...]:

@@ -19,7 +19,10 @@ from reconciler.nonconformity.record import Grade, Nonconformity, State
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ones to list; None asks nothing. ``owner`` is a role or a person_id, ``rule`` a rule's id or name."""
+    """Which ones to list; None asks nothing.
+
+    ``owner`` is who answers, a role or a person_id, or the role that it went up to; ``rule`` a rule's id or name.
+    """
 
     state: State | None = None
     severity: Severity | None = None
@@ -48,7 +51,6 @@ def listed(session: Session, wanted: Filters) -> list[Nonconformity]:
     _refuse_unknown(session, wanted)
     query = select(NonconformityRow)
     for column, value in (
-        (NonconformityRow.state, wanted.state),
         (NonconformityRow.severity, wanted.severity),
         (NonconformityRow.grade, wanted.grade),
     ):
@@ -65,13 +67,15 @@ def listed(session: Session, wanted: Filters) -> list[Nonconformity]:
         )
         query = query.where((col(NonconformityRow.source) == wanted.source) | of_it)
     found = rows.values(session, session.exec(query).all())
+    if wanted.state is not None:
+        found = [held for held in found if held.state is wanted.state]
     if wanted.owner is not None:
         found = [held for held in found if _answers(held, wanted.owner)]
     return sorted(found, key=_most_pressing)
 
 
 def _answers(held: Nonconformity, owner: str) -> bool:
-    return same(held.owner_role, owner) or (held.owner is not None and same(held.owner, owner))
+    return any(same(each, owner) for each in (held.owner_role, held.owner, held.escalated_to) if each is not None)
 
 
 def _most_pressing(held: Nonconformity) -> tuple[bool, int, datetime, str]:

@@ -23,6 +23,8 @@ class State(StrEnum):
     VERIFYING = "verifying"
     """Correction, cause and a done action are there and its findings are gone: the watch period runs, or has run."""
     CLOSED = "closed"
+    SET_ASIDE = "set_aside"
+    """No run will look again, as somebody said: its source or rule left the configuration. Nothing of it is proven."""
 
 
 Grade = Literal["minor", "major"]
@@ -112,6 +114,7 @@ class Nonconformity(msgspec.Struct, frozen=True, kw_only=True):
     action: Action | None = None
     verification: Verification | None = None
     closed: Entry | None = None
+    set_aside: Entry | None = None
     times_reopened: int = 0
     recurrence_of: str | None = None
     standing: int = 0

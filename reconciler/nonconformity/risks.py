@@ -15,6 +15,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from reconciler.database.connection import Database
+from reconciler.database.findings import FindingRow
 from reconciler.database.nonconformities import RiskRow
 from reconciler.database.schema import opened
 from reconciler.errors import ConfigurationError
@@ -132,7 +133,8 @@ class Register:
             _only(row, "requested", "decided on")
             if same(who, row.requested_by):
                 raise _eyes(row, f"{who} asked for it")
-            if row.person_id and same(who, row.person_id):
+            about = row.person_id or session.get_one(FindingRow, row.finding_id).person_id
+            if about and same(who, about):
                 raise _eyes(row, f"it is about {who}")
             if approve and row.expires_at <= at:
                 raise ConfigurationError(
@@ -160,12 +162,14 @@ class Register:
             return _value(row)
 
     def written(self, risk: Risk, where: str) -> None:
-        """Keep where the register of the QMS holds it as ``risk`` says; one that was ended meanwhile is still owed."""
+        """Keep where the register of the QMS holds it as ``risk`` says.
+
+        One that was ended meanwhile is owed, even where its end was written: nobody knows which came there last.
+        """
         with self._database.writing() as session:
             row = _row(session, risk.risk_id)
-            if row.state == risk.state:
-                row.written_to = where
-                session.add(row)
+            row.written_to = where if row.state == risk.state else None
+            session.add(row)
 
     def listed(self, *, state: Standing | None = None) -> list[Risk]:
         """Return all, or those of one state, newest first."""

@@ -23,12 +23,14 @@ from reconciler.nonconformity.record import (
     Cause,
     Entry,
     Nonconformity,
+    State,
     Transition,
     Verification,
     nc_id,
 )
 
 CLOSING = ("closed_by", "closed_at", "closed_reason")
+ASIDE = ("set_aside_by", "set_aside_at", "set_aside_reason")
 SEEN = ("gone_run", "gone_at", "watch_until", "verified_run", "verified_at")
 """What the machine saw; ``gone_at`` and ``verified_at`` are the ``as_of`` of those runs."""
 ACTED = (
@@ -102,7 +104,7 @@ def value(row: NonconformityRow, counted: Counts, runs: Mapping[int, str]) -> No
             "severity": row.severity,
             "grade": row.grade,
             "grade_reason": row.grade_reason,
-            "state": row.state,
+            "state": row.state if row.set_aside_by is None else State.SET_ASIDE,
             "detected_at": row.detected_at,
             "detected_run": runs[row.detected_run],
             "owner_role": row.owner_role,
@@ -115,6 +117,7 @@ def value(row: NonconformityRow, counted: Counts, runs: Mapping[int, str]) -> No
             "action": _action(row),
             "verification": _verification(row, runs),
             "closed": _entry(row.closed_by, row.closed_at, row.closed_reason),
+            "set_aside": _entry(row.set_aside_by, row.set_aside_at, row.set_aside_reason),
             "times_reopened": row.times_reopened,
             "recurrence_of": None if row.recurrence_of is None else nc_id(row.recurrence_of),
             "standing": counted.standing,
@@ -167,10 +170,16 @@ def settle(session: Session, row: NonconformityRow) -> Nonconformity:
     """Set the state that follows from everything else, and return the value; call it after whatever changed."""
     session.flush()
     [held] = values(session, [row])
-    row.state = state_of(held)
+    row.state = kept_state(held)
     session.add(row)
     session.flush()
     return msgspec.structs.replace(held, state=state_of(held))
+
+
+def kept_state(held: Nonconformity) -> State:
+    """Return the state as its column holds it: one that is set aside is open there, and its columns say by whom."""
+    state = state_of(held)
+    return State.OPEN if state is State.SET_ASIDE else state
 
 
 def change(

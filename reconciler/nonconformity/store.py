@@ -11,11 +11,11 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from reconciler.database.connection import Database
-from reconciler.database.nonconformities import NonconformityRow
+from reconciler.database.nonconformities import AttachedRow, NonconformityRow
 from reconciler.database.schema import opened
 from reconciler.errors import ConfigurationError
 from reconciler.nonconformity import entries, evidence, gates, listing, rows
-from reconciler.nonconformity.evidence import Attached, Evidence, Judged
+from reconciler.nonconformity.evidence import Attached, Evidence, Judged, Looked
 from reconciler.nonconformity.gates import Gate, Owed
 from reconciler.nonconformity.record import Nonconformity, State, Transition, nc_id
 
@@ -30,6 +30,8 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Attached, ...]
     runs: tuple[Evidence, ...]
     """The runs that record and history name, oldest first."""
+    looked: tuple[Looked, ...]
+    """What those did that found it, saw its findings gone, and saw them still gone."""
     judged: tuple[Judged, ...]
     """What the last run could judge of it."""
     recurred_as: tuple[str, ...]
@@ -62,6 +64,10 @@ class NonconformityStore:
             found = listing.listed(session, wanted)
         return [held for held in found if overdue is None or gates.overdue(held, overdue)]
 
+    def owing(self) -> list[Nonconformity]:
+        """Return those of which people owe something now, worst first; none that waits for a run alone."""
+        return [held for held in self.listed() if gates.owes(held)]
+
     def show(self, wanted: str) -> Dossier:
         """Return one with its history, findings and evidence."""
         number = entries.number(wanted)
@@ -70,10 +76,12 @@ class NonconformityStore:
             history = rows.transitions(session, number)
             found = evidence.attached(session, number)
             seen = held.verification
-            named = {held.detected_run, *((seen.gone_run, seen.verified_run) if seen else ())}
-            named |= {line.run_id for line in history} | {
-                run for a in found for run in (a.attached_run, a.detached_run)
-            }
+            rests_on = {held.detected_run, *((seen.gone_run, seen.verified_run) if seen else ())}
+            named = (
+                rests_on
+                | {line.run_id for line in history}
+                | {run for a in found for run in (a.attached_run, a.detached_run)}
+            )
             later = session.exec(select(NonconformityRow.number).where(NonconformityRow.recurrence_of == number)).all()
             return Dossier(
                 nonconformity=held,
@@ -82,9 +90,22 @@ class NonconformityStore:
                 history=tuple(history),
                 findings=tuple(found),
                 runs=tuple(evidence.runs(session, filter(None, named))),
+                looked=tuple(evidence.looked(session, number, filter(None, rests_on))),
                 judged=tuple(evidence.judged(session, number)),
                 recurred_as=tuple(nc_id(each) for each in sorted(filter(None, later))),
             )
+
+    def of_finding(self, finding_id: str) -> Nonconformity | None:
+        """Return the one that holds a finding, else the last that did; None where none ever did."""
+        with self._database.reading() as session:
+            row = session.exec(
+                select(NonconformityRow)
+                .join(AttachedRow, col(AttachedRow.nonconformity) == col(NonconformityRow.number))
+                .where(AttachedRow.finding_id == finding_id)
+                .order_by(col(AttachedRow.detached_run).is_(None).desc(), col(AttachedRow.attached_run).desc())
+                .limit(1)
+            ).first()
+            return None if row is None else _value(session, row)
 
     def contain(self, wanted: str, *, by: str, at: datetime, text: str, why: str | None = None) -> Nonconformity:
         """Enter how its effect was held off at once."""
@@ -189,6 +210,32 @@ class NonconformityStore:
                     advice="enter what is to be done there",
                 )
             rows.reopen(session, row, at=at, who=who, why=why)
+            return rows.settle(session, row)
+
+    def set_aside(self, wanted: str, *, by: str, at: datetime, reason: str) -> Nonconformity:
+        """Say that no run will look for it again, for its source or rule left the configuration.
+
+        It proves nothing and closes nothing: nothing is owed meanwhile, and a run that looks again takes it up.
+        """
+        who, why = entries.person(by), entries.text(reason, "why it is set aside", "--reason")
+        with self._changing(wanted) as (session, row, held):
+            looked_for = evidence.looked_for(session, row.number or 0)
+            refusals = ("that it is not set aside yet",) if held.set_aside else looked_for
+            if refusals:
+                raise _refused(held, "it cannot be set aside", refusals)
+            columns: dict[str, Any] = dict(zip(rows.ASIDE, (who, at, why), strict=True))
+            rows.change(session, row, at=at, who=who, what="set aside", why=why, **columns)
+            return rows.settle(session, row)
+
+    def take_up(self, wanted: str, *, by: str, at: datetime, reason: str) -> Nonconformity:
+        """Take up again what was set aside."""
+        who, why = entries.person(by), entries.text(reason, "why it is taken up", "--reason")
+        with self._changing(wanted) as (session, row, held):
+            if held.set_aside is None:
+                raise ConfigurationError(
+                    f"{held.nc_id} cannot be taken up: it is not set aside", advice=_SHOW.format(held.nc_id)
+                )
+            rows.change(session, row, at=at, who=who, what="taken up", why=why, **dict.fromkeys(rows.ASIDE))
             return rows.settle(session, row)
 
     def _enter(

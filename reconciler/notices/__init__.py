@@ -3,7 +3,7 @@
 After a run was recorded and its nonconformities followed, one line tells whoever is to be told; while notices are not
 enabled it sends nothing::
 
-    sent = notices.after_run(settings, snapshot, store.listed(), holders=holders, at=now)
+    sent = notices.after_run(settings, snapshot, store.owing(), holders=holders, at=now)
     if not sent.complete: ...  # sent.errors and sent.unaddressed say who was not surely told, and why
 """
 

@@ -15,7 +15,10 @@ from reconciler.snapshot import Snapshot
 from reconciler.snapshot.disk import storing
 from reconciler.snapshot.people import Holders
 
-_USABLE = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_USABLE = re.compile(rf"(?=.{{1,64}}@.{{1,253}}\Z){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
+"""What every server takes, and what the library of mail makes a header of: a word between dots, never an empty one."""
 
 
 def usable(address: str) -> bool:

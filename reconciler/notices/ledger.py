@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -56,21 +56,30 @@ class Ledger:
         with self._database.reading() as session:
             return [_value(row) for row in session.exec(query)]
 
-    def enter(self, notices: Sequence[Notice], *, at: datetime) -> dict[tuple[str, str, str, str], Entry]:
+    def give_up(self, *, at: datetime) -> list[Entry]:
+        """End the attempts whose process was killed; return the mail of which nobody knows now whether it arrived.
+
+        An event waits again: its receiver tells one that comes twice by its id.
+        """
+        with self._database.writing() as session:
+            dead = [
+                row
+                for row in session.exec(select(NoticeRow).where(NoticeRow.state == "sending"))
+                if row.tried_at is None or at - row.tried_at > DEAD
+            ]
+            for row in dead:
+                row.state, row.error = "unknown" if row.channel == "mail" else "waiting", _KILLED
+            return [_value(row) for row in dead if row.state == "unknown"]
+
+    def enter(self, notices: Sequence[Notice]) -> dict[tuple[str, str, str, str], Entry]:
         """Write down what is planned, and return every planned notice as it stands.
 
-        What waits and is planned no longer is dropped. What was being sent when its process ended is unknown if it
-        was mail, and waits again if its receiver tells one that comes twice by its id.
+        What waits and is planned no longer is dropped; what was dropped and is planned again waits again.
         """
         planned = {notice.key: notice for notice in notices}
         with self._database.writing() as session:
-            for row in session.exec(
-                select(NoticeRow).where(col(NoticeRow.state).in_(("waiting", "sending", "dropped")))
-            ):
+            for row in session.exec(select(NoticeRow).where(col(NoticeRow.state).in_(("waiting", "dropped")))):
                 key = (row.kind, row.about, row.stage, row.recipient)
-                if row.state == "sending" and (row.tried_at is None or at - row.tried_at > DEAD):
-                    row.state = "unknown" if row.channel == "mail" else "waiting"
-                    row.error = _KILLED
                 if row.state == "waiting" and key not in planned:
                     row.state = "dropped"
                     row.error = "no longer due before it could be sent" + (f"; {row.error}" if row.error else "")
@@ -112,8 +121,11 @@ class Ledger:
             row.state, row.error = state, error
             row.sent_at = at if state == "sent" else None
 
-    def again(self, number: int, *, by: str, reason: str) -> Entry:
-        """Let a notice be sent that failed, or of which nobody knows whether it arrived, on somebody's word."""
+    def again(self, number: int, due: Collection[tuple[str, str, str, str]], *, by: str, reason: str) -> Entry:
+        """Let a notice be sent that failed, or of which nobody knows whether it arrived, on somebody's word.
+
+        ``due`` are the keys of what is due now: nobody is told what is due no longer.
+        """
         if not by.strip() or not reason.strip():
             raise ConfigurationError("who and why must be said", advice="Give --by and --reason.")
         with self._database.writing() as session:
@@ -123,6 +135,11 @@ class Ledger:
                 raise ConfigurationError(
                     f"notice {number} {stands}: only one that is unknown or failed is sent again",
                     advice="`reconciler notices list` names them.",
+                )
+            if _value(row).key not in due:
+                raise ConfigurationError(
+                    f"notice {number} is no longer due: {row.kind} {row.stage} about {row.about} to {row.recipient}",
+                    advice="`reconciler notices preview` shows what is.",
                 )
             before = f"; before: {row.error}" if row.error else ""
             row.state, row.error = "waiting", f"to be sent again, says {by}: {reason}{before}"

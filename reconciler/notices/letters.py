@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,11 @@ from reconciler.notices.values import Due, Notice
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LONGEST = 200
 _MOST = 50
-"""Things that one digest names; receivers of webhooks take 20 kB or little more."""
+"""Things that one digest by mail names."""
+_MOST_IN_EVENT = 25
+"""Things that one event names: receivers of webhooks take 20 kB or little more."""
+_POLICY: EmailPolicy[EmailMessage] = SMTP.clone(cte_type="7bit")
+"""Not every server says that it takes eight bits."""
 
 
 def line(text: str) -> str:
@@ -45,7 +49,7 @@ def mail(
     notice: Notice, *, estate: str, sender: str, now: datetime, time_zone: str, personal_data: bool
 ) -> EmailMessage:
     """Return the message; its Message-ID is the notice's, so that one that arrives twice is told."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["Subject"] = subject(notice, time_zone=time_zone)
     message["From"] = Address(addr_spec=sender)
     message["To"] = Address(addr_spec=notice.recipient)
@@ -100,7 +104,7 @@ def event(notice: Notice, *, estate: str, now: datetime, personal_data: bool) ->
             "stage": notice.stage,
             "role": notice.role,
             "count": len(notice.items),
-            "items": [_item(due, personal_data=personal_data) for due in notice.items[:_MOST]],
+            "items": [_item(due, personal_data=personal_data) for due in notice.items[:_MOST_IN_EVENT]],
         },
     }
 
@@ -108,7 +112,7 @@ def event(notice: Notice, *, estate: str, now: datetime, personal_data: bool) ->
 def _item(due: Due, *, personal_data: bool) -> dict[str, Any]:
     said = {
         "about": due.about,
-        "title": due.title,
+        "title": line(due.title),
         "rule_id": due.rule_id,
         "source": due.source,
         "severity": due.severity,
@@ -118,7 +122,7 @@ def _item(due: Due, *, personal_data: bool) -> dict[str, Any]:
         "escalated_to": due.escalated_to,
         "standing": due.standing,
     }
-    return said | ({"statement": due.statement, "owner": due.owner} if personal_data else {})
+    return said | ({"statement": line(due.statement), "owner": due.owner} if personal_data else {})
 
 
 def _day(at: datetime, time_zone: str) -> str:

@@ -69,14 +69,17 @@ class _Planner:
 
     def escalate(self, due: Due) -> None:
         """Plan every escalation whose day has come, after the due date: one role further up each."""
-        chain = self._above(due)
-        stages = sorted(n for n in self._section.escalate_days_after if self._now >= due.due_at + timedelta(days=n))
+        below = self._answering(due)
+        holders = self._contacts.holders
+        chain = [role for role in self._above(below) if not holders.vacant(role) or self._contacts.role(role)]
+        days_after = set(self._section.escalate_days_after)
+        stages = sorted(n for n in days_after if self._now >= due.due_at + timedelta(days=n))
         told: dict[str, int] = {}
         for position, days in enumerate(stages):
             if chain:
                 told[chain[min(position, len(chain) - 1)]] = days
         if stages and not chain:
-            self.unaddressed.append(f"{due.about} is late, and there is no role above {due.owner_role} to tell")
+            self.unaddressed.append(f"{due.about} is late, and there is no role above {below} to tell")
         for role, days in told.items():
             since, stage = due.due_at + timedelta(days=days), f"{self._day(due.due_at)} +{days}d"
             notice = _notice("escalation", due.about, stage, role=role, since=since, items=(due,))
@@ -114,18 +117,18 @@ class _Planner:
             self._hook(_notice("digest", role, day.isoformat(), role=role, since=since, items=tuple(dues)))
 
     def _owner(self, due: Due) -> tuple[str, str | None]:
-        """Return the role that answers now, and its address: where nobody holds it, the role that it went up to."""
-        role = due.owner_role
-        if due.escalated_to is not None and self._contacts.holders.vacant(role):
-            role = due.escalated_to
+        """Return the role that answers now, and its address."""
+        role = self._answering(due)
         configured = Contacts(addresses=self._contacts.addresses).role(role)
         return role, configured or self._contacts.person(due.owner) or self._contacts.role(role)
 
-    def _above(self, due: Due) -> Sequence[str]:
-        plain = [role.strip().lower() for role in self._escalate_to]
-        below = due.owner_role.strip().lower()
-        if due.escalated_to is not None and self._contacts.holders.vacant(due.owner_role):
-            below = due.escalated_to.strip().lower()
+    def _answering(self, due: Due) -> str:
+        """Return the role that answers now: where nobody holds it, the next one up that somebody holds."""
+        vacant, role = self._contacts.holders.vacant, due.owner_role
+        return next((up for up in self._above(role) if not vacant(up)), role) if vacant(role) else role
+
+    def _above(self, role: str) -> Sequence[str]:
+        plain, below = [each.strip().lower() for each in self._escalate_to], role.strip().lower()
         return self._escalate_to[plain.index(below) + 1 :] if below in plain else self._escalate_to
 
     def _add(self, notice: Notice, address: str | None) -> None:

@@ -86,10 +86,18 @@ def check(settings: Settings) -> None:
                 f"{settings.at('notices', 'addresses', role)}: notices.addresses.{role}: is no plain mail address",
                 advice="Write one address, without a name and of ASCII.",
             )
-    if section.smtp is not None:
-        Mailer(section.smtp, settings.base)
-    if section.webhook is not None:
-        asyncio.run(Poster(section.webhook, settings.base).close())
+    try:
+        if section.smtp is not None:
+            Mailer(section.smtp, settings.base)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{settings.at('notices', 'smtp')}: {error.message}", advice=error.advice) from None
+    try:
+        if section.webhook is not None:
+            asyncio.run(Poster(section.webhook, settings.base).close())
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{settings.at('notices', 'webhook')}: notices.webhook: {error.message}", advice=error.advice
+        ) from None
 
 
 def send(settings: Settings, owed: Sequence[Due], known: Contacts, *, at: datetime) -> Sent:
@@ -107,8 +115,10 @@ def send(settings: Settings, owed: Sequence[Due], known: Contacts, *, at: dateti
         mailer = stack.enter_context(Mailer(section.smtp, settings.base)) if section.smtp else None
         poster = Poster(section.webhook, settings.base) if section.webhook else None
         ledger = Ledger(settings.database_url)
-        entries = ledger.enter(found.notices, at=at)
         tally = _Tally(ledger)
+        for lost in ledger.give_up(at=at):
+            tally.count(lost, "unknown", lost.error)
+        entries = ledger.enter(found.notices)
         if mailer is not None:
             _mail(settings, mailer, tally, [n for n in found.notices if n.channel == "mail"], entries)
         if poster is not None:
@@ -149,6 +159,9 @@ class _Tally:
 
     def end(self, entry: Entry, state: State, error: str | None = None) -> None:
         self._ledger.end(entry.number, state, at=clock.now(), error=error)
+        self.count(entry, state, error)
+
+    def count(self, entry: Entry, state: State, error: str | None) -> None:
         self._counts[state] += 1
         if error is not None:
             said = f"notice {entry.number} to {entry.recipient} about {entry.about}: {state}: {error}"
@@ -182,7 +195,7 @@ def _mail(settings: Settings, mailer: Mailer, tally: _Tally, notices: Sequence[N
         return
     for position, notice in enumerate(notices):
         entry = entries[notice.key]
-        if not tally.begin(entry):
+        if entry.state != "waiting":
             continue
         message = letters.mail(
             notice,
@@ -192,6 +205,8 @@ def _mail(settings: Settings, mailer: Mailer, tally: _Tally, notices: Sequence[N
             time_zone=settings.config.estate.time_zone,
             personal_data=settings.config.filing.personal_data,
         )
+        if not tally.begin(entry):
+            continue
         try:
             mailer.send(message, notice.recipient)
         except LaterError as error:
@@ -217,7 +232,6 @@ async def _post(
             entry = entries[notice.key]
             if not tally.begin(entry):
                 continue
-            at = clock.now()
             event = letters.event(
                 notice,
                 estate=settings.config.estate.name,
@@ -225,7 +239,7 @@ async def _post(
                 personal_data=settings.config.filing.personal_data,
             )
             try:
-                await poster.send(event, at=at)
+                await poster.send(event)
             except ReconcilerError as error:
                 said = f"{error.message.rstrip('.')}. {error.advice}".strip()
                 # Tried again with the same id: a receiver that took it tells it by that.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
@@ -22,9 +22,12 @@ from reconciler.sdk.secrets import reveal
 from reconciler.sections.notices import Smtp
 
 _SECONDS = 30.0
+_TAKING_SECONDS = 300.0
+"""For the answer after the text: servers look through it first, and to give up early leaves it unknown for ever."""
 _ATTEMPTS = 3
-_OK, _START, _BAD = 250, 354, 400
+_OK, _START, _BAD, _CLOSING = 250, 354, 400, 421
 _PERMANENT = 500
+_TAKEN = range(200, 300)
 _DOT = re.compile(rb"(?m)^\.")
 _LONGEST = 200
 
@@ -64,8 +67,13 @@ class Mailer:
             raise ConfigurationError(
                 "[notices.smtp] sender is no plain mail address", advice="Write for example reconciler@acme.example."
             )
-        if section.password is not None:
-            reveal(section.password)  # one that is missing is better found before anything is written down
+        # A password that is missing is better found before anything is written down.
+        password = reveal(section.password) if section.password is not None else ""
+        if not f"{section.username}{password}".isascii():
+            raise ConfigurationError(
+                "[notices.smtp] username or password holds characters that no sign-in can carry",
+                advice="Have one made of letters, digits and signs of ASCII.",
+            )
         self._section = section
         self._trust = _trust(folder / section.ca_file if section.ca_file else None)
         self._wait = wait
@@ -85,21 +93,32 @@ class Mailer:
         Raises ``LaterError`` where surely nothing was sent and another time may do, ``RefusedMailError`` where it will
         not, ``UncertainError`` where nobody knows, and ``SourceError`` where the server takes no mail of ours at all.
         """
+        kept = self._smtp is not None
         smtp = self._connected()
         try:
             self._envelope(smtp, recipient)
         except (smtplib.SMTPException, OSError) as error:
             self._drop()
-            raise LaterError(_words(error)) from None
+            if not kept:
+                raise LaterError(_words(error)) from None
+            self.send(message, recipient)  # servers end a session after so many messages, or idle minutes
+            return
         # From here on the server may have it: whatever breaks, nobody knows.
         data = _DOT.sub(b"..", message.as_bytes())
         try:
             smtp.send(data + (b"" if data.endswith(b"\r\n") else b"\r\n") + b".\r\n")
+            _patience(smtp, _TAKING_SECONDS)
             code, said = smtp.getreply()
+            _patience(smtp, _SECONDS)
         except (smtplib.SMTPException, OSError) as error:
             self._drop()
             raise UncertainError(_words(error)) from None
-        self._judge(smtp, code, said)
+        if code in _TAKEN:
+            return
+        if code < _BAD:
+            self._drop()
+            raise UncertainError(f"the server says {code} {_shown(said)}")
+        self._refused(smtp, code, said)
 
     def _envelope(self, smtp: smtplib.SMTP, recipient: str) -> None:
         steps: tuple[tuple[Callable[[], tuple[int, bytes]], int], ...] = (
@@ -109,13 +128,13 @@ class Mailer:
         )
         for step, expected in steps:
             code, said = step()
+            if code == _CLOSING:
+                raise smtplib.SMTPServerDisconnected(f"{code} {_shown(said)}")
             # 251: the server forwards it, and takes it.
             if code != expected and not (expected == _OK and code == _OK + 1):
-                self._judge(smtp, code if code >= _BAD else _PERMANENT, said)
+                self._refused(smtp, code if code >= _BAD else _PERMANENT, said)
 
-    def _judge(self, smtp: smtplib.SMTP, code: int, said: bytes) -> None:
-        if code == _OK:
-            return
+    def _refused(self, smtp: smtplib.SMTP, code: int, said: bytes) -> NoReturn:
         try:
             smtp.rset()
         except (smtplib.SMTPException, OSError):
@@ -161,6 +180,10 @@ class Mailer:
                 smtp.close()
             if isinstance(error, smtplib.SMTPException | OSError):
                 raise _meant(where, error) from None
+            if isinstance(error, UnicodeError):
+                raise ConfigurationError(
+                    f"{where}: that is no host name", advice="Check host in [notices.smtp]."
+                ) from None
             raise
         return smtp
 
@@ -194,6 +217,11 @@ def _meant(where: str, error: smtplib.SMTPException | OSError) -> SourceError:
     if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= _PERMANENT:
         return Refused(f"{where}: {_words(error)}", advice="Ask whoever runs the mail server.")
     return Unreachable(f"{where}: {_words(error)}", advice="Check host and port; what waits is sent with the next run.")
+
+
+def _patience(smtp: smtplib.SMTP, seconds: float) -> None:
+    if smtp.sock is not None:
+        smtp.sock.settimeout(seconds)
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

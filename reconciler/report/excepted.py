@@ -31,7 +31,9 @@ def exceptions(run: Run, findings: Iterable[Finding]) -> tuple[ExceptionState, .
 
 def effect(state: ExceptionState) -> str:
     """Say why an exception suppresses nothing, or nothing new; empty where it suppresses findings as it should."""
-    return state.no_effect or ("" if state.suppresses else "in force; nothing that it fits was found")
+    if state.no_effect or state.suppresses:
+        return state.no_effect
+    return f"in force; {state.unlisted or 'nothing that it fits was found'}"
 
 
 def reach(state: ExceptionState) -> str:

@@ -175,4 +175,5 @@ def _rule_columns(rule: RuleInfo) -> Row:
         "stage": rule.stage,
         "layer": rule.layer,
         "status": rule.status,
+        "parameters": "; ".join(f"{name}: {value}" for name, value in rule.parameters.items()),
     }

@@ -71,6 +71,7 @@ _WIDE = {
     "why": 60,
     "remedy": 60,
     "known_gaps": 60,
+    "parameters": 40,
     "not_judged_because": 60,
     "why_nothing": 60,
     "title": 40,

@@ -37,6 +37,7 @@ from reconciler.sdk.answers import (
     words_of,
 )
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, SourceError, Throttled, Unreachable
+from reconciler.sdk.fence import at_the_wire
 from reconciler.sdk.hosts import is_loopback
 from reconciler.sdk.secrets import SecretRef, conceal, redact, reveal
 
@@ -271,7 +272,13 @@ class HttpClient:
             async with (
                 self._slots,
                 asyncio.timeout(self._limits.request_seconds),
-                self._client.stream(call.method, call.url, content=call.content, headers=headers) as response,
+                self._client.stream(
+                    call.method,
+                    call.url,
+                    content=call.content,
+                    headers=headers,
+                    extensions={"trace": at_the_wire},
+                ) as response,
             ):
                 return response, await self._body(response, shown)
         # Causes are left out: their texts and the requests they hold may carry the token or the query.

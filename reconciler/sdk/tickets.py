@@ -8,6 +8,8 @@ may have been done.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,9 +19,29 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.sdk.connector import Gap
+from reconciler.sdk.errors import ConfigurationError
 
 KEY = r"[a-z0-9][a-z0-9-]{2,63}"
 """What a key may look like: no character of it is an operator in anybody's query language."""
+
+
+def checked(key: str) -> str:
+    """Return a key as it is; raise ``ConfigurationError`` for one that could be more than a value in a query."""
+    if not re.fullmatch(KEY, key):
+        raise ConfigurationError(f"no key of a ticket: {key!r}", advice="A key is a-z, 0-9 and -, 3 to 64 characters.")
+    return key
+
+
+def prefixed(prefix: str) -> str:
+    """Return the beginning of keys as it is; raise ``ConfigurationError`` for one that could be more in a query."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", prefix):
+        raise ConfigurationError(f"no beginning of a key: {prefix!r}", advice="A key is a-z, 0-9 and -.")
+    return prefix
+
+
+def legible(body: object) -> str:
+    """Return the body of a request as ``Request`` has it for people: JSON, on lines of its own."""
+    return json.dumps(body, indent=2, ensure_ascii=False)
 
 
 class Status(StrEnum):
@@ -98,7 +120,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it would be sent, with every secret masked: what ``filing preview`` shows."""
+    """A request as it would be sent, with ``***`` for every secret: what ``filing preview`` shows."""
 
     method: str
     url: str

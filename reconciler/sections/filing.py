@@ -18,8 +18,8 @@ Severity: {{ severity }}, {{ grade }}
 Answers for it: {{ owner_role }}
 Due: {{ due_on }}
 
-{{ findings_count }} findings stand:
-{% for finding in findings %}- {{ finding.finding_id }}: {{ finding.account }}
+{{ findings_count }} finding{{ " stands" if findings_count == 1 else "s stand" }}:
+{% for finding in findings %}- {{ finding.finding_id }}{% if finding.account %}: {{ finding.account }}{% endif %}
 {% endfor %}{% if more_findings %}- and {{ more_findings }} more
 {% endif %}
 """
@@ -39,10 +39,17 @@ class Filing(Section):
         bool, Field(description="Whether names, mail addresses and reasons may go into tickets, not account ids alone.")
     ] = False
     listed_findings: Annotated[int, Field(ge=0, le=1000, description="Findings that a ticket names.")] = 50
+    on_changed: Annotated[
+        Literal["comment", "nothing"],
+        Field(
+            description="What to do to an open ticket when findings of it came or went, or its severity or due date "
+            "changed; once a run."
+        ),
+    ] = "comment"
     on_closed_but_found: Annotated[
         Literal["reopen", "comment"], Field(description="What to do to a closed ticket whose findings are there still.")
     ] = "reopen"
     on_verified: Annotated[
         Literal["close", "comment", "nothing"], Field(description="What to do to a ticket once its effect is verified.")
     ] = "comment"
-    workers: Annotated[int, Field(ge=1, le=16, description="Tickets sent at once.")] = 3
+    workers: Annotated[int, Field(ge=1, le=16, description="Tickets sent at once to each system.")] = 3

@@ -9,6 +9,8 @@ from pydantic import Field
 from reconciler.sdk.secrets import SecretRef
 from reconciler.sections.section import Section
 
+Days = Annotated[int, Field(ge=0, le=3650)]
+
 
 class Smtp(Section):
     """``[notices.smtp]``: the mail server."""
@@ -29,6 +31,9 @@ class Hook(Section):
 
     url: Annotated[str, Field(min_length=1, description="https, or http on loopback.")]
     secret: Annotated[SecretRef, Field(description="env:NAME or file:/path of the secret, whsec_...")]
+    old_secret: Annotated[
+        SecretRef | None, Field(description="The secret before it, signed with too while the receiver changes over.")
+    ] = None
     ca_file: Annotated[str | None, Field(description="PEM file of the authorities to trust.")] = None
 
 
@@ -37,10 +42,10 @@ class Notices(Section):
 
     enabled: Annotated[bool, Field(description="Whether anything is sent.")] = False
     remind_days_before: Annotated[
-        list[int], Field(description="Days before the due date on which owners hear of it.")
+        list[Days], Field(description="Days before the due date on which owners hear of it.")
     ] = [7, 1]
     escalate_days_after: Annotated[
-        list[int], Field(description="Days after it on which it goes up, a role of escalate_to each.")
+        list[Days], Field(description="Days after it on which it goes up, a role of escalate_to each.")
     ] = [1, 7]
     digest_weekdays: Annotated[
         list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]],

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -194,15 +195,14 @@ class SnapshotStore:
                 reverse=True,
             )
 
-    def latest(self) -> Snapshot | None:
-        """Open the newest sealed snapshot; None where there is none."""
-        newest = self._newest()
-        return Snapshot(self.folder / newest) if newest else None
+    def of(self, estate: str) -> Iterator[Snapshot]:
+        """Open the sealed snapshots of an estate one by one, newest first; several estates may share a folder."""
+        opened = (Snapshot(self.folder / snapshot_id) for snapshot_id in self.ids())
+        return (snapshot for snapshot in opened if snapshot.manifest.estate == estate)
 
     def latest_of(self, estate: str) -> Snapshot | None:
         """Open the newest sealed snapshot of an estate; None where there is none."""
-        opened = (Snapshot(self.folder / snapshot_id) for snapshot_id in self.ids())
-        return next((snapshot for snapshot in opened if snapshot.manifest.estate == estate), None)
+        return next(self.of(estate), None)
 
     def open(self, id_or_path: str) -> Snapshot:
         """Open a sealed snapshot by its id, or by the path of its folder.

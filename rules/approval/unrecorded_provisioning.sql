@@ -2,7 +2,7 @@
 with judged as (
   select v.source, v.event_id, v.action, v.target_id, v.entitlement_id, v.occurred_at, v.actor_id,
          nullif(trim(v.approval_ref), '') as named, c.event_id is not null as found,
-         f.entitlement_id is not null as maybe_free, coalesce(v.raw_action, 'event') as raw_action,
+         f.entitlement_id is not null as maybe_free, v.outcome is null as unsaid, coalesce(v.raw_action, 'event') as raw_action,
          case
            when not list_contains($actions, v.action) then 'it gives neither an account nor access'
            when v.outcome is not null and not list_contains($success_outcomes, lower(trim(v.outcome)))
@@ -18,7 +18,7 @@ with judged as (
 select source, event_id,
        case
          when outside is not null then 'not_applicable'
-         when action is null or maybe_free then 'not_evaluable'
+         when action is null or maybe_free or unsaid then 'not_evaluable'
          else 'violation'
        end as verdict,
        case
@@ -28,7 +28,8 @@ select source, event_id,
            action, ' of ', coalesce(entitlement_id || ' to ', ''), coalesce(target_id, 'an unknown target'),
            coalesce(' on ' || strftime(occurred_at, '%Y-%m-%d %H:%M'), ''), coalesce(' by ' || actor_id, ''),
            case when named is null then ' names no approval' else concat(' names the approval ', named, ', which does not exist') end,
-           case when maybe_free then ', and whether it needs one is unknown' else '' end
+           case when maybe_free then ', and whether it needs one is unknown'
+                when unsaid then ', and whether it was done is unknown' else '' end
          )
        end as reason
 from judged

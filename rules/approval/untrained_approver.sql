@@ -36,7 +36,7 @@ approvers as (
   group by person_id
 ),
 privileges as (
-  select l.person_id, g.source, coalesce(bool_or(e.privileged), false) as sure,
+  select l.person_id, g.source, coalesce(bool_or(e.privileged and coalesce(a.can_sign_in, a.status = 'enabled', false)), false) as sure,
          min(case when e.privileged then coalesce(e.name, e.entitlement_id) end) as shown,
          min(coalesce(e.name, g.entitlement_id)) as any_shown
   from grants g
@@ -81,7 +81,8 @@ select p.person_id, s.source,
          else concat(
            coalesce(p.full_name, p.person_id), ' holds ', coalesce(o.shown, o.any_shown), ' in ', o.source,
            case
-             when not o.sure then ' without the training for privileged access, and whether it is privileged is unknown'
+             when not o.sure then concat(' without the training for privileged access, and whether ',
+                                         case when o.shown is null then 'it is privileged' else 'the account can sign in' end, ' is unknown')
              when o.perhaps then '; when the training for it was completed is unknown'
              else concat(' without the training it asks',
                          coalesce('; the last one ended by ' || strftime(o.lapsed, '%Y-%m-%d %H:%M'), ''))

@@ -24,7 +24,7 @@ select control_id,
        case
          when outcome = 'failed' and undated is null then 'violation'
          when undated is not null then 'not_evaluable'
-         when test_days is null then 'not_applicable'
+         when test_days is null and (test_id is null or outcome is not null) then 'not_applicable'
          when late then 'violation'
          else 'not_evaluable'
        end as verdict,
@@ -33,7 +33,7 @@ select control_id,
          case
            when undated is not null then concat(': when test ', undated, ' was performed is unknown')
            when outcome = 'failed' then concat(': test ', test_id, ' failed on ', strftime(performed_at, '%Y-%m-%d'))
-           when test_days is null then ' asks for no test'
+           when test_days is null and (test_id is null or outcome is not null) then ' asks for no test'
            when performed_at is null then ' was never tested'
            when late then concat(' was last tested on ', strftime(performed_at, '%Y-%m-%d'))
            when outcome is null then concat(': how test ', test_id, ' of ', strftime(performed_at, '%Y-%m-%d'), ' came out is unknown')

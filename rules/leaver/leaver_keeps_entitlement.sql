@@ -28,21 +28,14 @@ shut as (
   from owned
   where not registered
 ),
-powers as (
-  select source, entitlement_id, privileged from entitlements where coalesce(privileged, true)
-),
-giving as (
-  select n.source, n.held_id, n.entitlement_id, n.path, w.privileged
-  from powers w
-  join nesting n on n.source = w.source and n.entitlement_id = w.entitlement_id
-),
 held as (
   select c.source, c.account_id,
          count(distinct case when v.privileged then v.entitlement_id end) as known,
          min(case when v.privileged then v.path end) as path, min(v.path) as doubtful
-  from giving v
+  from nesting v
   join grants g on g.source = v.source and g.entitlement_id = v.held_id and g.principal_kind = 'account'
   join shut c on c.source = g.source and c.account_id = g.principal_id and c.cause <> 'open'
+  where coalesce(v.privileged, true)
   group by c.source, c.account_id
 )
 select c.source, c.account_id, c.person_id,

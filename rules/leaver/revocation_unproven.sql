@@ -60,9 +60,9 @@ opening as (
 ),
 proof as (
   select t.source, t.account_id,
-         bool_or(c.result = 'done' and (t.known_at is null or c.occurred_at >= t.known_at - $before)) as done,
+         bool_or(c.result = 'done' and c.occurred_at >= t.known_at - $before) as done,
          max(case when c.result = 'done' then c.occurred_at end) as last_at,
-         bool_or(c.result = 'unsaid' and (t.known_at is null or c.occurred_at >= t.known_at - $before)) as unsaid,
+         bool_or(c.result = 'unsaid' and c.occurred_at >= t.known_at - $before) as unsaid,
          bool_or(c.result <> 'failed' and c.occurred_at is null) as undated,
          bool_or(c.result = 'failed' and c.occurred_at >= t.known_at - $before) as failed
   from latest t
@@ -121,7 +121,7 @@ select source, account_id, linked_to as person_id,
            case cause
              when 'unsaid' then ', and an event that closes it does not say whether it succeeded'
              when 'undated' then ', and an event that closes it does not say when'
-             when 'timeless' then ', no event closes it, and from when the termination counts is unknown'
+             when 'timeless' then ', and from when the termination counts is unknown'
              when 'nameless' then ', and an event of its source closes an account that it does not name'
              when 'late_log' then ', and the events read begin later'
              when 'no_log' then ', and no event of its source was read'

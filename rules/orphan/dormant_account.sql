@@ -1,7 +1,7 @@
 -- A usable account that nobody has signed in with for too long, by a figure whose basis is stated.
 with known as (
   select a.source, a.account_id, coalesce(a.login, a.account_id) as name, a.created_at, a.last_sign_in_at,
-         a.last_sign_in_basis as basis, s.kind as special,
+         a.last_sign_in_basis as basis, s.account_id is not null as special,
          -- a basis that says so itself: there was no sign-in at all
          coalesce(a.last_sign_in_at is null and regexp_matches(lower(a.last_sign_in_basis), $never), false) as never,
          coalesce(a.can_sign_in, case when a.status = 'enabled' then true
@@ -21,12 +21,12 @@ judged as (
 )
 select source, account_id,
        case
-         when special is not null or not coalesce(usable, true) then 'not_applicable'
+         when special or not coalesce(usable, true) then 'not_applicable'
          when since is null or basis is null or (last_sign_in_at is null and not never) or usable is null then 'not_evaluable'
          else 'violation'
        end as verdict,
        case
-         when special is not null then 'it is registered as special'
+         when special then 'it is registered as special'
          when not coalesce(usable, true) then 'it cannot sign in'
          else concat(
            'account ', name,
@@ -42,4 +42,4 @@ select source, account_id,
          )
        end as reason
 from judged
-where special is not null or not coalesce(usable, true) or since is null or since < $as_of - $max_idle - $lag
+where special or not coalesce(usable, true) or since is null or since < $as_of - $max_idle - $lag

@@ -73,17 +73,21 @@ uses as (
 emergencies as (
   select lower(trim(approval_id)) as ref_key, lower(trim(system)) as system, coalesce(valid_from, decided_at) as begins,
          coalesce(valid_until, decided_at, valid_from) as ends,
-         coalesce(list_contains($approved_words, lower(trim(decision))), false) as approved, decision is null as undecided
+         kind is not null and coalesce(list_contains($approved_words, lower(trim(decision))), false) as approved,
+         -- a record of unknown kind counts only where the use names it: any request may lie near in time
+         kind is null and coalesce(list_contains($approved_words, lower(trim(decision))), true) as kindless,
+         kind is not null and decision is null as undecided
   from approvals
-  where kind = 'emergency_access'
+  where kind is null or kind = 'emergency_access'
 ),
 matched as (
   select u.source, u.account_id, u.event_id, u.occurred_at, u.action, u.done,
          bool_or(coalesce(
            e.approved and (e.ref_key = lower(trim(u.approval_ref))
              or (u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window)), false)) as covered,
-         bool_or(coalesce((e.approved or e.undecided) and (e.begins is null
-             or (e.undecided and u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window)), false)) as unsure
+         bool_or(coalesce(((e.approved or e.undecided) and e.begins is null)
+             or ((e.undecided or e.kindless) and e.ref_key = lower(trim(u.approval_ref)))
+             or (e.undecided and u.occurred_at >= e.begins - $window and u.occurred_at <= e.ends + $window), false)) as unsure
   from uses u
   left join emergencies e on e.system is null or e.system = lower(u.source)
   where u.done is null or u.done
@@ -111,11 +115,14 @@ judged as (
 )
 select a.source, a.account_id,
        case
+         when k.account_id is not null then 'not_evaluable'
          when j.account_id is null then 'not_applicable'
          when (j.unowned and not j.owner_unknown) or coalesce(j.overdue, false) or (j.used_surely and j.recorded) then 'violation'
          else 'not_evaluable'
        end as verdict,
        case
+         when k.account_id is not null then concat('account ', coalesce(a.login, a.account_id),
+                                                   ' is registered as special, and whether for break-glass is unknown')
          when j.account_id is null then 'it is not registered as break-glass'
          else rtrim(concat(
            'break-glass account ', j.name, ':',
@@ -139,4 +146,7 @@ select a.source, a.account_id,
        end as reason
 from accounts a
 left join judged j on j.source = a.source and j.account_id = a.account_id
+-- registered as nobody knows what; that it is a machine its source may say
+left join (select source, account_id from specials where kind is null) k
+  on k.source = a.source and k.account_id = a.account_id and coalesce(a.kind not in ('service', 'agent', 'shared'), true)
 where j.account_id is null or j.unowned or j.review_due_on is null or j.overdue or j.used or not j.watched

@@ -40,17 +40,19 @@ reached as (
 held as (
   select w.conflict, w.side, w.why, x.source, x.entitlement_id, l.person_id,
          case when l.person_id is null then x.account_id end as alone,
-         w.fits and coalesce(a.can_sign_in, a.status = 'enabled', false) as sure,
+         w.fits and coalesce(a.can_sign_in, a.status = 'enabled', false) and (s.account_id is null or s.kind is not null) as sure,
          concat(x.path, ' by account ', coalesce(a.login, x.account_id), ' of ', x.source,
                 case when w.fits then '' else ' (its name is unknown)' end,
                 case when a.can_sign_in is null and a.status is distinct from 'enabled'
-                     then ' (whether it can sign in is unknown)' else '' end) as told
+                     then ' (whether it can sign in is unknown)' else '' end,
+                case when s.account_id is not null and s.kind is null
+                     then ' (whether that is for break-glass is unknown)' else '' end) as told
   from wanted w
   join reached x on x.source = w.source and x.entitlement_id = w.entitlement_id
   left join accounts a on a.source = x.source and a.account_id = x.account_id
   left join links l on l.source = x.source and l.account_id = x.account_id
-  left join specials s on s.source = x.source and s.account_id = x.account_id and s.kind = 'break_glass'
-  where s.account_id is null and coalesce(a.can_sign_in, a.status not in ('disabled', 'deleted'), true)
+  left join specials s on s.source = x.source and s.account_id = x.account_id
+  where s.kind is distinct from 'break_glass' and coalesce(a.can_sign_in, a.status not in ('disabled', 'deleted'), true)
 ),
 by_source as (
   select conflict, person_id, alone, source, min(why) as why,

@@ -1,8 +1,8 @@
 """Link the accounts of a generated estate whose truth is known: precision of automatic links, and recall by class.
 
 Run as ``python -m tests.bench.bench_correlation``. Exits 1 where one automatic link names the wrong person. Two things
-nothing could tell apart are not planted: an address that passed, before the first night, to somebody who bears a name
-like that of its former owner, and a mistyped number of another person on an account that carries nothing else.
+nothing could tell apart are not planted: an address that passed, before the first night, to somebody who bears the very
+name of its former owner, and a mistyped number of another person on an account that carries nothing else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from reconciler import clock
 from reconciler.engine.links import listed
@@ -28,6 +29,9 @@ from reconciler.snapshot.memory import Memory, RememberedLink
 from tests.bench.bench_pull import say
 
 NIGHT = datetime(2026, 3, 1, tzinfo=UTC)
+BEGUN = datetime(2025, 6, 1, tzinfo=UTC)
+"""When everybody's time here begins; some accounts are ``OLDER``."""
+OLDER = datetime(2019, 6, 1, tzinfo=UTC)
 CLASSES = (
     "plain",
     "plain",
@@ -42,8 +46,10 @@ CLASSES = (
     "guest",
     "duplicate person",
     "shared mailbox",
+    "mailbox of one word",
     "recycled address",
     "address recycled before",
+    "recycled to a namesake",
     "administrator",
 )
 _SOUNDS = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "zo")
@@ -60,9 +66,9 @@ class Estate:
     remembered: list[RememberedLink] = field(default_factory=list)
     truth: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
 
-    def add(self, kind: str, account: str, *owners: str, **columns: str | None) -> None:
+    def add(self, kind: str, account: str, *owners: str, **columns: Any) -> None:
         """Add an account of the directory."""
-        self.accounts.append(Account(source="dir", account_id=account, **columns))  # type: ignore[arg-type]  # texts by name
+        self.accounts.append(Account(source="dir", account_id=account, **columns))
         self.truth[account] = (kind, frozenset(owners))
 
 
@@ -100,6 +106,7 @@ class Draft:
     carried: str | None
     login: str
     owners: list[str]
+    created: datetime = BEGUN
 
     @property
     def odd(self) -> bool:
@@ -116,20 +123,21 @@ def _person(estate: Estate, chance: random.Random, number: int, kind: str) -> No
         _mistype(chance, draft, kind)
     elif kind in {"renamed", "guest"}:
         _rename(chance, draft, kind)
-    elif kind in {"shared mailbox", "recycled address", "address recycled before"}:
+    elif kind == "rehired":
+        draft.carried, draft.created = None if draft.odd else code, OLDER
+    elif "mailbox" in kind or "recycled" in kind:
         _take_over(estate, chance, draft, kind)
+    known: dict[str, Any] = {"emails": [draft.address], "starts_on": BEGUN.date()}
     estate.people.append(
-        Person(person_id=f"P{number}", full_name=draft.name, emails=[draft.address], employee_id=code, department="IT")
+        Person(person_id=f"P{number}", full_name=draft.name, employee_id=code, department="IT", **known)
     )
     if kind in {"duplicate person", "rehired, new record"}:
         other = code if kind == "duplicate person" else f"N{number:07d}"
         draft.owners.append(f"P{number}-2")
         draft.carried = None
-        estate.people.append(
-            Person(person_id=f"P{number}-2", full_name=draft.name, emails=[draft.address], employee_id=other)
-        )
-    columns = {"display_name": draft.shown, "email": draft.written, "employee_id": draft.carried, "status": "enabled"}
-    estate.add(kind, f"A{number}", *draft.owners, **columns, login=draft.login)
+        estate.people.append(Person(person_id=f"P{number}-2", full_name=draft.name, employee_id=other, **known))
+    columns = {"display_name": draft.shown, "email": draft.written, "employee_id": draft.carried, "login": draft.login}
+    estate.add(kind, f"A{number}", *draft.owners, **columns, status="enabled", created_at=draft.created)
     if kind == "administrator":
         estate.add(
             kind, f"A{number}-adm", f"P{number}", login=f"adm-{login}", employee_id=code, display_name=f"Admin {name}"
@@ -162,6 +170,10 @@ def _take_over(estate: Estate, chance: random.Random, draft: Draft, kind: str) -
     draft.carried, draft.owners = None, []
     if kind == "shared mailbox":
         draft.shown = f"Helpdesk Xq{draft.number}"
+    elif kind == "mailbox of one word":
+        draft.shown, draft.login = "Qyxxy", f"qyxxy{draft.number}"
+    elif kind == "recycled to a namesake":
+        draft.shown, draft.created = _swapped(chance, draft.name), OLDER
     elif kind == "address recycled before":
         draft.shown = _name(chance, _OTHER_SOUNDS)
     else:

@@ -10,12 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from reconciler import connectors, filing
 from reconciler.cli.commands import config
 from reconciler.cli.commands import filing as commands
+from reconciler.cli.main import reconciler
 from reconciler.database import Database
 from reconciler.database.nonconformities import AttachedRow, NonconformityRow
 from reconciler.errors import ConfigurationError, FilingError
@@ -151,7 +153,7 @@ def test_facts_are_read_as_the_last_run_left_them(database: Database, settings: 
 
 
 def test_a_closed_one_is_known_while_its_ticket_is_open(database: Database, ask: Ask) -> None:
-    assert "1 tickets filed" in ask("send").output
+    assert "1 ticket filed" in ask("send").output
     with database.writing() as session:
         connection = session.connection()  # the gates are others' concern: they are taken away here
         for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
@@ -185,7 +187,7 @@ def test_nothing_is_sent_while_filing_is_not_enabled(database: Database, ask: As
     alter(settings, "enabled = true", "enabled = false")
     with pytest.raises(ConfigurationError, match=r"toml:7: filing.enabled is false: nothing is sent"):
         ask("send")
-    assert filing.enqueue(load(settings.path), database, filing.known(database), at=START) == []
+    assert filing.enqueue(load(settings.path), database, filing.known(database), at=START) == night.Asked()
     assert filing.status(database) == []
 
 
@@ -208,22 +210,57 @@ async def test_a_run_files_and_compares(database: Database, settings: Settings, 
 async def test_what_cannot_be_filled_in_keeps_nothing_else_from_being_filed(
     database: Database, settings: Settings, server: LoopbackServer
 ) -> None:
-    filing.enqueue(settings, database, filing.known(database), at=START)
+    (facts,) = filing.known(database)
+    other = msgspec.structs.replace(facts, about="NC-000002", findings=())
+    body = "{{ 1 // findings_count }}"
+    odd = replace(settings, systems={"desk": settings.systems["desk"].model_copy(update={"body": body})})
+    asked = filing.enqueue(odd, database, [other, facts], at=START)
+    assert asked.new == (f"desk {KEY}",)
+    assert "desk.body cannot be filled in for NC-000002: " in asked.unfilled[0]
+    exchanged = await filing.exchange(odd, database, [facts])
+    assert (exchanged.sent.filed, desk.held(server.url)) == (1, {KEY: 1})
+    again = filing.enqueue(odd, database, [msgspec.structs.replace(facts, findings=())], at=START)
+    assert again == night.Asked()
+
+
+async def test_what_cannot_be_filled_in_is_said_of_the_night(database: Database, settings: Settings) -> None:
     broken = replace(settings, systems={"desk": settings.systems["desk"].model_copy(update={"body": "{{ 1 // 0 }}"})})
-    with pytest.raises(ConfigurationError, match="cannot be filled in for NC-000001"):
-        await filing.after_run(broken, database)
+    exchanged = await filing.after_run(broken, database)
+    assert "cannot be filled in for NC-000001" in exchanged.undone[0]
+    assert not exchanged.complete
+
+
+async def test_an_estate_that_is_renamed_files_nothing_anew(
+    database: Database, settings: Settings, server: LoopbackServer
+) -> None:
+    await filing.after_run(settings, database)
+    alter(settings, 'name = "acme"', 'name = "acme-europe"')
+    await filing.after_run(load(settings.path), database)
     assert desk.held(server.url) == {KEY: 1}
+
+
+async def test_while_filing_is_not_enabled_tickets_are_read_and_nothing_is_asked_for(
+    database: Database, settings: Settings, server: LoopbackServer
+) -> None:
+    await filing.after_run(settings, database)
+    at_the_desk(server, 1, "POST", status="closed")
+    alter(settings, "enabled = true", "enabled = false")
+    found = await night.reconcile(load(settings.path), database)
+    assert (found.followed.read, found.followed.asked) == (1, ())
+    assert (await night.reconcile(settings, database)).followed.asked != ()
 
 
 @needs_a_night
 def test_send_files_what_is_open_once(ask: Ask, server: LoopbackServer) -> None:
-    assert "1 tickets filed" in ask("send").output
+    assert "1 ticket filed" in ask("send").output
     assert json.loads(ask("send", "--json").output)["sent"]["filed"] == 0
     assert desk.held(server.url) == {KEY: 1}
     (entry,) = json.loads(ask("status", "--json").output)
     assert (entry["key"], entry["state"], entry["remote_number"]) == (KEY, "filed", "T1")
     assert "T1" in ask("status", "NC-000001", "--system", "desk").output
     assert "No tickets match" in ask("status", "--state", "failed").output
+    with pytest.raises(ConfigurationError, match="nope is no ticket system"):
+        ask("status", "--system", "nope")
 
 
 @needs_a_night
@@ -238,7 +275,7 @@ def test_what_is_refused_is_said_and_tried_again_with_the_fields_put_right(
     assert "create failed: " in ask("status").output
     alter(settings, '"red"', '"blue"')
     assert f"will be tried again: desk {KEY} create" in ask("retry", "NC-000001", *BY).output
-    assert "1 tickets filed" in ask("send").output
+    assert "1 ticket filed" in ask("send").output
     assert desk.held(server.url) == {KEY: 1}
     assert json.loads(ask("retry", "--all", "--json", *BY).output) == []
     assert "name a ticket, or give --all" in ask("retry", *BY).output
@@ -260,20 +297,20 @@ def test_reconcile_reads_back_and_names_what_differs(ask: Ask, server: LoopbackS
     ask("send")
     at_the_desk(server, 1, "POST", comment="On it.", author="Grace", fields={"assignee": "Grace"})
     output = ask("reconcile").output
-    assert "1 tickets read." in output
-    assert "desk: 1 tickets of ours, all as in the ledger" in output
+    assert "1 ticket read." in output
+    assert "desk: 1 ticket of ours, all as in the ledger" in output
     shown = ask("status", KEY).output
     assert "Grace: On it." in shown
     at_the_desk(server, 1, "POST", status="closed")
     assert f"to be done by the next send: desk {KEY} still-found-" in ask("reconcile").output
-    assert "1 changes made" in ask("send").output
+    assert "1 change made" in ask("send").output
     assert at_the_desk(server, 1)["status"] == "open"
     at_the_desk(server, 1, "DELETE")
     with pytest.raises(FilingError, match="do not agree"):
         ask("reconcile", "--json")
     assert "gone" in ask("status").output
-    assert "1 operations wait" in ask("retry", KEY, "--recreate", *BY).output
-    assert "1 tickets filed" in ask("send").output
+    assert "1 operation to send" in ask("retry", KEY, "--recreate", *BY).output
+    assert "1 ticket filed" in ask("send").output
     assert desk.held(server.url) == {KEY: 1}
 
 
@@ -297,6 +334,19 @@ def test_extra_tickets_are_listed(ask: Ask, server: LoopbackServer, settings: Se
     result = CliRunner().invoke(commands.command, ["reconcile", "--config", str(settings.path)])
     assert isinstance(result.exception, FilingError)
     assert "there, but not in the ledger: rec-acme-nc-000077: T2" in result.output
+
+
+@needs_a_night
+def test_who_decides_has_one_name_however_it_is_written(ask: Ask, settings: Settings) -> None:
+    people = settings.path.parent / "hr" / "people.csv"
+    people.write_text("person_id,full_name\nP1,Ada Byron\n", encoding="utf-8")
+    pulled = CliRunner().invoke(reconciler, ["pull", "-c", str(settings.path)], standalone_mode=False)
+    assert pulled.exception is None
+    ask("send")
+    ask("abandon", KEY, "--by", "ada byron", "--reason", "by hand")
+    assert "given up by P1: by hand" in ask("status").output
+    assert "1 operation to send" in ask("retry", KEY, "--recreate", "--by", "Ada Byron", "--reason", "after all").output
+    assert "filed again by P1: after all" in ask("status").output
 
 
 @needs_a_night
@@ -358,13 +408,13 @@ def test_a_ticket_of_something_else_keeps_what_was_asked_for(database: Database,
 
 
 def test_where_nothing_is_open_nothing_is_asked_for(database: Database, settings: Settings) -> None:
-    assert filing.enqueue(settings, database, [], at=START) == []
+    assert filing.enqueue(settings, database, [], at=START) == night.Asked()
 
 
 def test_config_check_counts_systems_and_shows_them(settings: Settings) -> None:
     asked = ["--config", str(settings.path)]
     said = CliRunner().invoke(config.command, ["check", *asked], catch_exceptions=False).output
-    assert "1 sources, 1 ticket systems, 0 secrets present" in said
+    assert "1 source, 1 ticket system, 0 secrets present" in said
     shown = CliRunner().invoke(config.command, ["show", *asked, "--json"], catch_exceptions=False).output
     assert json.loads(shown)["filing"]["systems"]["desk"]["fields"] == {"colour": "blue"}
 
@@ -372,6 +422,6 @@ def test_config_check_counts_systems_and_shows_them(settings: Settings) -> None:
 def test_without_a_system_there_is_nothing_to_preview_or_send(settings: Settings, ask: Ask) -> None:
     text = settings.path.read_text()
     settings.path.write_text(text[: text.index("[filing]")])
-    for name in ("preview", "send"):
+    for name in ("preview", "send", "reconcile"):
         with pytest.raises(ConfigurationError, match="names no ticket system"):
             ask(name)

@@ -71,10 +71,12 @@ def kept(settings: Settings) -> Deliveries:
 
 def test_nothing_reached_us_yet(ask: Ask) -> None:
     assert ask("list").output == "No deliveries match.\n"
+    with pytest.raises(ConfigurationError, match="nothing came to nope, and"):
+        ask("list", "--endpoint", "nope")
 
 
 @pytest.mark.usefixtures("kept")
-def test_deliveries_are_listed_and_looked_at_again(ask: Ask) -> None:
+def test_deliveries_are_listed_and_looked_at_again(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     done = ask("retry", "qms", "d-1", *BY)
     assert done.return_value == 0
     assert "put back: the register was down" in done.output
@@ -86,6 +88,8 @@ def test_deliveries_are_listed_and_looked_at_again(ask: Ask) -> None:
     assert [one["delivery_id"] for one in json.loads(ask("list", "--state", "done", "--json").output)] == ["d-1"]
     assert json.loads(ask("list", "--endpoint", "other", "--json").output) == []
     assert "qms contracts C1: status ended" in ask("list").output
+    monkeypatch.setattr(inbound, "_MOST", 20)
+    assert "qms contracts C1:..." in ask("list").output
 
 
 def test_one_is_shown_with_what_was_said_and_its_body_byte_for_byte(ask: Ask, kept: Deliveries) -> None:
@@ -93,7 +97,7 @@ def test_one_is_shown_with_what_was_said_and_its_body_byte_for_byte(ask: Ask, ke
     assert ask("show", "qms", "d-1", "--body").stdout_bytes == BODY
     assert json.loads(ask("show", "qms", "d-1", "--json").output)["conflicts"] == 1
     shown = ask("show", "qms", "d-1").output
-    assert "waiting (1 other bodies came under this id)" in shown
+    assert "waiting (1 other body came under this id)" in shown
     assert digest(BODY) in shown
     with pytest.raises(ConfigurationError, match="qms received no delivery d-9"):
         ask("show", "qms", "d-9")
@@ -114,6 +118,9 @@ def test_a_server_that_cannot_listen_says_so(settings: Settings) -> None:
         with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1 port {port}") as refused:
             CliRunner().invoke(serve.command, ["--config", str(settings.path), "--port", port], catch_exceptions=False)
     assert refused.value.advice == "Give another --host or --port."
+    arguments = ["--config", str(settings.path), "--port", "0", "--host", "no..host"]
+    with pytest.raises(ConfigurationError, match=r"cannot listen on no\.\.host port 0"):
+        CliRunner().invoke(serve.command, arguments, catch_exceptions=False)
 
 
 def test_a_server_for_other_machines_is_warned_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

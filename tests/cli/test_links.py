@@ -103,6 +103,15 @@ def test_a_decision_holds_from_the_next_snapshot_on(settings: Settings, ask: Ask
     assert states(ask)["2"] == ("rejected", None)
 
 
+def test_what_the_list_shows_as_linked_can_be_unlinked_before_a_run_has_kept_it(settings: Settings, ask: Ask) -> None:
+    night(settings)
+    assert ask("unlink", "dir", "1", *DECIDED).output.startswith("dir 1 is not P1's.")
+    with pytest.raises(ConfigurationError, match="P1 was rejected for dir 1 already"):
+        ask("unlink", "dir", "1", *DECIDED)
+    with pytest.raises(ConfigurationError, match="no link of dir 3 is kept"):
+        ask("unlink", "dir", "3", *DECIDED)
+
+
 def test_a_pull_seals_what_is_known(settings: Settings) -> None:
     store = FindingStore.open(settings.database_url)
     store.link(source="dir", account_id="2", person_id="P2", by="Grace", at=NIGHT, reason="asked her")

@@ -121,7 +121,7 @@ def test_linting_rules_speaks_json_too(tmp_path: Path) -> None:
     bad = ask("rules", "lint", tmp_path, "--json")
     assert bad.returncode == 2
     (problem,) = json.loads(bad.stdout)["problems"]
-    assert problem["at"].endswith("lonely.sql:1")
+    assert problem["at"].endswith("lonely.sql:1:1")
     assert problem["advice"]
 
 
@@ -141,6 +141,14 @@ def test_the_cases_of_a_rule_can_be_tried_alone() -> None:
     assert all(result["passed"] for result in json.loads(answer.stdout))
 
 
+def test_the_rules_of_a_folder_can_be_tried_and_explained_before_they_are_configured(tmp_path: Path) -> None:
+    said = ask("rules", "new", tmp_path / "own", "leaver", "own_rule").stdout
+    assert f"`reconciler rules test --folder {tmp_path / 'own'}`" in said
+    answer = ask("rules", "test", "--folder", tmp_path / "own", "--json")
+    assert {result["rule_id"] for result in json.loads(answer.stdout)} == {"OWN-LEAVER-OWN-RULE"}
+    assert "# OWN-LEAVER-OWN-RULE" in ask("rules", "explain", "own_rule", "--folder", tmp_path / "own").stdout
+
+
 def test_rules_are_locked_by_a_command(tmp_path: Path) -> None:
     assert ask("rules", "new", tmp_path, "leaver", "own_rule").returncode == 0
     assert ask("rules", "lock", tmp_path).returncode == 0
@@ -151,6 +159,14 @@ def test_rules_are_locked_by_a_command(tmp_path: Path) -> None:
     changed = ask("rules", "lint", tmp_path)
     assert changed.returncode == 2
     assert "version" in changed.stderr
+
+
+def test_a_log_level_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONCILER_LOG", "loud")
+    (tmp_path / "reconciler.toml").write_text('[estate]\nname = "a"\n[sources.a]\nconnector = "files"\npath = "."\n')
+    answer = ask("config", "show", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "RECONCILER_LOG is 'loud'; set it to one of: DEBUG, INFO" in answer.stderr
 
 
 def test_a_defect_is_no_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

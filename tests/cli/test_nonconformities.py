@@ -91,6 +91,7 @@ def test_one_is_worked_from_the_list_to_its_close(
         assert word in listed
     assert "1 nonconformity, 0 overdue." in listed
     ada = ("--by", "ada")
+    assert call("show", NC).endswith(f"Next: `reconciler nonconformities correct {NC} --text TEXT --by PERSON_ID`.\n")
     assert call("contain", NC, "--text", "Sessions ended", *ada) == (
         f"{NC}: containment entered. Owed next: correction by identity-governance-lead, due 2026-03-08.\n"
     )
@@ -114,10 +115,35 @@ def test_one_is_worked_from_the_list_to_its_close(
     at(evening(5))
     assert "somebody else to close it: ada corrected it" in refused(config, "close", NC, *ada, "--reason", "It works")
     assert call("close", NC, "--by", "grace", "--reason", "It works") == f"{NC}: closed.\n"
-    assert "It works" in call("show", NC)
+    shown = call("show", NC)
+    assert "It works" in shown
+    for run_id, violations in (("run-0", 2), ("run-1", 0), ("run-5", 0)):
+        assert f"{run_id}" in shown
+        assert f"version 1: judged 0 subjects: {violations} violations" in shown
     assert json.loads(call("list", "--json"))[0]["owed"] is None
     reopened = call("reopen", NC, "--by", "mary", "--reason", "The feed lost a day")
     assert reopened.startswith(f"{NC}: reopened. Owed next: correction by")
+
+
+def test_what_left_the_configuration_is_set_aside_and_never_called_closed(
+    nights: Nights, config: Path, call: Call, at: Callable[[datetime], None]
+) -> None:
+    gone = ("set-aside", NC, "--by", "ada", "--reason", "The directory is switched off")
+    assert "the last run looked for all of it" in refused(config, *gone)
+    assert "set-aside" not in call("verify", NC)
+    nights.live(1, None, left=True)
+    assert f"`reconciler nonconformities set-aside {NC}`" in call("verify", NC)
+    at(evening(30))
+    assert call(*gone) == f"{NC}: set aside; it is not closed, for no run saw its effect.\n"
+    listed = call("list")
+    assert "set_aside" in listed
+    assert "0 overdue" in listed
+    assert "No nonconformities match." in call("list", "--state", "open")
+    assert "The directory is switched off" in call("show", NC)
+    assert "The directory is switched off" in call("export", NC)
+    assert "it is set aside" in refused(config, "close", NC, "--by", "mary", "--reason", "It is gone")
+    again = call("take-up", NC, "--by", "mary", "--reason", "It is switched on again")
+    assert again.startswith(f"{NC}: taken up again. Owed next: correction by")
 
 
 def test_what_is_late_is_loud(nights: Nights, config: Path, call: Call, at: Callable[[datetime], None]) -> None:
@@ -129,6 +155,13 @@ def test_what_is_late_is_loud(nights: Nights, config: Path, call: Call, at: Call
     [late] = json.loads(call("list", "--overdue", "--json"))
     assert (late["nc_id"], late["overdue"], late["owed"]["what"]) == (NC, True, "correction")
     assert "No nonconformities match." in call("list", "--overdue", "--as-of", "2026-03-02T00:00:00Z")
+
+
+def test_a_day_that_is_due_ends_where_the_estate_is(nights: Nights, config: Path, call: Call) -> None:
+    del nights, config
+    call("action", NC, "--text", "A feed", "--owner-role", "ciso", "--due-on", "2026-03-01", "--by", "ada")
+    assert "No nonconformities match." in call("list", "--overdue", "--as-of", "2026-03-02T04:00:00Z")
+    assert "1 overdue" in call("list", "--overdue", "--as-of", "2026-03-02T06:00:00Z")
 
 
 def test_who_acts_is_known_by_name_and_roles_by_who_holds_them(nights: Nights, config: Path, call: Call) -> None:
@@ -158,6 +191,8 @@ def test_who_acts_is_known_by_name_and_roles_by_who_holds_them(nights: Nights, c
         ),
         (("close", NC, "--by", "ada", "--reason", "x"), "it cannot be closed"),
         (("reopen", NC, "--by", "ada", "--reason", "x"), "it is not closed but open"),
+        (("set-aside", NC, "--by", "ada", "--reason", " "), "why it is set aside is missing"),
+        (("take-up", NC, "--by", "ada", "--reason", "x"), "it is not set aside"),
         (("verify", NC, "--by", "ada"), "No such option"),
         (("list", "--rule", "IG-XXX"), "no recorded run has evaluated a rule 'IG-XXX'"),
     ],
@@ -190,7 +225,13 @@ def test_the_export_as_json_holds_everything(hostile: Nights, call: Call, tmp_pa
     assert [line["what"] for line in told["history"]] == [line.what for line in held.history]
     assert {one["finding_id"] for one in told["findings"]} == {one.finding_id for one in held.findings}
     assert told["runs"] == [
-        {"run_id": "run-0", "snapshot": "snapshot-0", "as_of": "2026-03-01T02:15:00Z", "digest": "d1"}
+        {
+            "run_id": "run-0",
+            "snapshot": "snapshot-0",
+            "as_of": "2026-03-01T02:15:00Z",
+            "recorded_at": "2026-03-01T04:15:00Z",
+            "digest": "d1",
+        }
     ]
 
 
@@ -206,6 +247,7 @@ def test_the_export_as_csv_runs_no_formula(hostile: Nights, call: Call) -> None:
     assert ("control", "IG-C-07") in {(row["record"], row["name"]) for row in rows}
     assert ("clause", "iso27001", "A.5.18") in {(row["record"], row["name"], row["text"]) for row in rows}
     assert [row["digest"] for row in rows if row["record"] == "run"] == ["d1"]
+    assert {row["account_id"] for row in rows if row["record"] == "finding"} == {"a", "b"}
     assert {row["name"]: row["text"] for row in rows if row["record"] == "gate"}["correction"] == "met"
 
 
@@ -222,6 +264,26 @@ def test_the_export_as_html_stands_by_itself(hostile: Nights, call: Call) -> Non
         assert word in page
     for finding in hostile.store.show(NC).findings:
         assert finding.finding_id in page
+        assert f"account_id {finding.account_id}" in page
+        assert finding.reason in page
+
+
+def test_the_export_tells_what_was_entered_before_and_what_the_runs_judged(hostile: Nights, call: Call) -> None:
+    hostile.live(1, set())
+    hostile.live(5, set())
+    rows = list(csv.DictReader(io.StringIO(call("export", NC, "--format", "csv").removeprefix("\ufeff"), newline="")))
+    for export in (call("export", NC), "\n".join(row["text"] for row in rows if row["record"] == "history")):
+        assert "correction: Account disabled" in export
+    assert {row["subject"] for row in rows if row["record"] == "finding"} == {"account_id a", "account_id b"}
+    judged = {row["run_id"]: (row["rule_id"], row["source"], row["text"]) for row in rows if row["record"] == "judged"}
+    of_it = (
+        "version 1: judged 0 subjects: {} violations, 0 under exceptions, 0 passed, 0 not applicable, 0 not evaluable"
+    )
+    assert judged == {
+        "run-0": ("IG-LVR-001", "ldap", of_it.format(2)),
+        "run-1": ("IG-LVR-001", "ldap", of_it.format(0)),
+        "run-5": ("IG-LVR-001", "ldap", of_it.format(0)),
+    }
 
 
 def test_the_export_of_a_new_one_says_that_nothing_was_entered(nights: Nights, call: Call) -> None:

@@ -16,6 +16,7 @@ from reconciler.cli.commands.notices import command
 from reconciler.errors import ConfigurationError, FilingError
 from reconciler.findings import FindingStore
 from reconciler.notices import smtp
+from reconciler.report.wording import count
 from reconciler.settings import Settings, load
 from tests.findings.nights import night
 from tests.nonconformity.nights import Nights
@@ -79,7 +80,7 @@ def test_a_preview_shows_every_text_and_sends_nothing(ask: Ask) -> None:
     assert "Ada" not in str([one["text"] for one in told["notices"]])
     shown = ask("preview", "--as-of", later).output
     assert "mail to ada@acme.test: Late " in shown
-    assert f"{len(told['notices'])} notices would be sent, were notices enabled." in shown
+    assert f"{count(len(told['notices']), 'notice')} would be sent, were notices enabled." in shown
     assert ask("list").output == "No notices match.\n"
 
 

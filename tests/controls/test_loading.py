@@ -54,6 +54,11 @@ def test_the_bundled_controls_span_the_lifecycle_and_every_framework(bundled: Ca
         assert control.test_days
 
 
+def test_no_control_cites_a_clause_that_was_withdrawn(bundled: Catalogue) -> None:
+    cited = {clause for control in bundled.controls for clause in control.clauses.get("nist80053", ())}
+    assert not cited & {"AC-2(10)", "AC-13", "AC-15"}, "revision 5 has them no more"
+
+
 def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "own.toml"
     path.write_text(text, encoding="utf-8")

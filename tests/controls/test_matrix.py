@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openpyxl  # type: ignore[import-untyped]  # openpyxl ships no types
 import pytest
 
@@ -189,6 +190,13 @@ def test_json_is_the_whole_of_it(shown: Matrix) -> None:
     told = json.loads(text(shown, "json"))
     assert told["controls"][0]["control"]["control_id"] == "C-1"
     assert told["controls"][0]["assurance"][1]["blocked"] == ["aws: unread"]
+
+
+def test_what_waits_for_acceptance_and_what_exceptions_could_not_be_read_is_said() -> None:
+    run = msgspec.structs.replace(recorded(IG_LVR_001=(BROKEN,)), held=1_200, exceptions_unread=("qms: is FAILED",))
+    page = text(matrix(run), "html").decode()
+    assert "wait for acceptance: 1,200." in page
+    assert "Exceptions were not read whole (qms: is FAILED)" in page
 
 
 def test_what_cannot_be_written_is_said_and_nothing_is_replaced(shown: Matrix, tmp_path: Path) -> None:

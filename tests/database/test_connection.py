@@ -147,10 +147,9 @@ def test_what_is_still_in_the_log_of_a_closed_database_is_not_overlooked(closed:
         FindingStore.open(url)
     with sqlite3.connect(closed) as other:
         other.execute("PRAGMA wal_autocheckpoint=0")
-        other.execute("DELETE FROM finding_changes")
-        other.execute("DELETE FROM findings")
+        other.execute("UPDATE findings SET reason = 'written later'")
         other.commit()
-        assert FindingStore(url).findings() == []
+        assert [found.reason for found in FindingStore(url).findings()] == ["written later"]
     other.close()
 
 

@@ -79,6 +79,8 @@ def test_a_risk_is_accepted_honoured_and_ends(config: Path) -> None:
             ask(config, "exceptions", "request", found["finding_id"], "--until", until, *words)
     asked = ask(config, "exceptions", "request", found["finding_id"], "--until", day(40), *words)
     assert "RA-000001 is requested" in asked
+    (kept,) = json.loads(ask(config, "exceptions", "requests", "--json"))
+    assert f"  {kept['expires_at'][:16].replace('T', ' ')} UTC; P9 reviews it." in asked
     assert "It holds once somebody other than P2 approves it." in asked
     ask(config, "run", "--fail-on", "never")
     assert states(config) == {"persisting"}

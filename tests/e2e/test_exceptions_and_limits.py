@@ -46,6 +46,7 @@ def test_a_mass_of_new_findings_is_held_until_somebody_accepts_it(world: World) 
     people.write_text(left)
     night = world.run(code=3)
     assert night["held"] == 2
+    assert "IG-LVR-001" not in answered_for(world), "what is held is no nonconformity yet"
     assert {entry["rule_id"] for entry in night["waiting_for_acceptance"]} == {"IG-LVR-001"}
     answer = world.ask("evaluate", code=3)
     assert "HELD: 1 new findings of IG-LVR-001 in corp-ldap wait for acceptance" in answer.stdout
@@ -54,6 +55,12 @@ def test_a_mass_of_new_findings_is_held_until_somebody_accepts_it(world: World) 
     assert "2 findings of IG-LVR-001 are open now, accepted by Ada." in accepted.stdout
     assert world.findings("--state", "held") == []
     assert world.run(code=1)["held"] == 0
+    assert "IG-LVR-001" in answered_for(world), "from the acceptance on it counts like any other"
+
+
+def answered_for(world: World) -> set[str]:
+    """Return the rules that nonconformities stand for."""
+    return {one["rule_id"] for one in json.loads(world.ask("nonconformities", "list", "--json", code=0).stdout)}
 
 
 def test_a_limit_of_a_rule_that_there_is_not_is_refused_with_its_line(world: World) -> None:

@@ -43,6 +43,11 @@ source = "qms"
 account_id = "nobody"
 kind = "service"
 """
+SCOPE = """[[rules.approval_scope]]
+entitlement = "G-2"
+approval = "required"
+
+"""
 FILES = {
     "accounts": "account_id,login,status,attributes\na1,ada,enabled,\n",
     "entitlements": "entitlement_id,name\ng-1,Payments EU\ng-2,Posting\ng-3,Everyone\n",
@@ -94,3 +99,27 @@ def test_what_was_not_read_may_hold_it(estate: Path) -> None:
     code, found = idle(estate)
     assert found == []
     assert code == 3
+
+
+def test_an_entry_of_the_approval_scope_that_earlier_ones_decide_for_is_idle(estate: Path) -> None:
+    text = CONFIG.replace("Nobody", "Post*").replace("[[rules.approval_scope]]", f"{SCOPE}[[rules.approval_scope]]", 1)
+    (estate / "reconciler.toml").write_text(text)
+    _, found = idle(estate)
+    told = [entry.rpartition(": ")[2] for entry in found]
+    assert "rules.approval_scope.2" in told, "all of Post* was decided by an entry before it"
+    assert not {"rules.approval_scope.0", "rules.approval_scope.1"} & set(told)
+
+
+def test_what_is_held_and_not_listed_may_be_meant(estate: Path) -> None:
+    (estate / "qms/grants.csv").write_text(
+        "principal_kind,principal_id,entitlement_id,assignment\naccount,a1,nobody,direct\n"
+    )
+    _, found = idle(estate)
+    assert [entry.rpartition(": ")[2] for entry in found] == ["rules.role_maps.1", "special_accounts.1"]
+
+
+def test_what_has_no_name_may_be_meant(estate: Path) -> None:
+    with (estate / "qms/entitlements.csv").open("a") as file:
+        file.write("g-4,\n")
+    _, found = idle(estate)
+    assert [entry.rpartition(": ")[2] for entry in found] == ["rules.role_maps.1", "special_accounts.1"]

@@ -107,9 +107,9 @@ def test_a_finding_that_comes_back_is_said_and_a_run_says_what_it_did(world: Wor
     night(world, "2026-03-02")
     people.write_text(left)
     assert held(world, LEAVER).nc_id in night(world, "2026-03-03")["ids"]["returned"]
-    assert [line.what for line in store(world).show(held(world, LEAVER).nc_id).history][-3:] == [
-        *("gone", "returned", "attached")
-    ]
+    whats = [line.what for line in store(world).show(held(world, LEAVER).nc_id).history]
+    assert whats[-4:] == ["gone", "returned", "attached", "escalated"]
+    assert held(world, LEAVER).escalated_to is not None
     world.ask("pull", "--as-of", "2026-03-04T02:15:00Z", code=0)
     said = json.loads(world.ask("evaluate", "--json", code=1).stdout)
     assert said["nonconformities"]["opened"] == 0

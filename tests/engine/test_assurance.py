@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,109 +12,37 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from reconciler.engine import Options
-from reconciler.engine.assurance import Assurance, Figure, open_assurance
+from reconciler.bundled import root
+from reconciler.engine import Options, load
+from reconciler.engine.assurance import VERDICTS, Figure, open_assurance, words
 from reconciler.errors import ConfigurationError, StoreError
 from reconciler.estate.tables import ApprovalScope, RoleMap
 from reconciler.sdk.connector import Status
 from reconciler.sdk.records import (
     Account,
-    Approval,
     Entitlement,
     Event,
-    Grant,
     Person,
-    Record,
     Review,
     SpecialAccount,
 )
 from tests.engine.conftest import NIGHT, Read, Seal
-
-DECIDED = datetime(2026, 1, 10, 9, tzinfo=UTC)
-IN_TIME = DECIDED + timedelta(hours=72)
-
-PEOPLE = [Person(person_id="p1", employee_id="E1", department="Sales"), Person(person_id="p2", employee_id="E2")]
-ACCOUNTS = [
-    Account(source="ldap", account_id="a", login="ada", employee_id="E1", status="enabled", can_sign_in=True),
-    Account(source="ldap", account_id="b", login="bob", employee_id="E2", status="disabled", can_sign_in=False),
-    Account(source="ldap", account_id="n", login="nobody", status="enabled", can_sign_in=True),
-]
-ENTITLEMENTS = [
-    Entitlement(source="ldap", entitlement_id="e1", name="Finance"),
-    Entitlement(source="ldap", entitlement_id="e2"),
-]
-
-
-def holds(account: str = "a", entitlement: str = "e1", assignment: Any = "direct") -> Grant:
-    return Grant(
-        source="ldap",
-        principal_kind="account",
-        principal_id=account,
-        entitlement_id=entitlement,
-        assignment=assignment,
-    )
-
-
-def event(action: Any, at: datetime | None = IN_TIME, **changes: Any) -> Event:
-    values: dict[str, Any] = {"event_id": "v1", "target_id": "a", "occurred_at": at}
-    return Event(source="ldap", action=action, **(values | changes))
-
-
-def granted(at: datetime | None = IN_TIME, **changes: Any) -> Event:
-    return event("entitlement_granted", at, **({"entitlement_id": "e1"} | changes))
-
-
-def approval(**changes: Any) -> Approval:
-    values: dict[str, Any] = {
-        "approval_id": "A1",
-        "kind": "access_request",
-        "person_id": "p1",
-        "system": "LDAP",
-        "entitlement": "finance",
-        "decision": "Approved",
-        "decided_at": DECIDED,
-    }
-    return Approval(**(values | changes))
-
-
-def termination(**changes: Any) -> Approval:
-    return approval(**({"kind": "termination", "person_id": "p2", "entitlement": None} | changes))
-
-
-def reads(**rows: Iterable[Record] | Read | None) -> list[Read]:
-    """Return an estate of one source; a table given as None is reported by nobody."""
-    found: dict[str, Any] = {
-        "people": PEOPLE,
-        "accounts": ACCOUNTS,
-        "entitlements": ENTITLEMENTS,
-        "grants": [],
-        "approvals": [],
-        "events": [],
-        **rows,
-    }
-    made = []
-    for table, given in found.items():
-        home = "qms" if table in {"people", "approvals", "reviews", "special_accounts"} else "ldap"
-        if given is not None:
-            made.append(given if isinstance(given, Read) else Read(home, table, list(given)))
-    return made
-
+from tests.engine.decided import (
+    ACCOUNTS,
+    DECIDED,
+    ENTITLEMENTS,
+    IN_TIME,
+    PEOPLE,
+    approval,
+    event,
+    everything,
+    granted,
+    holds,
+    reads,
+    termination,
+)
 
 Ask = Callable[..., list[dict[str, Any]]]
-
-
-def everything(assurance: Assurance) -> list[dict[str, Any]]:
-    return [
-        row
-        for verdict in (
-            "proven",
-            "approved_not_executed",
-            "executed_without_approval",
-            "revocation_unproven",
-            "not_evaluable",
-        )
-        for row in assurance.examples(100, verdict=verdict)
-    ]
 
 
 @pytest.fixture
@@ -297,6 +226,7 @@ def test_approved_access_that_nobody_holds_was_not_executed(ask: Ask) -> None:
         ({}, {"grants": Read("ldap", "grants", [], Status.PARTIAL)}, "grants is PARTIAL: the connection broke"),
         ({"system": "crm"}, {}, "crm is no source that was read"),
         ({"person_id": None}, {}, "whom it concerns is unknown"),
+        ({"person_id": "p9"}, {}, "approval A1: p9 is not among the people"),
         ({"decided_at": None}, {}, "when it was decided is unknown"),
         ({"decided_at": NIGHT - timedelta(hours=71)}, {}, "it may be carried out until 2026-02-03 01:00"),
         ({}, {"grants": [holds(entitlement="e2")]}, "whether what the person holds is what was approved is unknown"),
@@ -446,16 +376,110 @@ def test_an_event_that_came_before_the_decision_that_it_names(ask: Ask) -> None:
     ],
 )
 def test_an_ending_that_nobody_decided(ask: Ask, made: Event, verdict: str) -> None:
-    assert only(ask(events=[made]))["verdict"] == verdict
+    row = only(ask(events=[made]))
+    assert row["verdict"] == verdict
+    assert row["reason"].endswith(": no decision asked for it") is (verdict == "executed_without_approval")
 
 
 def test_policy_alone_ends_access_by_rule_and_on_the_last_day(ask: Ask) -> None:
     dynamic = [Entitlement(source="ldap", entitlement_id="e1", membership="dynamic")]
     assert told(only(ask(entitlements=dynamic, events=[revoked()])))[0::3] == ("not_required", "proven")
     left = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 13))]
-    assert only(ask(people=left, events=[disabled()]))["verdict"] == "proven"
+    row = only(ask(people=left, events=[disabled()]))
+    assert row["verdict"] == "proven"
+    assert row["reason"].endswith("no decision is needed: the person's last day was 2026-01-13")
     later = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 14))]
     assert only(ask(people=later, events=[disabled()]))["verdict"] == "executed_without_approval"
+
+
+def test_a_last_day_begins_where_the_person_is(ask: Ask) -> None:
+    at = datetime(2026, 1, 12, 12, tzinfo=UTC)
+    too_early = "executed_without_approval"
+    for zone, verdict in (("Pacific/Auckland", "proven"), ("UTC", too_early), ("Nowhere", too_early)):
+        left = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 13), time_zone=zone)]
+        assert only(ask(people=left, events=[disabled(at)]))["verdict"] == verdict, zone
+    left = [Person(person_id="p2", employee_id="E2", ends_on=date(2026, 1, 13))]
+    at_home = Options(time_zone="Pacific/Auckland")
+    assert only(ask(people=left, events=[disabled(at)], options=at_home))["verdict"] == "proven"
+
+
+def test_words_are_those_that_rules_are_given(seal: Seal) -> None:
+    params = {
+        "IG-APR-001": {"approved_words": ["genehmigt"]},
+        "IG-APR-009": {"success_outcomes": ["erteilt"]},
+        "IG-LVR-004": {"approved_words": ["beschlossen"], "success_words": ["beendet"]},
+    }
+    said = words(load([root("rules")], params), window=timedelta(hours=1))
+    assert (said.window, list(said.approved_words)) == (timedelta(hours=1), ["genehmigt"])
+    given = reads(
+        grants=[holds()],
+        approvals=[approval(decision="Genehmigt"), termination(approval_id="A2", decision="beschlossen")],
+        events=[
+            granted(DECIDED, outcome="erteilt"),
+            disabled(DECIDED, event_id="v2", outcome="beendet"),
+            disabled(DECIDED, event_id="v3", outcome="erteilt"),
+        ],
+    )
+    snapshot = seal(given)
+    with open_assurance(snapshot, as_of=NIGHT, words=said) as found:
+        assert {(row["verdict"], row["event_id"]) for row in everything(found)} == {("proven", "v1"), ("proven", "v2")}
+    with open_assurance(snapshot, as_of=NIGHT, words=words([])) as usual:
+        assert "proven" not in {row["verdict"] for row in everything(usual)}
+
+
+def test_every_grant_is_one_row_and_verdicts_add_up_to_the_population(seal: Seal) -> None:
+    chance = random.Random(5)
+    names = [f"a{n}" for n in range(12)]
+    accounts = [
+        Account(source="ldap", account_id=name, employee_id=f"E{n % 7}", status="enabled", can_sign_in=True)
+        for n, name in enumerate(names)
+    ]
+    people = [Person(person_id=f"p{n}", employee_id=f"E{n}") for n in range(6)]
+    kinds = ("direct", "dynamic", "inherited")
+    held = {(chance.choice(names), f"e{chance.randrange(6)}", chance.choice(kinds)) for _ in range(80)}
+    entitlements = [Entitlement(source="ldap", entitlement_id=f"e{n}", name=f"N{n}") for n in range(5)]
+    approvals = [
+        approval(
+            approval_id=f"A{n}",
+            kind=chance.choice(["access_request", "termination", "recertification", None]),
+            person_id=f"p{chance.randrange(8)}",
+            entitlement=chance.choice([None, "N1", "e2", "n*", "?3"]),
+            decision=chance.choice(["approved", "revoke", "rejected", None]),
+            decided_at=chance.choice([None, DECIDED, NIGHT]),
+        )
+        for n in range(60)
+    ]
+    actions = ("entitlement_granted", "entitlement_revoked", "account_disabled", "account_deleted")
+    events = [
+        event(
+            chance.choice(actions),
+            chance.choice([None, DECIDED, IN_TIME, NIGHT]),
+            event_id=f"v{n}",
+            target_id=chance.choice(names),
+            entitlement_id=chance.choice([None, "e1", "e2", "e3"]),
+            approval_ref=chance.choice([None, "A1", f"A{chance.randrange(60)}"]),
+        )
+        for n in range(120)
+    ]
+    given = reads(
+        accounts=accounts,
+        people=people,
+        entitlements=entitlements,
+        grants=[holds(*one) for one in sorted(held)],
+        approvals=approvals,
+        events=events,
+    )
+    with open_assurance(seal(given), as_of=NIGHT) as found:
+        rows = [row for verdict in VERDICTS for row in found.examples(10_000, verdict=verdict)]
+        figures = found.figures()
+    grants = [(r["account_id"], r["entitlement_id"], r["assignment"]) for r in rows if r["kind"] == "grant"]
+    assert sorted(one for one in grants if one[0]) == sorted(held)
+    assert sum(figure.population for figure in figures) == len(rows)
+    for figure in figures:
+        for counts in (figure.verdicts, *figure.layers.values()):
+            assert sum(counts.values()) == figure.population, figure
+    endings = [r["event_id"] for r in rows if r["kind"] == "revocation" and r["decision_id"] is None]
+    assert len(endings) == len(set(endings)), "what nobody decided is told once"
 
 
 @pytest.mark.parametrize("table", ["accounts", "grants", "entitlements", "people", "approvals", "reviews"])
@@ -505,6 +529,7 @@ def test_rows_are_written_as_csv_and_parquet(seal: Seal, tmp_path: Path) -> None
     with (tmp_path / "rows.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["entitlement_id"] == "'=cmd()"
+    assert (row["estate"], row["as_of"]) == ("test", f"{NIGHT:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def test_an_event_source_without_the_columns_that_matter_shows_nothing(ask: Ask) -> None:

@@ -32,6 +32,11 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, family: str, name: str) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="name too long"):
+        new(tmp_path, "own", "a" * 300)
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "own").write_text("a file")
     with pytest.raises(ConfigurationError, match="own"):
@@ -50,6 +55,8 @@ def test_an_explanation_shows_the_parameters_in_force() -> None:
     (rule,) = (r for r in load([root("rules")], {"IG-LVR-001": {"grace": "PT4H"}}) if r.info.rule_id == "IG-LVR-001")
     text = explain(rule)
     assert "- `grace` = 4 hours (default 24 hours), duration." in text
+    (short,) = (r for r in load([root("rules")]) if r.info.rule_id == "IG-REC-004")
+    assert "- `within` = 60 seconds, duration." in explain(short)
     assert "- `people`: People whom the organisation answers for. (needs ends_on)" in text
 
 

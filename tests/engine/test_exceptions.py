@@ -268,6 +268,25 @@ def test_what_exceptions_are_matched_by_and_could_not_be_read_is_named(estate: E
     assert scopes["aws"] == (), "no exception speaks of aws"
 
 
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ({"account_id": "ada"}, ""),
+        ({"account_id": "adda"}, "no account adda is listed in ldap"),
+        ({"source": None, "account_id": "adda"}, "no account adda is listed in ldap, aws"),
+        ({"source": "aws", "account_id": "bob"}, "no account bob is listed in aws"),
+        ({"source": "ldpa"}, "no source is called ldpa"),
+        ({"entitlement_id": "Domain Admin"}, "no entitlement Domain Admin is listed in ldap"),
+        ({"entitlement_id": "domain admins"}, ""),
+    ],
+)
+def test_what_an_exception_names_and_no_source_lists_is_said(estate: Estate, scope: dict[str, Any], said: str) -> None:
+    (state,) = estate.judge([excepted(**scope)]).exceptions
+    assert (state.no_effect, state.unlisted) == ("", said), "it is in force nevertheless"
+    (unsure,) = estate.judge([excepted(**scope)], statuses={"accounts": Status.PARTIAL}).exceptions
+    assert "account adda" not in unsure.unlisted, "what was not read whole may list it"
+
+
 def test_the_digest_covers_the_exceptions(estate: Estate) -> None:
     with_one, without = estate.judge([excepted()]), estate.judge([])
     assert with_one.digest != without.digest

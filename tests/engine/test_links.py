@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from reconciler.engine import Options, links
@@ -50,10 +53,53 @@ def test_an_explanation_shows_what_was_compared(seal: Seal) -> None:
         ("email", "cyd@x.test", "cyd@x.test", ["P3"]),
         ("login", None, None, []),
     ]
+    assert told.compared[0].found == (
+        "names this one person, but somebody else who fits has a name more like the account's"
+    )
     assert told.proposals == ["name 100 % like Cyd Miller P3"]
     assert told.compared[2].found == "the account has no value to compare"
     other = links.explain(sealed(seal), Options(), "ldap", "4")
     assert other.compared[2].found == "no person has it in people.logins"
+
+
+BEGUN = datetime(2025, 6, 1, tzinfo=UTC)
+PERSON = Person(person_id="P1", full_name="Joan Smith", emails=["j.smith@x.test"], starts_on=BEGUN.date())
+
+
+@pytest.mark.parametrize(
+    ("columns", "linked"),
+    [
+        ({"display_name": "John Smith", "created_at": BEGUN - timedelta(days=91)}, False),
+        ({"display_name": "John Smith", "created_at": BEGUN - timedelta(days=90)}, True),
+        ({"display_name": "Smith, Joan", "created_at": BEGUN - timedelta(days=900)}, True),
+        ({"created_at": BEGUN - timedelta(days=900)}, False),
+        ({"created_at": None}, True),
+        ({"display_name": "John Smith", "deleted_at": BEGUN - timedelta(days=1), "status": "deleted"}, False),
+        ({"display_name": "Helpdesk", "login": "helpdesk"}, False),
+        ({"display_name": "Joanie", "login": "jsmith"}, True),
+    ],
+)
+def test_an_address_that_was_somebody_elses_before_or_is_nobodys_own_only_proposes(
+    seal: Seal, columns: dict[str, Any], linked: bool
+) -> None:
+    account = Account(source="ldap", account_id="1", email="j.smith@x.test", **columns)
+    snapshot = seal([Read("ldap", "accounts", [account]), Read("hr", "people", [PERSON])])
+    told = links.explain(snapshot, Options(), "ldap", "1")
+    assert (told.link.state, told.link.person_id, told.link.candidates) == (
+        ("linked", "P1", None) if linked else ("proposed", None, ["P1"])
+    )
+    assert told.compared[1].found.startswith("names this one person")
+    assert (", but the account " in told.compared[1].found) is not linked
+
+
+def test_a_number_of_ones_own_is_named_where_it_keeps_an_address_from_linking(seal: Seal) -> None:
+    account = Account(source="ldap", account_id="1", email="ada@x.test", employee_id="E9")
+    snapshot = seal([Read("ldap", "accounts", [account]), Read("hr", "people", PEOPLE)])
+    told = links.explain(snapshot, Options(), "ldap", "1")
+    assert told.link.state == "proposed"
+    assert told.compared[1].found == (
+        "names this one person, but the account carries a personnel number of its own, which is another"
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,13 +116,13 @@ def test_what_is_unknown_is_named_with_the_remedy(
     seal: Seal, asked: tuple[str, str, str | None], said: str, advice: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said) as refused:
-        links.refuse_unknown(sealed(seal), Options(), *asked)
+        links.linked_to(sealed(seal), Options(), *asked)
     assert advice in refused.value.advice
 
 
 def test_who_is_not_found_in_what_was_not_read_may_be_there(seal: Seal) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        links.refuse_unknown(sealed(seal, accounts=Status.PARTIAL), Options(), "ldap", "1", None)
+        links.linked_to(sealed(seal, accounts=Status.PARTIAL), Options(), "ldap", "1", None)
     assert "accounts of ldap were not read whole" in refused.value.advice
 
 
@@ -91,10 +137,14 @@ def test_who_is_not_found_in_what_was_not_read_may_be_there(seal: Seal) -> None:
 def test_links_to_be_kept_are_made_only_where_everybody_was_read(
     seal: Seal, people: Status, accounts: Status, expected: list[object]
 ) -> None:
-    with open_workspace(sealed(seal, people, accounts), [], Options(), also=WANTED) as workspace:
+    snapshot = sealed(seal, people, accounts)
+    assert (links.unread(snapshot) == []) == bool(expected)
+    with open_workspace(snapshot, [], Options(), also=WANTED) as workspace:
         assert [(one.account_id, one.person_id, one.method, one.since) for one in workspace.made] == expected
         told = workspace.sandbox.connection.execute("SHOW TABLES").fetchall()
-        assert not {"odd", "remembered"} & {name for (name,) in told}, "no rule reads what stands beside the links"
+        assert not {"odd", "remembered", "doubted"} & {name for (name,) in told}, (
+            "no rule reads what stands beside the links"
+        )
 
 
 def test_people_who_are_given_twice_make_no_link_to_be_kept(seal: Seal) -> None:

@@ -17,6 +17,7 @@ def problems(folder: Path) -> list[str]:
         load([folder])
     assert all(problem.advice for problem in raised.value.problems)
     places = [Path(problem.at).name.split(":") for problem in raised.value.problems]
+    assert all(len(place) == 3 for place in places), "file, line and column"
     return [
         f"{':'.join(place[:2])}: {problem.message}"
         for place, problem in zip(places, raised.value.problems, strict=True)
@@ -342,6 +343,33 @@ def test_half_a_pair_and_a_text_that_is_none_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_what_would_never_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty/own").mkdir(parents=True)
+    assert problems(tmp_path / "empty") == ["empty:1: no rule can be found in this folder"]
+    write_rule(tmp_path / "rules")
+    (tmp_path / "rules/beside.sql").write_text(SQL)
+    (tmp_path / "rules/own/later").mkdir()
+    (tmp_path / "rules/own/later/below.sql").write_text(SQL)
+    assert problems(tmp_path / "rules") == [
+        "beside.sql:1: a rule in no family of the folder is never read",
+        "below.sql:1: a rule in no family of the folder is never read",
+    ]
+
+
+def test_a_rule_may_have_a_dot_in_its_name_and_a_byte_order_mark(tmp_path: Path) -> None:
+    stem = write_rule(tmp_path, sql=f"\ufeff{SQL}".replace("\n", "\r\n"), toml=f"\ufeff{TOML}", name="old")
+    for suffix in (".sql", ".toml"):
+        stem.with_suffix(suffix).rename(tmp_path / f"own/old.account{suffix}")
+    (rule,) = load([tmp_path])
+    assert rule.name == "old.account"
+    assert all(result.passed for result in run_cases([rule]))
+
+
+def test_what_changes_is_no_identity(tmp_path: Path) -> None:
+    write_rule(tmp_path, toml=TOML.replace('"account_id"]', '"account_id", "reason"]'))
+    assert "old_account.toml:13: identity names reason, which may change from night to night" in problems(tmp_path)
+
+
 def test_an_id_twice_is_an_error_across_folders(tmp_path: Path) -> None:
     write_rule(tmp_path / "a")
     write_rule(tmp_path / "b")
@@ -358,6 +386,7 @@ def test_parameters_are_configured_by_rule(tmp_path: Path) -> None:
     write_rule(tmp_path)
     (rule,) = load([tmp_path], {"OWN-TEST-001": {"age": "P2D"}})
     assert rule.params["age"].value == timedelta(days=2)
+    assert rule.info.parameters == {"age": "2 days"}, "the record of a run says by what was judged"
     assert all(result.passed for result in run_cases([rule])), "cases speak of the defaults"
 
 
@@ -365,6 +394,7 @@ def test_parameters_are_configured_by_rule(tmp_path: Path) -> None:
     ("params", "message"),
     [
         ({"OWN-TEST-002": {}}, "rule 'OWN-TEST-002', which does not exist"),
+        ({"OWN-TEST-001": {}}, r"rules\.params\.OWN-TEST-001: no parameter is given"),
         (
             {"OWN-TEST-001": {"agee": "P1D"}},
             r"rules\.params\.OWN-TEST-001\.agee: the rule has no parameter 'agee'; it has: age",
@@ -379,6 +409,21 @@ def test_parameters_that_do_nothing_are_errors(
     write_rule(tmp_path)
     with pytest.raises(ConfigurationError, match=message):
         load([tmp_path], params)
+
+
+def test_a_parameter_that_the_sql_cannot_take_is_refused_before_the_night(tmp_path: Path) -> None:
+    sql = SQL.replace("a.created_at <", "regexp_matches(a.login, $odd) and a.created_at <")
+    write_rule(
+        tmp_path, sql=sql, toml=TOML.replace("[[case]]", '[params.odd]\ntype = "text"\ndefault = "^x"\n[[case]]', 1)
+    )
+    with pytest.raises(ConfigurationError, match=r"rules\.params\.OWN-TEST-001: Invalid Input Error: missing \)"):
+        load([tmp_path], {"OWN-TEST-001": {"odd": "("}})
+
+
+def test_parameters_of_a_rule_that_is_retired_do_nothing(tmp_path: Path) -> None:
+    write_rule(tmp_path, toml=TOML.replace('"draft"', '"retired"'))
+    with pytest.raises(ConfigurationError, match="the rule is retired, and not evaluated"):
+        load([tmp_path], {"OWN-TEST-001": {"age": "P2D"}})
 
 
 def test_a_locked_rule_may_not_change_under_its_version(tmp_path: Path) -> None:
@@ -427,7 +472,7 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
     assert problems(tmp_path) == [r"versions.lock:1: 'OWN-TEST-001 \\xff' is no line of a lock"]
     stem.with_suffix(".sql").unlink()
     stem.with_suffix(".sql").symlink_to("/proc/self/mem")
-    assert problems(tmp_path) == ["old_account.sql:1: cannot be read: Input/output error"]
+    assert problems(tmp_path) == ["old_account.sql:1: Input/output error"]
 
 
 def test_a_broken_lock_is_named_with_its_line(tmp_path: Path) -> None:

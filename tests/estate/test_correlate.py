@@ -80,6 +80,18 @@ def test_the_person_id_stands_for_a_missing_personnel_number(connection: duckdb.
     assert "b" not in links
 
 
+@pytest.mark.parametrize("none", ["N/A", "n.a.", "-", "0000", "None", "xxx", "TBD", " unknown "])
+def test_a_number_that_says_that_there_is_none_is_nobodys(connection: duckdb.DuckDBPyConnection, none: str) -> None:
+    people: list[Row] = [
+        {"person_id": "p1", "employee_id": none},
+        {"person_id": "p2", "employee_id": "E2", "emails": ["b@x.test"]},
+    ]
+    accounts = [{"account_id": "a", "employee_id": none}, {"account_id": "b", "employee_id": none, "email": "b@x.test"}]
+    links = link(connection, accounts, people)
+    assert "a" not in links
+    assert (links["b"]["state"], links["b"]["person_id"]) == ("linked", "p2"), "it contradicts nobody's number either"
+
+
 def test_several_accounts_may_carry_one_personnel_number(connection: duckdb.DuckDBPyConnection) -> None:
     links = link(
         connection,

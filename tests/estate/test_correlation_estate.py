@@ -18,4 +18,5 @@ def test_no_automatic_link_is_wrong_and_what_is_not_linked_is_shown_to_a_person(
     for kind in ("mistyped address", "mistyped number"):
         assert found.right[kind] + found.named[kind] > 0.9 * found.owned[kind], kind
     assert found.right["renamed"] * 2 >= found.owned["renamed"] - 1, "the number outlives the name"
+    assert found.right["rehired"] * 2 == found.owned["rehired"], "all but the account that was deleted in between"
     assert set(found.owned) == set(CLASSES)

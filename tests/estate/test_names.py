@@ -25,6 +25,40 @@ def test_strangers_share_no_part_of_a_name(one: str, other: str, apart: bool) ->
     assert names.strangers(one, other) is names.strangers(other, one) is apart
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Ada Byron", "Byron, ADA", True),
+        ("Ada M. Byron", "Ada Byron", True),
+        ("Ada Byron", "Ada Byrons", False),
+        ("Ada", "Ada Byron", False),
+        ("Ada Byron", "Ada King Byorn", False),
+    ],
+)
+def test_a_name_is_the_same_letter_by_letter(one: str, other: str, alike: bool) -> None:
+    assert names.same(one, other) is names.same(other, one) is alike
+
+
+@pytest.mark.parametrize(
+    ("shown", "login", "apart"),
+    [
+        ("Helpdesk", "helpdesk", True),
+        ("Jenkins", "svc-build", True),
+        ("Helpdesk", "", True),
+        ("Addie", "abyron", False),
+        ("byrona", "x1", False),
+        ("u48812", "u48812", False),
+        ("Addie", "adabyr@acme.test", False),
+        ("Bob", "", False),
+        ("\u0410\u0434\u0430", "helpdesk", False),
+        ("Sales Desk", "helpdesk", False),
+    ],
+)
+def test_an_account_may_have_nothing_of_a_name(shown: str, login: str, apart: bool) -> None:
+    assert names.impersonal(shown, login, "Ada Byron") is apart
+    assert not names.impersonal(shown, login, "Ada"), "that is no full name"
+
+
 def test_proposals_name_the_likeness_and_the_department() -> None:
     people = [
         Named("P17", "Ada Byron", "Research"),

@@ -118,16 +118,6 @@ def open_tickets(name: str, settings: DeskSettings, _base: Path) -> DeskSystem:
     return DeskSystem(name, settings.url, settle_seconds=settings.settle_seconds or 0.0)
 
 
-def open_desk(endpoint: str) -> DeskSystem:
-    """Make the system that the fire test's workers file in."""
-    return DeskSystem("desk", endpoint)
-
-
-def open_hasty_desk(endpoint: str) -> DeskSystem:
-    """Make one that promises that its search sees everything at once, which is not true."""
-    return DeskSystem("desk", endpoint, settle_seconds=0.0)
-
-
 class Desk:
     """The simulator: tickets, a search that lags, and nothing unique."""
 
@@ -136,6 +126,7 @@ class Desk:
         self._ids = itertools.count(1)
         self._tickets: dict[str, dict[str, Any]] = {}
         self._made: dict[str, float] = {}
+        self._behind = 0
 
     def application(self) -> web.Application:
         app = web.Application()
@@ -145,6 +136,7 @@ class Desk:
         app.router.add_post("/tickets/{id}", self.change)
         app.router.add_delete("/tickets/{id}", self.delete)
         app.router.add_get("/held", self.held)
+        app.router.add_get("/behind", self.behind)
         return app
 
     async def create(self, request: web.Request) -> web.Response:
@@ -158,6 +150,7 @@ class Desk:
 
     async def search(self, request: web.Request) -> web.Response:
         shown = [t for n, t in self._tickets.items() if time.monotonic() - self._made[n] >= self._lag]
+        self._behind += len(shown) < len(self._tickets)
         if (key := request.query.get("key")) is not None:
             shown = [t for t in shown if t["key"] == key]
         prefix = request.query.get("prefix", "")
@@ -183,6 +176,9 @@ class Desk:
     async def held(self, _request: web.Request) -> web.Response:
         return web.json_response(Counter(ticket["key"] for ticket in self._tickets.values()))
 
+    async def behind(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._behind)
+
 
 @contextmanager
 def desk(lag: float = 0.0) -> Iterator[str]:
@@ -199,9 +195,18 @@ def desk(lag: float = 0.0) -> Iterator[str]:
 
 def held(url: str) -> dict[str, int]:
     """Return how many tickets the desk holds by key."""
-    with urllib.request.urlopen(f"{url}/held", timeout=30) as answer:  # noqa: S310 - loopback
-        found: dict[str, int] = json.load(answer)
+    found: dict[str, int] = _asked(f"{url}/held")
     return found
+
+
+def behind(url: str) -> int:
+    """Return how many searches did not show a ticket that was there."""
+    return int(_asked(f"{url}/behind"))
+
+
+def _asked(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - loopback
+        return json.load(answer)
 
 
 async def _serve(lag: float) -> None:

@@ -117,6 +117,12 @@ async def test_a_list_that_breaks_off_shows_nothing(
     assert rows.ticket().state == "filed"
 
 
+async def test_one_that_does_not_answer_is_not_asked_again(database: Database, paper: Paper, clock: Clock) -> None:
+    silent = {"desk": "it does not answer"}
+    (found,) = await compare(database, {"desk": paper}, estate="acme", at=clock.at, silent=silent)
+    assert found == Comparison(system="desk", unread="it does not answer")
+
+
 async def test_one_that_cannot_be_asked_is_not_compared(database: Database, paper: Paper, clock: Clock) -> None:
     paper.readable = False
     assert await compare(database, {"desk": paper}, estate="acme", at=clock.at) == []

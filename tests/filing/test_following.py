@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -77,6 +78,35 @@ async def test_a_closed_ticket_whose_findings_stand_is_reopened_each_time_it_is_
     assert len((await night(STANDS)).asked) == 1
     assert paper.tickets[0].status == Status.OPEN
     assert len(said(paper)) == 2
+
+
+async def test_one_that_was_closed_after_the_run_looked_waits_for_the_next(
+    night: Night, paper: Paper, clock: Clock
+) -> None:
+    await night()
+    looked = clock.at + timedelta(hours=20)
+    closed = msgspec.structs.replace(STANDS, looked_at=looked)
+    paper.alter(0, status=Status.CLOSED, updated_at=looked + timedelta(minutes=5))
+    assert (await night(closed)).asked == ()
+    later = msgspec.structs.replace(STANDS, looked_at=looked + timedelta(days=1))
+    paper.alter(0, updated_at=looked + timedelta(days=2))
+    assert len((await night(later)).asked) == 1
+
+
+async def test_a_system_that_does_not_answer_is_not_asked_about_every_ticket(
+    night: Night, paper: Paper, ask: Callable[..., None], database: Database, clock: Clock
+) -> None:
+    for number in range(2, 40):
+        ask(number)
+    await night()
+    paper.before = [lost() for _ in range(100)]
+    paper.calls.clear()
+    followed = await follow(database, {"desk": paper}, [STANDS], Filing(), at=clock.at)
+    asked = paper.calls.count("read")
+    assert (followed.read, list(followed.silent)) == (0, ["desk"])
+    assert len(followed.unread) <= 8
+    assert re.fullmatch("desk: 3[0-9] more of its tickets were not asked for, .*", followed.unread[-1])
+    assert asked < 20
 
 
 async def test_or_it_is_told_so_once(night: Night, paper: Paper) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,15 +12,18 @@ import pytest
 
 from reconciler.database import Database
 from reconciler.errors import ConfigurationError, StoreError
-from reconciler.filing import decisions, queue
+from reconciler.filing import decisions, outbox, queue
 from reconciler.filing.sending import Pace, Sent, remaining, send
 from reconciler.sdk.errors import Misbehaved, Refused, Throttled, Unreachable
-from reconciler.sdk.tickets import Change, Comment, Status, TicketRef, TicketView
+from reconciler.sdk.tickets import Change, Comment, Status, Ticket, TicketRef, TicketView
+from tests.filing import desk
 from tests.filing.conftest import KEY, Rows
 from tests.filing.paper import START, Clock, Paper, lost
+from tests.simulators.http_server import LoopbackServer
 
 Ask = Callable[..., None]
 Run = Callable[..., Awaitable[Sent]]
+SETTLE = {"desk": queue.Settle(60.0, 60.0)}
 
 
 @pytest.fixture
@@ -95,6 +100,20 @@ async def test_an_idempotent_system_need_not_settle(ask: Ask, run: Run, rows: Ro
     paper.before = [lost()]
     assert await run(patience=20.0) == Sent(filed=1)
     assert rows.outcomes() == ["unknown", "done"]
+
+
+async def test_what_a_system_promises_of_tickets_goes_for_no_comment(
+    ask: Ask, run: Run, rows: Rows, paper: Paper
+) -> None:
+    """A server that is still at work on the first comment would take the second one too."""
+    paper.idempotent = True
+    ask()
+    ask(change=Change("verified-1", comment="Gone."))
+    paper.after = [None, lost()]
+    assert await run(patience=59.0) == Sent(filed=1)
+    assert rows.operation("verified-1").state == "uncertain"
+    assert await run() == Sent(found=1)
+    assert len(paper.tickets[0].comments) == 1
 
 
 async def test_what_cannot_be_asked_is_sent_again(ask: Ask, run: Run, paper: Paper) -> None:
@@ -198,7 +217,7 @@ async def test_a_worker_that_dies_in_its_call_leaves_it_uncertain(
     ask: Ask, run: Run, rows: Rows, paper: Paper, clock: Clock
 ) -> None:
     ask()
-    claimed = queue.claim(rows.database, {"desk": 60.0}, lease=400.0, at=clock.at)
+    claimed = queue.claim(rows.database, SETTLE, lease=400.0, at=clock.at)
     assert claimed is not None
     assert queue.begin(rows.database, claimed, at=clock.at, call=120.0) is not None
     paper.add(KEY)
@@ -216,19 +235,109 @@ async def test_one_that_dies_before_its_call_leaves_it_waiting(
     ask: Ask, run: Run, rows: Rows, paper: Paper, clock: Clock
 ) -> None:
     ask()
-    assert queue.claim(rows.database, {"desk": 60.0}, lease=400.0, at=clock.at) is not None
+    assert queue.claim(rows.database, SETTLE, lease=400.0, at=clock.at) is not None
     clock.at += timedelta(seconds=400)
     assert await run(patience=1.0) == Sent(filed=1)
     assert paper.calls == ["find", "create"]
     assert rows.outcomes() == ["done"]
 
 
+async def test_a_look_that_takes_too_long_leaves_it_waiting_and_says_so(
+    ask: Ask, run: Run, rows: Rows, paper: Paper, clock: Clock
+) -> None:
+    ask()
+    original = paper.find
+
+    async def slow(key: str) -> Sequence[TicketRef]:
+        clock.at += timedelta(seconds=300)
+        return await original(key)
+
+    paper.find = slow  # type: ignore[method-assign] # as a search that takes its time
+    assert await run(patience=1.0) == Sent()
+    paper.find = original  # type: ignore[method-assign] # quick again
+    operation = rows.operation()
+    assert (operation.state, operation.attempts, paper.tickets) == ("waiting", 1, [])
+    assert "running out before anything was sent" in (operation.error or "")
+    assert await run() == Sent(filed=1)
+
+
+def test_a_process_that_was_stopped_too_long_sends_nothing_more(ask: Ask, database: Database, clock: Clock) -> None:
+    """Between writing down that the call begins and its first byte, another had time to do it all."""
+    ask()
+    pace = Pace(look_again=1000.0, patience=1000.0)
+
+    async def file(url: str, now: Clock, reached: Callable[[str], None] = lambda _: None) -> Sent:
+        system = desk.DeskSystem("desk", url)
+        try:
+            systems = {"desk": system}
+            return await send(database, systems, workers=1, pace=pace, now=now.now, sleep=now.sleep, reached=reached)
+        finally:
+            await system.close()
+
+    with LoopbackServer(lambda: desk.Desk(0.0).application(), tls=False) as server, ThreadPoolExecutor(1) as pool:
+        other = Clock()
+        other.at += timedelta(seconds=500)
+        done: list[Sent] = []
+
+        def stopped(point: str) -> None:
+            if point == "begun" and not done:
+                done.append(pool.submit(asyncio.run, file(server.url, other)).result(timeout=60))
+
+        assert asyncio.run(file(server.url, clock, stopped)).filed == 0
+        assert done == [Sent(filed=1)]
+        assert desk.held(server.url) == {KEY: 1}
+
+
+async def test_nor_does_one_whose_clock_alone_went_on(ask: Ask, database: Database, rows: Rows, clock: Clock) -> None:
+    ask()
+
+    def stopped(point: str) -> None:
+        clock.at += timedelta(seconds=121 if point == "begun" else 0)
+
+    with LoopbackServer(lambda: desk.Desk(0.0).application(), tls=False) as server:
+        system = desk.DeskSystem("desk", server.url)
+        pace = Pace(patience=1.0)
+        await send(database, {"desk": system}, workers=1, pace=pace, now=clock.now, sleep=clock.sleep, reached=stopped)
+        await system.close()
+        assert desk.held(server.url) == {}
+    assert rows.operation().state == "uncertain"
+
+
+async def test_a_system_that_does_not_answer_is_left_alone_and_holds_up_no_other(
+    ask: Ask, database: Database, rows: Rows, paper: Paper, clock: Clock
+) -> None:
+    for number in range(1, 6):
+        ask(number)
+    paper.find_fails = [Unreachable("desk: no connection in time") for _ in range(100)]
+    other = Paper(clock, name="other")
+    with database.writing() as session:
+        assert outbox.ask(session, system="other", ticket=Ticket(KEY, "T", "B\n", "high"), about="NC-000001", at=START)
+    systems = {"desk": paper, "other": other}
+    sent = await send(database, systems, pace=Pace(longest_wait=20.0), now=clock.now, sleep=clock.sleep)
+    assert sent == Sent(filed=1, silent={"desk": "it does not answer: desk: no connection in time"})
+    assert clock.at - START < timedelta(seconds=180)
+    assert rows.operation().state == "waiting"
+    assert paper.tickets == []
+
+
+async def test_while_something_is_done_nobody_loses_patience(ask: Ask, run: Run, paper: Paper, clock: Clock) -> None:
+    for number in range(1, 9):
+        ask(number)
+
+    def slow() -> None:
+        clock.at += timedelta(seconds=100)
+
+    paper.during = slow
+    assert (await run(patience=150.0, longest=450.0)).filed == 5
+    assert (await run(patience=150.0)).filed == 3
+
+
 async def test_a_worker_that_slept_through_its_lease_makes_no_call(ask: Ask, database: Database, clock: Clock) -> None:
     ask()
-    claimed = queue.claim(database, {"desk": 60.0}, lease=400.0, at=clock.at)
+    claimed = queue.claim(database, SETTLE, lease=400.0, at=clock.at)
     assert claimed is not None
     assert queue.begin(database, claimed, at=clock.at + timedelta(seconds=300), call=120.0) is None
-    later = queue.claim(database, {"desk": 60.0}, lease=400.0, at=clock.at + timedelta(seconds=400))
+    later = queue.claim(database, SETTLE, lease=400.0, at=clock.at + timedelta(seconds=400))
     assert later is not None
     assert later.token != claimed.token
     assert queue.begin(database, claimed, at=clock.at, call=120.0) is None
@@ -242,7 +351,7 @@ async def test_a_second_ticket_made_by_a_late_worker_is_a_conflict(
     ask: Ask, rows: Rows, database: Database, clock: Clock
 ) -> None:
     ask()
-    claimed = queue.claim(database, {"desk": 60.0}, lease=400.0, at=clock.at)
+    claimed = queue.claim(database, SETTLE, lease=400.0, at=clock.at)
     assert claimed is not None
     first = queue.begin(database, claimed, at=clock.at, call=120.0)
     queue.done(database, claimed, first, at=clock.at, ref=TicketRef("1", "T1"))
@@ -332,12 +441,37 @@ async def test_nothing_is_done_to_a_ticket_that_was_given_up(
     assert await run() == Sent(filed=1)
 
 
+async def test_one_that_is_given_up_while_it_is_made_stays_given_up(
+    ask: Ask, run: Run, rows: Rows, paper: Paper, database: Database
+) -> None:
+    ask()
+
+    def give_up() -> None:
+        decisions.abandon(database, KEY, by="ada", reason="by hand", at=START)
+
+    paper.during = give_up
+    assert await run() == Sent(filed=1)
+    assert (rows.ticket().state, rows.ticket().remote_id) == ("abandoned", "1")
+
+
+async def test_what_failed_of_a_ticket_that_was_given_up_is_not_tried_again(
+    ask: Ask, run: Run, paper: Paper, database: Database
+) -> None:
+    ask()
+    paper.before = [Refused("desk: HTTP 403")]
+    await run()
+    decisions.abandon(database, KEY, by="ada", reason="by hand", at=START)
+    assert decisions.retry(database, None, by="ada", reason="x", at=START) == []
+    with pytest.raises(ConfigurationError, match="is abandoned"):
+        decisions.retry(database, KEY, by="ada", reason="x", at=START)
+
+
 async def test_a_change_without_a_ticket_id_is_a_fault_that_is_said(
     ask: Ask, run: Run, database: Database, clock: Clock
 ) -> None:
     ask()
     ask(change=Change("verified-1", comment="Gone."))
-    claimed = queue.claim(database, {"desk": 60.0}, lease=400.0, at=clock.at)
+    claimed = queue.claim(database, SETTLE, lease=400.0, at=clock.at)
     assert claimed is not None
     with database.writing() as session:
         session.connection().exec_driver_sql("UPDATE ticket_operations SET state = 'done' WHERE mark = 'create'")

@@ -22,8 +22,9 @@ LIMIT = 1
 SAYS = st.sampled_from([Outcome.PASS, Outcome.VIOLATION, Outcome.NOT_EVALUABLE, EXCEPTED])
 ANY = st.fixed_dictionaries(dict.fromkeys(ACCOUNTS, SAYS))
 NIGHT = st.fixed_dictionaries(dict.fromkeys(SOURCES, st.sampled_from(["blocked", "absent"]) | ANY))
-NIGHTS = st.lists(st.tuples(NIGHT, st.booleans()), min_size=1, max_size=6)
-"""What each night says of each source, and whether the register of exceptions was read."""
+READ, UNREAD, OVER = "read", "unread", "over"
+NIGHTS = st.lists(st.tuples(NIGHT, st.sampled_from([READ, READ, UNREAD, OVER])), min_size=1, max_size=6)
+"""What each night says of each source, and what of the exception: in force, not read, or over."""
 
 
 @dataclass
@@ -47,17 +48,25 @@ class Model:
         self.findings: dict[tuple[str, str], Remembered] = {}
         self.judged = False
 
-    def live(self, number: int, told: dict[str, object], *, read: bool) -> None:
+    def live(self, number: int, told: dict[str, object], exception: str) -> None:
+        read = exception != UNREAD
         judged = self.judged
         for source in SOURCES:
             said = told[source]
             if isinstance(said, dict):
-                self._hear_all(number, source, said, read=read, limited=judged)
+                ended = {name: Outcome.VIOLATION if what == EXCEPTED else what for name, what in said.items()}
+                self._hear_all(number, source, ended if exception == OVER else said, read=read, limited=judged)
                 self.judged = True
                 continue
-            for account in ACCOUNTS:
-                if known := self.findings.get((source, account)):
-                    known.verified = False
+            there = [known for account in ACCOUNTS if (known := self.findings.get((source, account)))]
+            lapsed = [known for known in there if known.excepted and said == "blocked" and exception == OVER]
+            many = len(lapsed) + sum(known.waiting for known in there) > LIMIT
+            for known in there:
+                known.verified = False
+            for known in lapsed:
+                known.excepted, known.since, known.waiting = False, number, many
+                known.reopened += 1
+                known.changes.append("held" if many else "reopened")
 
     def _hear_all(self, number: int, source: str, said: dict[str, str], *, read: bool, limited: bool) -> None:
         waited = [k for account in ACCOUNTS if (k := self.findings.get((source, account))) and k.waiting]
@@ -150,7 +159,7 @@ class Model:
             return State.HELD
         if known.excepted:
             return State.SUPPRESSED
-        if known.seen != known.since:
+        if known.seen > known.since:
             return State.PERSISTING
         return State.REOPENED if known.reopened else State.NEW
 
@@ -170,18 +179,19 @@ def stored(store: FindingStore) -> dict[tuple[str, str], tuple[object, ...]]:
     }
 
 
-def spoken(account: str, said: str, source: str, *, read: bool) -> Verdict:
+def spoken(account: str, said: str, source: str, *, covered: bool) -> Verdict:
     if said != EXCEPTED:
         return verdict(account, Outcome(said), source=source)
     found = verdict(account, source=source)
-    return msgspec.structs.replace(found, exception="X1", excepted_until=night(99)) if read else found
+    return msgspec.structs.replace(found, exception="X1", excepted_until=night(99)) if covered else found
 
 
-def live(store: FindingStore, number: int, found: RuleResult, *, read: bool) -> Run:
+def live(store: FindingStore, number: int, found: RuleResult, exception: str) -> Run:
+    state = ExceptionState(exception_id="X1", expires_at=night(99), no_effect="revoked" if exception == OVER else "")
     judged = msgspec.structs.replace(
         evaluation(found, number=number),
-        exceptions=(ExceptionState(exception_id="X1", expires_at=night(99)),) if read else (),
-        exceptions_unread=() if read else ("qms: exceptions is FAILED",),
+        exceptions=() if exception == UNREAD else (state,),
+        exceptions_unread=("qms: exceptions is FAILED",) if exception == UNREAD else (),
     )
     recorded_at = night(number)
     return store.record(
@@ -199,7 +209,7 @@ def live(store: FindingStore, number: int, found: RuleResult, *, read: bool) -> 
 @given(nights=NIGHTS)
 def test_the_store_agrees_with_the_model(
     kind: str,
-    nights: list[tuple[dict[str, object], bool]],
+    nights: list[tuple[dict[str, object], str]],
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> None:
@@ -210,16 +220,16 @@ def test_the_store_agrees_with_the_model(
         server: Server = request.getfixturevalue("postgres_server")
         store = FindingStore.open(server.url(server.new_database()))
     model = Model()
-    for number, (told, read) in enumerate(nights):
+    for number, (told, exception) in enumerate(nights):
         scopes, verdicts = [], []
         for source, said in told.items():
             if said == "blocked":
                 scopes.append(blocked(source))
             if isinstance(said, dict):
                 scopes.append(Scope(source=source))
-                verdicts += [spoken(name, what, source, read=read) for name, what in said.items()]
-        run = live(store, number, result(*verdicts, scopes=scopes), read=read)
-        model.live(number, told, read=read)
+                verdicts += [spoken(name, what, source, covered=exception == READ) for name, what in said.items()]
+        run = live(store, number, result(*verdicts, scopes=scopes), exception)
+        model.live(number, told, exception)
         assert stored(store) == model.states()
         listed = store.findings(open_only=True)
         verified = [f.state for f in listed if f.verified]

@@ -105,6 +105,17 @@ def test_exceptions_that_cannot_be_read_neither_open_nor_close(store: FindingSto
     assert only(store.findings(state=State.SUPPRESSED)).verified
 
 
+def test_figures_count_as_excepted_what_stays_suppressed_while_exceptions_cannot_be_read(store: FindingStore) -> None:
+    scope = Scope(source="ldap", population=3, passes=1, violations=1, excepted=1)
+    live(store, 0, result(under(verdict("a")), verdict("b"), scopes=[scope]), exceptions=(exception(),))
+    blind = Scope(source="ldap", population=3, passes=1, violations=2)
+    run = live(store, 1, result(verdict("a"), verdict("b"), scopes=[blind]), unread=("qms: exceptions is FAILED",))
+    assert run.scopes[RULE] == (scope,), "the figures say what the findings do"
+    assert run.suppressed == 1
+    again = live(store, 2, result(verdict("a"), verdict("b"), scopes=[blind]))
+    assert again.scopes[RULE] == (blind,), "over is over"
+
+
 def test_what_an_exception_is_matched_by_and_cannot_be_read_leaves_it_standing(store: FindingStore) -> None:
     live(store, 0, result(under(verdict("a"))), exceptions=(exception(),))
     doubtful = [Scope(source="ldap", unmatched=("qms: people is FAILED",))]
@@ -128,6 +139,37 @@ def test_a_suppressed_violation_that_cannot_be_judged_stays_until_its_exception_
     assert (found.verdict, found.verified, found.exception) == (Outcome.VIOLATION, False, None)
     assert (run.unverified, run.suppressed) == (1, 0)
     assert history(store)[-1][0] == "reopened"
+
+
+def test_what_an_exception_covered_is_open_again_when_it_ends_though_its_source_cannot_be_read(
+    store: FindingStore,
+) -> None:
+    live(store, 0, result(under(verdict("a")), verdict("b")), exceptions=(exception(),))
+    live(store, 1, result(scopes=[blocked()]), exceptions=(exception(),))
+    live(store, 2, result(scopes=[blocked()]), unread=("qms: exceptions is FAILED",))
+    assert len(store.findings(state=State.SUPPRESSED)) == 1
+    run = live(store, 3, result(scopes=[blocked()]), exceptions=(exception(expires_at=night(1), no_effect="over"),))
+    assert (run.reopened, run.suppressed, run.unverified) == (0, 0, 2)
+    found = only([f for f in store.findings() if f.subject["account_id"] == "a"])
+    assert (found.state, found.verified, found.exception, found.last_seen) == (State.REOPENED, False, None, night(0))
+    _, changes = store.show(found.finding_id)
+    assert [change.change for change in changes] == ["suppressed", "reopened"]
+    assert changes[-1].reason == "exception X1 ended on 2026-03-02; what is there now could not be judged"
+    assert changes[-1].verdict is Outcome.VIOLATION
+    live(store, 4, result(scopes=[blocked()]))
+    assert len(store.show(found.finding_id)[1]) == 2, "it is said once"
+    live(store, 5, result(verdict("a"), verdict("b")))
+    assert [f.state for f in store.findings()] == [State.PERSISTING] * 2
+
+
+def test_a_mass_of_exceptions_that_end_is_held_though_their_source_cannot_be_read(store: FindingStore) -> None:
+    live(store, 0, result(*(under(v) for v in MANY)), exceptions=(exception(),), limit=2)
+    run = live(store, 1, result(scopes=[blocked()]), exceptions=(exception(no_effect="it ended"),), limit=2)
+    assert (run.held, run.suppressed, run.unverified) == (4, 0, 0)
+    accepted = store.accept_findings(rule=RULE, source="ldap", by="Ada", reason="seen", at=night(1))
+    assert accepted.findings == 4
+    assert {f.verified for f in store.findings(open_only=True)} == {False}
+    assert live(store, 2, result(*MANY), limit=2).persisting == 4
 
 
 def test_a_renewed_exception_is_a_change_and_a_cured_subject_resolves(store: FindingStore) -> None:
@@ -233,3 +275,13 @@ def test_an_acceptance_without_a_name_a_reason_or_anything_held_is_refused(store
     assert RULE in elsewhere.value.advice
     assert len(store.findings(state=State.HELD)) == 4
     assert store.accepted_findings() == []
+
+
+def test_the_name_of_several_rules_releases_none_of_them(store: FindingStore) -> None:
+    live(store, 0, result(), limit=1)
+    copied = rule("OWN-LVR-001")
+    theirs = [verdict(name, rule_id="OWN-LVR-001") for name in "ab"]
+    assert live(store, 1, result(*MANY), result(*theirs, of=copied), limit=1).held == 6
+    with pytest.raises(ConfigurationError, match="rules IG-LVR-001, OWN-LVR-001 are all named leaver_can_sign_in"):
+        store.accept_findings(rule="leaver_can_sign_in", source=None, by="Ada", reason="x", at=night(1))
+    assert store.accept_findings(rule="OWN-LVR-001", source=None, by="Ada", reason="x", at=night(1)).findings == 2

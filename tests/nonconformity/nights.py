@@ -38,9 +38,11 @@ class Nights:
         required = Requirement(controls={"IG-C-07": "Access ends"}, clauses={"iso27001": ("A.5.18",)})
         self.policy = Policy(section=section, requirements={rule().rule_id: required}, rules={rule().rule_id: rule()})
 
-    def live(self, number: int, accounts: Collection[str] | None, *, followed: bool = True) -> None:
-        """Live one night; ``accounts`` None: the directory could not be read."""
-        if accounts is None:
+    def live(self, number: int, accounts: Collection[str] | None, *, followed: bool = True, left: bool = False) -> None:
+        """Live one night; ``accounts`` None: the directory could not be read, or ``left`` the configuration."""
+        if left:
+            run = record(self.findings, number, result(scopes=[Scope(source="aws")]))
+        elif accounts is None:
             run = record(self.findings, number, result(scopes=[blocked()]))
         else:
             scope = Scope(source="ldap", violations=len(accounts))

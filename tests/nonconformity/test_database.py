@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +25,8 @@ CLOSE = f"{SET} state = 'closed', closed_by = 'grace', closed_at = '{AT}', close
 AGAIN = (
     f"{SET} state = 'open', times_reopened = times_reopened + 1, closed_by = NULL, closed_at = NULL,"
     " closed_reason = NULL, gone_run = NULL, gone_at = NULL, watch_until = NULL, verified_run = NULL,"
-    " verified_at = NULL, correction = NULL, corrected_by = NULL, corrected_at = NULL, cause = NULL, cause_by = NULL,"
+    " verified_at = NULL, containment = NULL, contained_by = NULL, contained_at = NULL, correction = NULL,"
+    " corrected_by = NULL, corrected_at = NULL, cause = NULL, cause_by = NULL,"
     " cause_at = NULL, cause_method = NULL, action = NULL, action_by = NULL, action_at = NULL,"
     " action_owner_role = NULL, action_due_on = NULL, action_done_by = NULL, action_done_at = NULL"
 )
@@ -41,6 +43,7 @@ NO_RUN = "no run after the watch period, and after the action was done, verified
 NOT_JUDGED = "could not judge every finding"
 UNTOLD = "the history does not tell of this close"
 OWN_WORK = "nobody who corrected it or did its action"
+UNSEEN = "history does not tell that the machine saw this"
 PAST_A_GATE = {
     "without correction": (
         f"{SET} corrected_by = NULL, corrected_at = NULL, correction = NULL",
@@ -66,11 +69,7 @@ PAST_A_GATE = {
     "with an action that nobody did": (f"{SET} action_done_by = NULL", "action_done_whole"),
     "with an action that the machine did": (f"{SET} action_done_by = 'Reconciler'", "people_are_named"),
     "with an action done after the verification": (f"{SET} action_done_at = '{AT}'", NO_RUN),
-    "a major one without containment": (
-        f"{SET} grade = 'major', contained_by = NULL, contained_at = NULL, containment = NULL",
-        "closed_past_every_gate",
-    ),
-    "of no grade": (f"{SET} grade = 'none'", "known_grade"),
+    "of a grade that nobody weighed": (f"{SET} grade = 'major'", "only the machine changes a grade"),
     "without findings gone": (
         f"{SET} gone_run = NULL, gone_at = NULL, watch_until = NULL, verified_run = NULL, verified_at = NULL",
         NO_RUN,
@@ -97,8 +96,32 @@ PAST_A_GATE = {
         "UPDATE findings SET is_open = (1 = 1)",
         "a finding of the nonconformity stands",
     ),
-    "by who corrected it": (f"{SET} corrected_by = 'Grace '", "closed_by_somebody_else"),
-    "by who did its action": (f"{SET} action_done_by = 'GRACE'", "closed_by_somebody_else"),
+    "with a finding that an exception covers": (
+        "UPDATE findings SET is_open = (1 = 1), exception = 'E-1'",
+        "a finding of the nonconformity stands",
+    ),
+    "with a finding that is held for acceptance": (
+        "UPDATE findings SET is_open = (1 = 1), waiting = (1 = 1)",
+        "a finding of the nonconformity stands",
+    ),
+    "seen gone by a run that could not judge it": (
+        "UPDATE evaluations SET evaluated = (1 = 0) WHERE run = 2",
+        "said to have seen the findings gone could not judge",
+    ),
+    "seen gone by the run that found it": (f"{SET} gone_run = 1", "a finding came or went after the run"),
+    "seen gone and verified by one run": (f"{SET} gone_run = verified_run", "is the one that saw the findings gone"),
+    "watched for a shorter time": (f"{SET} watch_until = gone_at", UNSEEN),
+    "corrected by somebody whom history does not tell": (
+        f"{SET} corrected_by = 'mary'",
+        "does not tell of every entry",
+    ),
+    "done at a time that history does not tell": (
+        f"{SET} action_done_at = '2026-03-01T00:00:00.000000+00:00'",
+        "does not tell of every entry",
+    ),
+    "by who corrected it": (f"{SET} corrected_by = 'Grace '", "does not tell of every entry"),
+    "by who did its action": (f"{SET} action_done_by = 'GRACE'", "does not tell of every entry"),
+    "by who corrected it before, as if it were new": (TOLD.replace("'closed'", "'reopened'"), "only what is closed"),
     "by who corrected it before somebody else did": (TOLD.replace("'closed'", "'corrected'"), OWN_WORK),
     "by who did its action before somebody else did": (
         TOLD.replace("'closed'", "'done'").replace("grace", "Grace"),
@@ -118,6 +141,7 @@ CLOSED_BADLY = {
 }
 ONLY_REOPENED = "a closed nonconformity changes only by being reopened"
 NEVER_CHANGES = "what a nonconformity is about, and since when, never changes"
+ASIDE = f"{SET} set_aside_by = 'mary', set_aside_at = '{AT}', set_aside_reason = 'The directory is gone'"
 OPENED = {"state": "'open'", "closed_by": "NULL", "closed_at": "NULL", "closed_reason": "NULL"}
 OF_A_CLOSED_ONE = {
     "to alter it": (f"{SET} title = 'Nothing'", ONLY_REOPENED),
@@ -128,6 +152,11 @@ OF_A_CLOSED_ONE = {
         AGAIN.replace("correction = NULL, corrected_by = NULL, corrected_at = NULL,", ""),
         ONLY_REOPENED,
     ),
+    "to open it and keep its containment": (
+        AGAIN.replace("containment = NULL, contained_by = NULL, contained_at = NULL,", ""),
+        ONLY_REOPENED,
+    ),
+    "to set it aside": (ASIDE, ONLY_REOPENED),
     "to open it and keep what was seen": (
         AGAIN.replace("gone_run = NULL, gone_at = NULL, watch_until = NULL,", ""),
         ONLY_REOPENED,
@@ -152,6 +181,17 @@ OF_A_CLOSED_ONE = {
     "to enter one that is closed": (f"INSERT {copied(number='2', cause_key=repr('{}'))}", "begins open"),
     "to enter it once more": (f"INSERT {copied(**OPENED)}", "a nonconformity of this number"),
 }
+OF_WHAT_RUNS_SAW = (
+    "UPDATE evaluations SET evaluated = (1 = 0)",
+    "DELETE FROM evaluations",
+    "UPDATE runs SET as_of = '2026-04-01T00:00:00.000000+00:00'",
+    "UPDATE runs SET recorded_at = '2026-04-01T00:00:00.000000+00:00' WHERE number = 3",
+    "UPDATE runs SET snapshot = 'another'",
+    "DELETE FROM runs",
+    "DELETE FROM findings",
+    "UPDATE finding_changes SET reason = 'nothing'",
+    "DELETE FROM finding_changes",
+)
 REFUSED_LINES = {
     "by nobody": TOLD.replace("'grace'", "' '"),
     "for no reason": TOLD.replace("'The feed works'", "''"),
@@ -160,6 +200,7 @@ REFUSED_LINES = {
     "of no nonconformity": TOLD.replace("VALUES (1", "VALUES (9"),
 }
 BY_REPLACING = (
+    "REPLACE INTO evaluations SELECT * FROM evaluations",
     f"REPLACE {LINE} VALUES (3, 1, '{AT}', 'mary', 'corrected', 'x')",  # noqa: S608 - all of it stands here
     f"REPLACE {LINE} VALUES (9, 1, '{AT}', 'mary', 'corrected', 'x')",  # noqa: S608 - all of it stands here
     f"REPLACE {copied(**OPENED)}",
@@ -204,6 +245,17 @@ def undone(url: str) -> Iterator[Connection]:
         connection.rollback()
 
 
+def unguarded(connection: Connection) -> Connection:
+    """Take away, until it is rolled back, what keeps runs and their evaluations from being altered."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN")
+        query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ('evaluations', 'runs')"
+        execute(connection, *(f"DROP TRIGGER {name}" for (name,) in connection.exec_driver_sql(query).all()))
+    else:
+        execute(connection, *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in ("evaluations", "runs")))
+    return connection
+
+
 def execute(connection: Connection, *statements: str) -> None:
     for statement in statements:
         connection.execute(text(statement))
@@ -226,7 +278,7 @@ def test_no_gate_is_passed(to_close: str, how: str) -> None:
     with undone(to_close) as connection:
         statement, said = PAST_A_GATE[how]
         with pytest.raises(IntegrityError, match=said):
-            execute(connection, statement, TOLD, CLOSE)
+            execute(unguarded(connection), statement, TOLD, CLOSE)
 
 
 @pytest.mark.parametrize("how", CLOSED_BADLY)
@@ -234,6 +286,40 @@ def test_a_close_says_who_when_and_why(to_close: str, how: str) -> None:
     with undone(to_close) as connection:
         connection.execute(text(TOLD))
         statement, said = CLOSED_BADLY[how]
+        assert said in refused(connection, statement)
+
+
+def test_one_that_the_last_run_looked_for_is_not_set_aside(to_close: str) -> None:
+    with undone(to_close) as connection:
+        for statement, said in (
+            (ASIDE.replace("'mary'", "NULL"), "stand together"),
+            (ASIDE.replace("'mary'", "' Reconciler'"), "stand together"),
+            (ASIDE, "the history does not tell that it was set aside"),
+        ):
+            assert said in refused(connection, statement)
+            connection.rollback()
+        told = TOLD.replace("'grace', 'closed', 'The feed works'", "'mary', 'set aside', 'The directory is gone'")
+        execute(connection, told)
+        assert "the last run looked for all of it" in refused(connection, ASIDE)
+        connection.rollback()
+        execute(unguarded(connection), told, "UPDATE evaluations SET source = 'aws' WHERE run = 3", ASIDE)
+        assert "stand together, and never while it is closed" in refused(connection, CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("grade", "said"),
+    [("minor", "only the machine changes a grade"), ("major", "closed_past_every_gate"), ("none", "known_grade")],
+)
+def test_a_major_one_is_not_closed_without_containment(to_close: str, grade: str, said: str) -> None:
+    weighed = TOLD.replace("'grace', 'closed'", "'reconciler', 'weighed'").replace("why)", "why, after)")
+    weighed = weighed.replace("works')", 'works\', \'{"grade": "@"}\')')
+    uncontained = "contained_by = NULL, contained_at = NULL, containment = NULL"
+    with undone(to_close) as connection:
+        told = weighed.replace("@", "none" if grade == "none" else "major")
+        connection.exec_driver_sql(told)
+        if grade != "none":
+            execute(connection, f"{SET} grade = 'major', {uncontained}", TOLD)
+        statement = f"{SET} grade = '{grade}'" if grade != "major" else CLOSE
         assert said in refused(connection, statement)
 
 
@@ -259,6 +345,12 @@ def test_of_a_closed_one_it_is_refused(closed: str, what: str) -> None:
     with undone(closed) as connection:
         statement, said = OF_A_CLOSED_ONE[what]
         assert said in refused(connection, statement)
+
+
+@pytest.mark.parametrize("statement", OF_WHAT_RUNS_SAW)
+def test_what_runs_saw_and_people_decided_is_never_altered(closed: str, statement: str) -> None:
+    with undone(closed) as connection:
+        assert re.search("never (altered|changes|deleted)", refused(connection, statement))
 
 
 @pytest.mark.parametrize("how", REFUSED_LINES)

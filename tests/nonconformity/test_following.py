@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 from sqlmodel import Session
 
-from reconciler.errors import StoreError
+from reconciler.errors import ConfigurationError, StoreError
 from reconciler.nonconformity import attachments, following
-from reconciler.nonconformity.record import State
+from reconciler.nonconformity.record import Entry, Nonconformity, State
 from reconciler.snapshot.people import Affiliation, Holders
-from tests.findings.nights import night
-from tests.nonconformity.worlds import World, roles
+from tests.findings.nights import night, record, result, rule, verdict
+from tests.nonconformity.worlds import LEAVER, World, roles
 
 
 def closed(url: str, **section: object) -> World:
@@ -153,6 +155,23 @@ def test_an_old_snapshot_judged_again_as_of_a_later_day_verifies_nothing(file: s
     assert world.live(10, {"ldap": ()}).verified == ("NC-000001",)
 
 
+def test_several_rules_are_watched_for_as_long_as_the_one_that_asks_for_most(file: str) -> None:
+    world = World(file, group_by=["source"], watch_days=1, rules={"IG-ORP-001": {"watch_days": 5}})
+
+    def live(number: int, accounts: Collection[str]) -> following.Followed:
+        found = [
+            result(*(verdict(account, rule_id=each) for account in accounts), of=rule(each))
+            for each in (LEAVER, "IG-ORP-001")
+        ]
+        return world.follow(record(world.findings, number, *found))
+
+    assert live(0, {"a"}).opened == ("NC-000001",)
+    assert live(1, ()).gone == ("NC-000001",)
+    seen = world.only().verification
+    assert seen is not None
+    assert seen.watch_until == night(6)
+
+
 def test_what_an_exception_covers_is_neither_standing_nor_gone(file: str) -> None:
     world = World(file, watch_days=0)
     world.live(0, {"ldap": {"a"}})
@@ -185,6 +204,84 @@ def test_what_is_held_before_its_resolving_was_followed_leaves_too(file: str) ->
     assert world.live(2, {"ldap": {"a", "b", "c"}}, limit=1).detached == 1
     assert world.show().findings[0].detached_why == "held for acceptance"
     assert (world.only().standing, world.only().verification) == (0, None)
+
+
+def test_while_new_violations_are_held_it_is_unknown_whether_its_cause_is_gone(file: str) -> None:
+    world = World(file, watch_days=0)
+    world.live(0, {"ldap": {"a"}})
+    held = world.live(1, {"ldap": {"b", "c"}}, limit=1)
+    assert (held.detached, held.gone) == (1, ())
+    assert world.live(2, {"ldap": {"b", "c"}}, limit=1).gone == ()
+    assert world.live(3, {"ldap": ()}).gone == ("NC-000001",)
+
+
+def test_a_finding_that_is_held_or_excepted_is_there_and_keeps_it_from_closing(file: str) -> None:
+    world = World(file, watch_days=1)
+    world.live(0, {"ldap": {"a"}})
+    world.enter_all(0)
+    world.live(1, {"ldap": ()})
+    world.live(2, {"ldap": ()})
+    world.live(3, {"ldap": {"a", "b"}}, limit=1)
+    assert world.only().state is State.VERIFYING, "unknown: neither back nor gone"
+    with pytest.raises(ConfigurationError, match="still open, though no longer attached; what is held"):
+        world.close(3)
+    world.live(4, {"ldap": ()})
+    world.live(5, {"ldap": {"a"}}, excepted={"a": "E-1"}, follows=False)
+    with pytest.raises(ConfigurationError, match="still open, though no longer attached; what is held"):
+        world.close(5)
+    world.live(6, {"ldap": ()})
+    world.close(6)
+
+
+def test_what_no_run_looks_for_any_more_is_set_aside_and_taken_up_by_the_run_that_does(url: str) -> None:
+    world, nc = World(url), "NC-000002"
+
+    def set_aside(number: int) -> Nonconformity:
+        return world.store.set_aside(nc, by="ada", at=night(number).replace(hour=9), reason="The directory is gone")
+
+    world.live(0, {"ldap": {"a"}, "aws": {"c"}})
+    with pytest.raises(ConfigurationError, match="the last run looked for all of it"):
+        set_aside(0)
+    world.live(1, {"ldap": None, "aws": {"c"}})
+    with pytest.raises(ConfigurationError, match="the last run looked for all of it"):
+        set_aside(1)
+    world.live(2, {"aws": {"c"}})
+    held = set_aside(2)
+    assert (held.state, held.standing, held.closed, held.verification) == (State.SET_ASIDE, 1, None, None)
+    assert held.set_aside == Entry(by="ada", at=night(2).replace(hour=9), text="The directory is gone")
+    assert [one.nc_id for one in world.store.listed(state="set_aside")] == [nc]
+    assert [one.nc_id for one in world.store.listed(state="open")] == ["NC-000001"]
+    assert nc not in [one.nc_id for one in world.store.listed(overdue=night(99))]
+    assert world.show(nc).owed is None
+    with pytest.raises(ConfigurationError, match="that it is not set aside yet"):
+        set_aside(2)
+    with pytest.raises(ConfigurationError, match="that it is taken up again: it is set aside"):
+        world.close(2, nc)
+    assert world.live(3, {"aws": {"c"}}) == following.Followed()
+    assert world.show(nc).nonconformity.state is State.SET_ASIDE
+    world.live(4, {"ldap": None, "aws": {"c"}})
+    assert (world.show(nc).nonconformity.state, world.whats(nc)[-1]) == (State.OPEN, "taken up")
+    assert world.show(nc).history[-1].who == "reconciler"
+    with pytest.raises(ConfigurationError, match="it is not set aside"):
+        world.store.take_up(nc, by="ada", at=night(4), reason="A mistake")
+    world.live(5, {"aws": {"c"}})
+    set_aside(5)
+    back = world.store.take_up(nc, by="bob", at=night(5), reason="It comes back next week")
+    assert (back.state, back.set_aside) == (State.OPEN, None)
+
+
+def test_of_several_sources_one_that_left_hides_no_finding_of_another(file: str) -> None:
+    world = World(file, group_by=["rule"])
+    world.live(0, {"ldap": {"a"}, "aws": {"c"}})
+    world.live(1, {"aws": {"c"}})
+    with pytest.raises(ConfigurationError, match="findings gone of IG-LVR-001 in aws"):
+        world.store.set_aside("NC-1", by="ada", at=night(1), reason="The directory is gone")
+    world.live(2, {"aws": ()})
+    world.store.set_aside("NC-1", by="ada", at=night(2), reason="The directory is gone")
+    world.live(3, {"aws": ()})
+    assert world.only().state is State.SET_ASIDE
+    world.live(4, {"aws": {"d"}})
+    assert (world.only().state, world.only().standing) == (State.OPEN, 2)
 
 
 def test_findings_below_the_least_severity_become_none_and_leave(file: str) -> None:
@@ -245,6 +342,7 @@ def test_the_same_cause_long_after_closing_opens_a_linked_one_that_is_major_and_
         *("NC-000001", "major", "it recurs: NC-000001 had the same cause"),
     )
     assert (held.escalated_to, held.owner) == ("identity-governance-lead", "P-ops")
+    assert [one.nc_id for one in world.store.listed(owner="Identity-Governance-Lead")] == ["NC-000002"]
     assert world.show().nonconformity.state == State.CLOSED
     assert world.show().recurred_as == ("NC-000002",)
     assert world.live(41, {"ldap": {"a"}}) == following.Followed()

@@ -45,8 +45,17 @@ class Model:
     seen: datetime | None = None
     closed: bool = False
     opened: int = 1
+    left: bool = False
+    aside: bool = False
 
-    def live(self, as_of: datetime, accounts: set[str]) -> None:
+    def live(self, as_of: datetime, accounts: set[str] | None, *, left: bool = False) -> None:
+        self.left = left
+        if not left:
+            self.aside = False
+            if accounts is not None:
+                self.judge(as_of, accounts)
+
+    def judge(self, as_of: datetime, accounts: set[str]) -> None:
         self.standing = accounts
         if self.closed:
             if accounts:
@@ -75,7 +84,14 @@ class Model:
         owed = {"correct", "analyse", "plan"} | ({"contain"} if major else set())
         watched = self.gone is not None and self.seen is not None and self.seen >= self.gone + timedelta(days=WATCH)
         effect = self.done is not None and self.seen is not None and self.seen >= self.done
-        return not self.closed and owed <= self.entered and watched and effect and who.lower() not in self.acted
+        return (
+            not self.closed
+            and not self.aside
+            and owed <= self.entered
+            and watched
+            and effect
+            and who.lower() not in self.acted
+        )
 
     def reopen(self) -> None:
         self.entered, self.acted, self.closed = set(), set(), False
@@ -118,8 +134,38 @@ class Life(RuleBasedStateMachine):
     def live(self, days: int, accounts: set[str] | None) -> None:
         self.day += days
         self.nights.live(self.day, accounts)
-        if accounts is not None:
-            self.model.live(night(self.day), set(accounts))
+        self.model.live(night(self.day), accounts)
+
+    @rule(who=PEOPLE, days=st.integers(1, 5))
+    def leave(self, who: str, days: int) -> None:
+        """Live a night without the directory in the configuration, and set aside what is not closed."""
+        self.day += days
+        self.nights.live(self.day, None, left=True)
+        self.model.live(night(self.day), None, left=True)
+        self.set_aside(who)
+
+    @rule(who=PEOPLE)
+    def set_aside(self, who: str) -> None:
+        try:
+            self.nights.store.set_aside(NC, by=who, at=self.at(), reason="The directory is gone")
+        except ConfigurationError:
+            assert self.model.closed or self.model.aside or not self.model.left
+        else:
+            assert self.model.left
+            assert not self.model.closed
+            assert not self.model.aside
+            self.model.aside = True
+            self.reached["set aside"] += 1
+
+    @rule(who=PEOPLE)
+    def take_up(self, who: str) -> None:
+        try:
+            self.nights.store.take_up(NC, by=who, at=self.at(), reason="It is not gone")
+        except ConfigurationError:
+            assert not self.model.aside
+        else:
+            assert self.model.aside
+            self.model.aside = False
 
     @rule(entry=st.sampled_from(ENTRIES), who=PEOPLE, why=REASONS)
     def enter(self, entry: str, who: str, why: str | None) -> None:
@@ -211,6 +257,7 @@ class Life(RuleBasedStateMachine):
             history = tuple(rows.transitions(session, 1))
         held = self.held()
         assert (held.state is State.CLOSED) == self.model.closed
+        assert (held.state is State.SET_ASIDE) == self.model.aside
         assert held.times_reopened == self.model.opened - 1
         assert held.standing == len(self.model.standing)
         assert (held.verification is None) == (self.model.gone is None)
@@ -236,6 +283,7 @@ def test_no_path_closes_one_past_a_gate(tmp_path: Path) -> None:
 
     reached = _run(new, examples=12)
     assert reached["closed"], f"it proves little: {reached}"
+    assert reached["set aside"], f"it proves little: {reached}"
 
 
 def test_no_path_closes_one_past_a_gate_on_postgresql(postgres_server: Server) -> None:

@@ -19,6 +19,13 @@ from tests.findings.nights import result, verdict
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 YEAR = timedelta(days=366)
+APPROVED = "state = 'approved', approved_by = 'P2', approved_at = requested_at, decision_reason = 'Fine'"
+INSERTED = (
+    "INSERT INTO risk_acceptances (number, finding_id, state, rule_id, account_id, reason, compensating_control,"
+    " review_owner, requested_by, requested_at, expires_at, approved_by, approved_at) SELECT 2, finding_id,"
+    " 'requested', rule_id, account_id, 'Because', compensating_control, review_owner, requested_by, requested_at,"
+    " expires_at, NULL, NULL FROM risk_acceptances"
+)
 
 
 @pytest.fixture
@@ -86,21 +93,59 @@ def test_whom_it_is_about_does_not_decide(register: Register, finding: Finding) 
         register.decide("1", approve=True, by="P7", at=NOW, why="mine")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+def test_whose_account_it_is_does_not_decide_either(file: str) -> None:
+    store, register = FindingStore.open(file), Register.open(file)
+    record_night(store, 0, result(verdict("a", person="P7")))
+    (finding,) = store.findings()
+    risk = register.request(finding, asked(), by="P1", at=NOW, longest=YEAR)
+    assert (risk.account_id, risk.person_id) == ("a", None)
+    with pytest.raises(ConfigurationError, match="it is about p7"):
+        register.decide("1", approve=True, by="p7", at=NOW, why="mine")
+    refused(file, "UPDATE risk_acceptances SET " + APPROVED.replace("'P2'", "'P7'"))  # noqa: S608  # all of it stands here
+
+
+def test_the_database_refuses_it_too(register: Register, finding: Finding, url: str) -> None:
+    register.request(finding, asked(), by="P1", at=NOW, longest=YEAR)
+    for change in (
         "approved_by = 'P1', approved_at = requested_at",
         "approved_by = ' p1', approved_at = requested_at",
         "state = 'approved'",
-        "approved_by = 'P2'",
-        "expires_at = requested_at",
+        "state = 'ended'",
         "state = 'forgotten'",
-    ],
-)
-def test_the_database_refuses_it_too(register: Register, finding: Finding, url: str, change: str) -> None:
+        "approved_by = 'P2'",
+        "requested_by = 'P3'",
+        "source = NULL, account_id = 'b'",
+        "expires_at = requested_at",
+        "expires_at = '2036-03-02T00:00:00+00:00'",
+        APPROVED.replace("'P2'", "' '"),
+        APPROVED.replace("'P2'", "'Reconciler'"),
+        APPROVED.replace("'Fine'", "' '"),
+        APPROVED.replace("requested_at", "expires_at"),
+    ):
+        refused(url, f"UPDATE risk_acceptances SET {change}")  # noqa: S608  # the change is ours
+    refused(url, INSERTED.replace("'requested'", "'approved'").replace("NULL, NULL", "'P2', requested_at"))
+    refused(url, INSERTED.replace("'Because'", "' '"))
+    refused(url, INSERTED.replace("account_id", "written_to"))
+    refused(url, INSERTED.replace("SELECT 2", "SELECT 1"))
+    if "sqlite" in url:
+        refused(url, INSERTED.replace("SELECT 2", "SELECT 1").replace("INSERT", "REPLACE"))
+
+
+def test_what_was_decided_stands_in_the_database(register: Register, finding: Finding, url: str) -> None:
     register.request(finding, asked(), by="P1", at=NOW, longest=YEAR)
-    with create_engine(url, poolclass=NullPool).begin() as connection, pytest.raises(IntegrityError):
-        connection.execute(text(f"UPDATE risk_acceptances SET {change}"))  # noqa: S608  # the change is ours
+    register.decide("1", approve=True, by="P2", at=NOW, why="Seen and agreed.")
+    refused(url, "UPDATE risk_acceptances SET approved_by = 'P3'")
+    refused(url, "UPDATE risk_acceptances SET approved_by = NULL")
+    refused(url, "UPDATE risk_acceptances SET decision_reason = 'Another'")
+    refused(url, "UPDATE risk_acceptances SET state = 'requested'")
+    refused(url, "DELETE FROM risk_acceptances")
+
+
+def refused(url: str, statement: str) -> None:
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        with pytest.raises(IntegrityError):
+            connection.execute(text(statement))
+        connection.rollback()
 
 
 @pytest.mark.parametrize(

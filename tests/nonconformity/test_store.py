@@ -7,9 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import update
-from sqlmodel import col
 
-from reconciler.database.findings import EvaluationRow
 from reconciler.database.nonconformities import NonconformityRow
 from reconciler.errors import ConfigurationError
 from reconciler.estate.results import Scope
@@ -368,8 +366,9 @@ def test_a_source_that_the_last_run_left_out_was_not_judged(file: str) -> None:
 
 def test_the_word_of_a_run_that_could_not_judge_is_not_taken(file: str) -> None:
     nights = verified(file)
+    nights.live(6, None)
     with nights.database.writing() as session:
-        session.execute(update(EvaluationRow).where(col(EvaluationRow.run) == 3).values(evaluated=False))
+        session.execute(update(NonconformityRow).values(verified_run=4))
     with pytest.raises(ConfigurationError, match="did not judge IG-LVR-001 in ldap"):
         nights.store.close(NC, by="grace", at=evening(5), reason="The feed works")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from email.headerregistry import Address
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from reconciler.nonconformity.record import Action, Cause, Nonconformity, State
 from reconciler.notices import Contacts, Due, Plan, dues, plan
@@ -106,6 +109,28 @@ def test_what_a_vacant_role_answers_for_is_told_to_the_role_it_went_up_to() -> N
     orphan = due(owner_role="nobody", owner="P2", escalated_to="lead")
     assert [key[3] for key in told(planned(DUE - timedelta(days=1), orphan))] == ["bob@acme.test"]
     assert [key[3] for key in told(planned(DUE + timedelta(days=1), orphan))] == ["cleo@acme.test"]
+
+
+def test_what_is_late_goes_past_a_role_that_nobody_holds() -> None:
+    mailbox = "lead@acme.test"
+    vacant = Holders(by_role={role: held for role, held in HELD.by_role.items() if role != "lead"})
+    without = msgspec.structs.replace(CONTACTS, holders=vacant)
+    found = planned(DUE + timedelta(days=1), contacts=without)
+    assert ([key[3] for key in told(found)], found.unaddressed) == (["cleo@acme.test"], ())
+    read = msgspec.structs.replace(without, addresses={"lead": mailbox})  # nobody holds it, but its mail is read
+    assert [key[3] for key in told(planned(DUE + timedelta(days=1), contacts=read))] == [mailbox]
+
+
+def test_a_day_that_is_named_twice_is_one_stage() -> None:
+    found = planned(DUE + timedelta(days=1), escalate_days_after=[1, 1])
+    assert [key[3] for key in told(found)] == ["bob@acme.test"]
+
+
+@pytest.mark.parametrize("days", [-1, 100_000])
+def test_days_that_are_none_are_refused(days: int) -> None:
+    for key in ("remind_days_before", "escalate_days_after"):
+        with pytest.raises(ValidationError):
+            Notices.model_validate({key: [days]})
 
 
 def test_an_address_of_the_configuration_comes_before_that_of_the_holder() -> None:
@@ -220,3 +245,11 @@ def test_an_address_is_one_plain_address() -> None:
     assert usable("o'hara+iam@mail.acme.test")
     for bad in ("", "ada", "ada@", "@acme.test", "a@b.test,c@d.test", "a b@c.test", "a@b.test\n", "Ada <a@b.test>"):
         assert not usable(bad)
+    for bad in ("a..b@c.test", ".a@c.test", "a.@c.test", "a@c..test", "a@c.test.", "a@-c.test", "x" * 65 + "@c.test"):
+        assert not usable(bad)
+
+
+@given(st.text("ab.@-'|", max_size=12))
+def test_whatever_is_usable_can_be_written_into_a_header(address: str) -> None:
+    if usable(address):
+        assert str(Address(addr_spec=address)) == address

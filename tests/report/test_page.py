@@ -69,6 +69,7 @@ def test_a_hostile_name_stays_a_name_wherever_it_stands(text: str) -> None:
     info = rule(
         **dict.fromkeys(("name", "title", "why", "remedy", "population", "stage", "layer", "status"), text),
         known_gaps=(text,),
+        parameters={text: text},
     )
     subject: dict[str, str | None] = {"source": text, text: text}
     values: dict[str, Any] = {"reason": text, "person_id": text, "source": text, "subject": subject, "finding_id": text}
@@ -202,6 +203,11 @@ def test_a_rule_that_was_not_run_or_is_on_trial_says_so() -> None:
     trial = page(build(run(rules=(rule(status="trial"),), scopes={}), [finding(1)], time_zone="UTC"))
     assert "<b>trial</b>" in trial
     assert "The run has no figures for this rule and source." in trial
+
+
+def test_a_rule_says_by_which_values_it_judged() -> None:
+    told = page(build(run(rules=(rule(parameters={"grace": "24 hours"}),)), [finding(1)], time_zone="UTC"))
+    assert "<h4>Judged by</h4><p>grace: 24 hours</p>" in told
 
 
 def test_a_sliver_of_violations_stays_visible_in_the_bar() -> None:

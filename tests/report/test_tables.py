@@ -101,6 +101,7 @@ def hostile_model(text: str) -> ReportModel:
         why=text,
         remedy=text,
         known_gaps=(text,),
+        parameters={"words": text},
         population=text,
         stage=text,
         layer=text,
@@ -287,6 +288,13 @@ def test_findings_that_do_not_fit_a_sheet_go_on_in_the_next() -> None:
     assert [name for name in book.sheetnames if name.startswith("Find")] == ["Findings", "Findings 2", "Findings 3"]
     ids = [row["finding_id"] for name in book.sheetnames[1:4] for row in lines(book[name])]
     assert len(set(ids)) == len(ids) == 7
+
+
+def test_tables_say_by_which_values_a_rule_judged() -> None:
+    model = build(run(rules=(rule(parameters={"grace": "24 hours", "words": "a, b"}),)), [], time_zone="UTC")
+    (row, *_) = lines(read_book(to_xlsx(model))["Rules"])
+    assert row["parameters"] == "grace: 24 hours; words: a, b"
+    assert json.loads(to_json(model))["rules"][0]["parameters"] == {"grace": "24 hours", "words": "a, b"}
 
 
 def test_every_table_lists_nonconformities() -> None:

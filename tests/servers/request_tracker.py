@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -61,7 +63,9 @@ require DBI;
     my $connect = \\&DBI::connect;
     *DBI::connect = sub {{
         my $handle = $connect->(@_);
-        $handle->do('PRAGMA synchronous=OFF') if $handle and $handle->{{Driver}}{{Name}} eq 'SQLite';
+        if ($handle and $handle->{{Driver}}{{Name}} eq 'SQLite') {{
+            $handle->do("PRAGMA $_") for 'synchronous=OFF', 'journal_mode=WAL', 'busy_timeout=30000';
+        }}
         return $handle;
     }};
 }}
@@ -128,7 +132,8 @@ class RequestTracker:
     A user's right holds everywhere, or as ``RIGHT@NAME`` in the queue or on the custom field of that name.
     Always there: FILER with the rights of FILING, CLERK who may do all to tickets, STRANGER without rights, and ROOT.
     ``fields`` are more custom fields with the queue that each is for, None for every queue; ``config`` is more of RT's
-    own configuration.
+    own configuration. ``processes`` answer at once; 0: one request after another. ``mails``: whether RT's scrips run,
+    which write a mail of each new ticket; that takes most of the time of making one.
     """
 
     def __init__(
@@ -139,6 +144,8 @@ class RequestTracker:
         queues: Sequence[str] = (),
         fields: Mapping[str, str | None] | None = None,
         config: str = "",
+        processes: int = 0,
+        mails: bool = True,
     ) -> None:
         self.folder = folder
         self.tokens: dict[str, str] = {}
@@ -154,6 +161,8 @@ class RequestTracker:
             "users": {FILER: FILING, CLERK: human, STRANGER: (), ROOT: (), **(users or {})},
         }
         self._config = config
+        self._processes = processes
+        self._mails = mails
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self._http = httpx.Client(base_url=f"{self.url}/REST/2.0/", timeout=60, trust_env=False)
@@ -205,7 +214,7 @@ class RequestTracker:
                     "-e",
                     _WATCH,
                     *(str(self._perl), str(_SERVER), "--host", "127.0.0.1", "--port", str(self.port)),
-                    *("--max-workers", "0"),
+                    *("--max-workers", str(self._processes), "--max-reqs-per-child", "100000"),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -259,6 +268,10 @@ class RequestTracker:
         (self.folder / "RT_SiteConfig.pm").write_text(config)
         self._run([str(_SETUP), "--action", "init", "--skip-create"])
         self.tokens = json.loads(self._run([str(self._perl), "-e", _POPULATE], json.dumps(self._asked)))
+        if not self._mails:
+            with closing(sqlite3.connect(self.folder / "rt.db")) as database:
+                database.execute("UPDATE Scrips SET Disabled = 1")
+                database.commit()
 
     def _run(self, command: Sequence[str], text: str = "") -> str:
         done = subprocess.run(

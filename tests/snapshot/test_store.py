@@ -29,7 +29,7 @@ def test_a_sealed_snapshot_is_found_whole(store: SnapshotStore, seal: Seal) -> N
     found = store.open(made.snapshot_id)
     found.verify()
     assert store.ids() == [made.snapshot_id]
-    assert (latest := store.latest())
+    assert (latest := store.latest_of("e"))
     assert latest.manifest == made.manifest
     assert (found.as_of, found.manifest.estate) == (NOW, "e")
     assert found.status("s", "accounts") is Status.COMPLETE
@@ -175,7 +175,7 @@ def test_an_unsealed_one_is_reported_and_never_opened(store: SnapshotStore, seal
 
 
 def test_the_folder_need_not_be_there_yet(store: SnapshotStore) -> None:
-    assert (store.ids(), store.latest(), store.unsealed()) == ([], None, [])
+    assert (store.ids(), store.latest_of("e"), store.unsealed()) == ([], None, [])
 
 
 def _edit(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -209,7 +209,7 @@ def test_a_manifest_altered_in_any_place_is_refused(store: SnapshotStore, seal: 
             store.open(made.snapshot_id)
     (made.folder / "manifest.json").unlink()
     with pytest.raises(StoreError, match="cannot read"):
-        store.latest()
+        store.latest_of("e")
 
 
 def test_an_altered_or_missing_file_is_named(seal: Seal) -> None:

@@ -310,7 +310,7 @@ def _unrecorded(world: World, firm: Company) -> None:
         ("account_created", {}),
         ("account_enabled", {"approval_ref": "  "}),
         ("entitlement_granted", {"approval_ref": f"{ref}-x", "entitlement_id": asked.entitlement_id}),
-        ("privilege_elevated", {"outcome": None, "approval_ref": who.person.person_id}),
+        ("privilege_elevated", {"approval_ref": who.person.person_id}),
     ):
         told = event(world, who.account, action, 40, **values)
         world.violates("IG-APR-009", told.source, told.event_id)
@@ -327,5 +327,6 @@ def _unrecorded(world: World, firm: Company) -> None:
     nameless = world.change("entitlements", thing(world), name=None)
     granted = event(world, who.account, "entitlement_granted", 40, entitlement_id=nameless.entitlement_id)
     odd = world.change("events", event(world, who.account, "account_changed", 40), action=None)
-    for told in (granted, odd):
+    unsaid = event(world, who.account, "privilege_elevated", 40, outcome=None)
+    for told in (granted, odd, unsaid):
         world.unknown("IG-APR-009", told.source, told.event_id)

@@ -129,6 +129,7 @@ def _unused_break_glass(world: World, firm: Company, account: Account) -> None:
         "special_accounts", SpecialAccount(source=CLOUD, account_id=vague.account_id, steward=firm.boss.person_id)
     )
     world.unknown("IG-CRD-002", CLOUD, _key(world, vague, last_used_at=when(91)).credential_id)
+    world.unknown("IG-PRV-004", CLOUD, vague.account_id)
     # an account of the same id in the other system is registered, not this one
     twin = staff(world, firm).cloud
     world.add("accounts", msgspec.structs.replace(twin, source=DIRECTORY))

@@ -94,8 +94,10 @@ def _without_evidence(world: World) -> None:
     for rules, tests in stale:
         found = _control(world, rules, tests)
         world.violates("IG-GOV-003", found)
-    for outcome in ("inconclusive", None):
-        world.violates("IG-GOV-003", _control(world, (STALE,), ({"outcome": outcome},)))
+    world.violates("IG-GOV-003", _control(world, (STALE,), ({"outcome": "inconclusive"},)))
+    unsaid = _control(world, (STALE,), ({"outcome": None},))
+    world.violates("IG-GOV-003", unsaid)
+    world.unknown("IG-GOV-004", unsaid)
     failed = _control(world, (STALE,), ({"outcome": "failed"},))
     world.violates("IG-GOV-003", failed)
     world.violates("IG-GOV-004", failed)

@@ -53,9 +53,11 @@ def _nobody_answers(world: World, firm: Company) -> None:
     for register in _each(
         {"kind": "service", "steward": steward(status="terminated", ends_on=TODAY + DAY)},
         {"kind": "service", "steward": steward(ends_on=YESTERDAY, time_zone=MARS)},
-        {"kind": None},
     ):
         world.unknown("IG-NHI-001", CLOUD, _machine(world, register).account_id)
+    nameless = _machine(world, {"kind": None})
+    for rule_id in ("IG-NHI-001", "IG-PRV-004"):
+        world.unknown(rule_id, CLOUD, nameless.account_id)
     unsure = _machine(world, {"kind": "service"}, status="suspended", can_sign_in=None)
     world.unknown("IG-NHI-001", CLOUD, unsure.account_id)
 

@@ -306,7 +306,7 @@ def _used(world: World, firm: Company) -> None:
         world.violates("IG-PRV-004", *_account(account))
     raised, unsaid = _glass(world, firm, **steward), _glass(world, firm, **steward)
     event(world, raised, "privilege_elevated", 45, approval_ref=undecided.approval_id)
-    world.violates("IG-PRV-004", *_account(raised))
+    world.unknown("IG-PRV-004", *_account(raised))
     _sign_in(world, unsaid, 45, outcome=None)
     world.unknown("IG-PRV-004", *_account(unsaid))
     elsewhere = _glass(world, firm, DIRECTORY, **steward)

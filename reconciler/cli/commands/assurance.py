@@ -61,12 +61,12 @@ def command(
     """Say of every grant and revocation whether policy, workflow and enforcement agree: counts, and a few examples."""
     from reconciler import run
     from reconciler.cli import output as out
-    from reconciler.engine.assurance import Words, open_assurance
+    from reconciler.engine.assurance import open_assurance, words
     from reconciler.errors import ConfigurationError
     from reconciler.snapshot import SnapshotStore
 
     snapshots = SnapshotStore(settings.snapshots)
-    chosen = snapshots.open(snapshot) if snapshot else snapshots.latest()
+    chosen = snapshots.open(snapshot) if snapshot else snapshots.latest_of(settings.config.estate.name)
     if chosen is None:
         raise ConfigurationError(f"no sealed snapshot in {settings.snapshots}", advice="Run `reconciler pull` first.")
     known = [each.name for each in chosen.manifest.sources]
@@ -75,11 +75,10 @@ def command(
     if output is not None and output.suffix.lower() not in {".csv", ".parquet"}:
         raise ConfigurationError(f"{output}: no format {output.suffix}", advice="Use .csv or .parquet.")
     chosen.verify()
+    said = words(run.load_rules(settings), window=window)
     with (
         out.working("joining approvals, events and state"),
-        open_assurance(
-            chosen, as_of=as_of or chosen.as_of, options=run.options(settings), words=Words(window=window)
-        ) as assurance,
+        open_assurance(chosen, as_of=as_of or chosen.as_of, options=run.options(settings), words=said) as assurance,
     ):
         figures = [each for each in assurance.figures() if source in (None, each.source)]
         examples = assurance.examples(_EXAMPLES, source=source, verdict=verdict)

@@ -12,6 +12,9 @@ from reconciler.cli import options
 if TYPE_CHECKING:
     from reconciler.sdk.secrets import SecretRef
     from reconciler.settings import Settings
+    from reconciler.toml import Key
+
+    Keys = tuple[Key, ...]
 
 
 @click.group()
@@ -27,6 +30,7 @@ def check(settings: Settings, *, machine: bool) -> None:
     from reconciler import notices, run
     from reconciler.cli import output
     from reconciler.filing.systems import open_systems
+    from reconciler.report.wording import count
 
     secrets = _secrets(settings)
     sources = run.open_sources(settings)
@@ -42,11 +46,9 @@ def check(settings: Settings, *, machine: bool) -> None:
         names = [p.source.name for p in sources]
         output.emit({"config": str(settings.path), "sources": names, "systems": list(systems), "rules": len(rules)})
         return
-    files = f"{len(systems)} ticket systems, " if systems else ""
-    click.echo(
-        f"{settings.path}: {len(sources)} sources, {files}{secrets} secrets present, {len(rules)} rules. "
-        "No problem found."
-    )
+    counted = [count(len(sources), "source"), *([count(len(systems), "ticket system")] if systems else [])]
+    counted += [f"{count(secrets, 'secret')} present", count(len(rules), "rule")]
+    click.echo(f"{settings.path}: {', '.join(counted)}. No problem found.")
 
 
 @command.command()
@@ -78,40 +80,43 @@ def schema() -> None:
 def _secrets(settings: Settings) -> int:
     """Reveal every secret reference so that a missing one is said now, not at night; return how many there are."""
     from reconciler.errors import ConfigurationError
-    from reconciler.sdk.secrets import reveal
+    from reconciler.sdk.secrets import SecretRef, reveal
 
-    sections: list[tuple[str, object]] = [(f"sources.{name}", section) for name, section in settings.sources.items()]
-    sections += [(f"filing.systems.{name}", section) for name, section in settings.systems.items()]
-    sections += [("notices", settings.config.notices), ("inbound", settings.config.inbound)]
-    references = [found for name, section in sections for found in _references(name, section)]
+    config = settings.config
+    sections: list[tuple[Keys, object]] = [(("sources", name), section) for name, section in settings.sources.items()]
+    sections += [(("filing", "systems", name), section) for name, section in settings.systems.items()]
+    sections += [(("notices",), config.notices), (("inbound",), config.inbound)]
+    urls = ((("store", "database"), config.store.database), (("engine", "engine"), config.engine.engine))
+    sections += [(keys, SecretRef(url)) for keys, url in urls if url.startswith(("env:", "file:"))]
+    references = [found for keys, section in sections for found in _references(keys, section)]
     problems = []
-    for key, reference in references:
+    for keys, reference in references:
         try:
             reveal(reference)
         except ConfigurationError as error:
-            problems.append(f"{key}: {error.message}. {error.advice}")
+            problems.append(f"{settings.at(*keys)}: {'.'.join(map(str, keys))}: {error.message}. {error.advice}")
     if problems:
         raise ConfigurationError("\n".join(problems), advice="Secrets are referenced as env:NAME or file:/path.")
     return len(references)
 
 
-def _references(key: str, value: object) -> Iterator[tuple[str, SecretRef]]:
-    """Yield each secret reference at or below a setting, with its dotted key."""
+def _references(keys: Keys, value: object) -> Iterator[tuple[Keys, SecretRef]]:
+    """Yield each secret reference at or below a setting, with the way to it."""
     from pydantic import BaseModel
 
     from reconciler.sdk.secrets import SecretRef
 
     if isinstance(value, SecretRef):
-        yield key, value
+        yield keys, value
     elif isinstance(value, BaseModel):
         for name, part in value:
-            yield from _references(f"{key}.{name}", part)
+            yield from _references((*keys, name), part)
     elif isinstance(value, dict):
         for name, part in value.items():
-            yield from _references(f"{key}.{name}", part)
+            yield from _references((*keys, name), part)
     elif isinstance(value, list | tuple):
         for number, part in enumerate(value):
-            yield from _references(f"{key}[{number}]", part)
+            yield from _references((*keys, number), part)
 
 
 def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ def command(
     from reconciler.snapshot import SnapshotStore
 
     snapshots = SnapshotStore(settings.snapshots)
-    chosen = snapshots.open(snapshot) if snapshot else snapshots.latest()
+    chosen = snapshots.open(snapshot) if snapshot else snapshots.latest_of(settings.config.estate.name)
     if chosen is None:
         raise ConfigurationError(f"no sealed snapshot in {settings.snapshots}", advice="Run `reconciler pull` first.")
     rules = run.load_rules(settings)

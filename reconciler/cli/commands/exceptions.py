@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -26,8 +27,9 @@ def command() -> None:
 
 @command.command(name="list")
 @options.config
+@options.everything
 @options.as_json
-def list_exceptions(settings: Settings, *, machine: bool) -> None:
+def list_exceptions(settings: Settings, *, everything: bool, machine: bool) -> None:
     """List the exceptions of the last recorded run: what each suppresses, and why one has no effect.
 
     With --json: an object with the run, `unread` (why the register could not be read whole: nothing new is
@@ -71,7 +73,8 @@ def list_exceptions(settings: Settings, *, machine: bool) -> None:
         )
         for state in known
     ]
-    output.table(("exception", "from", "owner", "until", "suppresses", "why nothing"), rows, right=("suppresses",))
+    headings = ("exception", "from", "owner", "until", "suppresses", "why nothing")
+    output.table(headings, rows, right=("suppresses",), most=None if everything else output.LISTED)
     click.echo(
         f"{count(len(known), 'exception')}. `reconciler findings list --state suppressed` lists what they suppress."
     )
@@ -172,8 +175,9 @@ def end(settings: Settings, *, risk_id: str, by: str, reason: str, machine: bool
 @command.command()
 @options.config
 @click.option("--state", type=click.Choice(STANDINGS), help="Only this state.")
+@options.everything
 @options.as_json
-def requests(settings: Settings, *, state: Standing | None, machine: bool) -> None:
+def requests(settings: Settings, *, state: Standing | None, everything: bool, machine: bool) -> None:
     """List what people asked to accept here, newest first."""
     from reconciler.cli import output
     from reconciler.nonconformity.risks import Register
@@ -195,7 +199,8 @@ def requests(settings: Settings, *, state: Standing | None, machine: bool) -> No
         )
         for risk in found
     ]
-    output.table(("number", "state", "rule", "limited to", "until (UTC)", "asked by", "decided by", "written to"), rows)
+    headings = ("number", "state", "rule", "limited to", "until (UTC)", "asked by", "decided by", "written to")
+    output.table(headings, rows, most=None if everything else output.LISTED)
     waiting = sum(risk.state == "requested" for risk in found)
     click.echo(f"{len(found)} asked for, {waiting} of them to be decided.")
 
@@ -228,7 +233,7 @@ def _tell(risk: Risk, *, machine: bool) -> None:
         output.emit(risk)
         return
     click.echo(f"{risk.risk_id} is {risk.state}: {risk.rule_id}, limited to {_limits(risk)}, until")
-    click.echo(f"  {risk.expires_at:%Y-%m-%d %H:%M} UTC; {risk.review_owner} reviews it.")
+    click.echo(f"  {risk.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {risk.review_owner} reviews it.")
     if risk.state == "requested":
         click.echo(f"  It holds once somebody other than {risk.requested_by} approves it.")
     if risk.written_to:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import acting, options
 
 if TYPE_CHECKING:
     from reconciler.filing.comparison import Comparison
@@ -26,8 +26,11 @@ def command() -> None:
 @click.argument("ticket", required=False)
 @click.option("--system", help="Only this system.")
 @click.option("--state", type=click.Choice(STATES), help="Only this state.")
+@options.everything
 @options.as_json
-def status(settings: Settings, ticket: str | None, *, system: str | None, state: str | None, machine: bool) -> None:
+def status(
+    settings: Settings, ticket: str | None, *, system: str | None, state: str | None, everything: bool, machine: bool
+) -> None:
     """List tickets as the ledger has them, or show TICKET: its key, or a nonconformity as NC-000123.
 
     With --json: one array; each item has system, key, about, state, remote_id, remote_number, remote_url, status,
@@ -35,9 +38,17 @@ def status(settings: Settings, ticket: str | None, *, system: str | None, state:
     """
     from reconciler.cli import output
     from reconciler.database import opened
+    from reconciler.errors import ConfigurationError
     from reconciler.filing import ledger
+    from reconciler.report.wording import count
 
-    found = ledger.status(opened(settings.database_url, to_read=True), system=system, about=ticket, state=state)
+    database = opened(settings.database_url, to_read=True)
+    if system is not None and system not in settings.systems and not ledger.status(database, system=system):
+        raise ConfigurationError(
+            f"{system} is no ticket system of {settings.path}, and never was",
+            advice=f"Use one of: {', '.join(settings.systems)}." if settings.systems else "There is none.",
+        )
+    found = ledger.status(database, system=system, about=ticket, state=state)
     if machine:
         output.emit(found)
         return
@@ -57,13 +68,15 @@ def status(settings: Settings, ticket: str | None, *, system: str | None, state:
         )
         for entry in found
     ]
-    output.table(("about", "system", "state", "ticket", "status", "assignee", "read at (UTC)", "to do"), rows)
-    for entry in found:
+    most = None if everything else output.LISTED
+    headings = ("about", "system", "state", "ticket", "status", "assignee", "read at (UTC)", "to do")
+    output.table(headings, rows, most=most)
+    for entry in found[:most]:
         errors = [f"{done.mark} {done.state}: {done.error}" for done in entry.open_operations if done.error]
         remarks = [f"{said.author}: {said.text}" for said in entry.comments] if ticket else []
         if entry.note or errors or remarks:
             output.paragraph(entry.state, entry.system, entry.key, entry.note or "", *errors, *remarks)
-    click.echo(f"{len(found)} tickets.")
+    click.echo(f"{count(len(found), 'ticket')}.")
 
 
 @command.command()
@@ -114,16 +127,19 @@ def send(settings: Settings, *, machine: bool) -> None:
     from reconciler.database import opened
     from reconciler.errors import FilingError
     from reconciler.filing import ledger, night, reading
+    from reconciler.report.wording import count
 
     night.refuse_disabled(settings)
     database = opened(settings.database_url)
-    night.enqueue(settings, database, reading.known(database), at=clock.now())
+    asked = night.enqueue(settings, database, reading.known(database), at=clock.now())
     sent = asyncio.run(night.send(settings, database))
-    undone = ledger.undone(database, settings.systems)
+    silent = [f"{name}: {why}" for name, why in sent.silent.items()]
+    undone = [*asked.unfilled, *silent, *ledger.undone(database, settings.systems)]
     if machine:
         output.emit({"sent": sent, "undone": undone})
     else:
-        click.echo(f"{sent.filed} tickets filed, {sent.found} found to be there, {sent.changed} changes made.")
+        filed, changes = count(sent.filed, "ticket"), count(sent.changed, "change")
+        click.echo(f"{filed} filed, {sent.found} found to be there, {changes} made.")
     if undone:
         raise FilingError(
             "\n".join(["not everything is filed:", *undone]),
@@ -143,12 +159,13 @@ def reconcile(settings: Settings, *, machine: bool) -> None:
     from reconciler.database import opened
     from reconciler.errors import FilingError
     from reconciler.filing import night
+    from reconciler.report.wording import count
 
     exchanged = asyncio.run(night.reconcile(settings, opened(settings.database_url)))
     if machine:
         output.emit({"followed": exchanged.followed, "compared": exchanged.compared})
     else:
-        click.echo(f"{exchanged.followed.read} tickets read.")
+        click.echo(f"{count(exchanged.followed.read, 'ticket')} read.")
         for line in exchanged.followed.unread:
             click.echo(f"not read: {line}")
         for line in exchanged.followed.odd:
@@ -164,11 +181,14 @@ def reconcile(settings: Settings, *, machine: bool) -> None:
 
 
 def _compared(found: Sequence[Comparison]) -> None:
+    from reconciler.report.wording import count
+
     for one in found:
         if one.unread is not None:
             click.echo(f"{one.system}: not compared, nothing is concluded: {one.unread}")
             continue
-        click.echo(f"{one.system}: {one.there} tickets of ours, {'all as in the ledger' if one.agrees else 'but'}")
+        agrees = "all as in the ledger" if one.agrees else "but"
+        click.echo(f"{one.system}: {count(one.there, 'ticket')} of ours, {agrees}")
         for what, keys in (
             ("gone there", one.missing),
             ("there, but not listed under its key", one.unlisted),
@@ -208,6 +228,7 @@ def retry(
     from reconciler.cli import output
     from reconciler.database import opened
     from reconciler.filing import decisions, night
+    from reconciler.report.wording import count
 
     if (ticket is None) != everything:
         raise click.UsageError("name a ticket, or give --all")
@@ -217,7 +238,7 @@ def retry(
         ticket,
         system=system,
         recreate=recreate,
-        by=by,
+        by=acting.person(settings, by),
         reason=reason,
         at=clock.now(),
         refill=night.refill(settings, database),
@@ -227,7 +248,9 @@ def retry(
         return
     for line in again:
         click.echo(f"will be tried again: {line}")
-    click.echo(f"{len(again)} operations wait. `reconciler filing send` sends them now, else the next run does.")
+    click.echo(
+        f"{count(len(again), 'operation')} to send. `reconciler filing send` sends them now, else the next run does."
+    )
 
 
 @command.command()
@@ -245,7 +268,12 @@ def abandon(settings: Settings, ticket: str, *, system: str | None, by: str, rea
     from reconciler.filing import decisions
 
     given_up = decisions.abandon(
-        opened(settings.database_url), ticket, system=system, by=by, reason=reason, at=clock.now()
+        opened(settings.database_url),
+        ticket,
+        system=system,
+        by=acting.person(settings, by),
+        reason=reason,
+        at=clock.now(),
     )
     if machine:
         output.emit(given_up)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,12 +10,17 @@ import click
 from reconciler.cli import options
 
 if TYPE_CHECKING:
-    from reconciler.estate.results import Outcome, Severity, State
+    from reconciler.estate.results import Finding, Outcome, Run, Severity, State
+    from reconciler.report.model import Group
     from reconciler.settings import Settings
 
 STATES = ("new", "persisting", "resolved", "reopened", "suppressed", "held")
 SEVERITIES = ("critical", "high", "medium", "low")
 VERDICTS = ("violation", "not_evaluable")
+_LEAST = 3
+"""Findings shown of a cause, however many causes there are."""
+_SHORT = 12
+"""Characters of a finding's id that tell it from others, as the report has them; `show` takes the start of one."""
 
 
 @click.group()
@@ -31,6 +37,7 @@ def command() -> None:
 @click.option("--source", help="Only this source.")
 @click.option("--person", metavar="PERSON_ID", help="Only this person.")
 @click.option("--verdict", type=click.Choice(VERDICTS), help="Only this verdict.")
+@click.option("--all", "everything", is_flag=True, help="Show all; default: the first of each cause, about 100.")
 @options.as_json
 def list_findings(
     settings: Settings,
@@ -42,9 +49,10 @@ def list_findings(
     person: str | None,
     verdict: Outcome | None,
     open_only: bool,
+    everything: bool,
     machine: bool,
 ) -> None:
-    """List findings, worst first; resolved, suppressed and held ones too unless --open is given.
+    """List findings by cause, worst first; resolved, suppressed and held ones too unless --open is given.
 
     With --json: one array; each item has finding_id, rule_id, rule, verdict, severity, state, source, subject
     (the identity columns), reason, person_id, first_seen, last_seen, exception and excepted_until.
@@ -52,7 +60,8 @@ def list_findings(
     from reconciler.cli import output
     from reconciler.findings import FindingStore
 
-    found = FindingStore.open(settings.database_url, to_read=True).findings(
+    store = FindingStore.open(settings.database_url, to_read=True)
+    found = store.findings(
         state=state,
         rule=rule,
         severity=severity,
@@ -61,27 +70,65 @@ def list_findings(
         verdict=verdict,
         open_only=open_only,
     )
+    last = store.last_run()
     if machine:
         output.emit(found)
-        return
-    if not found:
+    elif last is None:
+        click.echo("No run is recorded yet: `reconciler run` does the first.")
+    elif not found:
         click.echo("No findings match.")
-        return
-    rows = [
-        (
-            f.finding_id,
-            f.severity,
-            f.state.value if f.verified else f"{f.state.value}, unverified",
-            f.verdict.value,
-            f.rule_id,
-            f.source or "",
-            f.reason,
-            f"{f.exception} until {f.excepted_until:%Y-%m-%d}" if f.exception and f.excepted_until else "",
-        )
-        for f in found
-    ]
-    output.table(("finding", "severity", "state", "verdict", "rule", "source", "reason", "exception"), rows)
-    click.echo(f"{len(found)} findings. `reconciler findings show ID` tells one's history.")
+    else:
+        _show_causes(last, found, settings.config.estate.time_zone, everything=everything)
+
+
+def _show_causes(last: Run, found: Sequence[Finding], time_zone: str, *, everything: bool) -> None:
+    """Print findings by cause: a heading each, and as many of its findings as there is room for."""
+    from reconciler import report
+    from reconciler.cli import output
+    from reconciler.report.wording import count
+
+    model = report.build(last, found, time_zone=time_zone)
+    sections = (
+        ("Open violations", model.violations),
+        ("Held for acceptance", model.held),
+        ("Suppressed by exceptions", model.suppressed),
+        ("Could not be judged", model.not_evaluable),
+        ("Resolved", model.resolved),
+    )
+    causes = sum(len(groups) for _, groups in sections)
+    most = len(found) if everything else max(_LEAST, output.LISTED // causes)
+    for title, groups in sections:
+        if groups:
+            click.secho(f"{title}: {sum(len(group.findings) for group in groups):,}", bold=True)
+        for group in groups:
+            _show_cause(group, most)
+    click.echo(f"{count(len(found), 'finding')} of {count(causes, 'cause')}.")
+    if any(len(group.findings) > most for _, groups in sections for group in groups):
+        click.echo("Narrow it by --rule ID, --source NAME, --severity, --state; --all shows every one.")
+    click.echo("`reconciler findings show ID` tells one's history and remedy.")
+
+
+def _show_cause(group: Group, most: int) -> None:
+    from reconciler.cli import output
+    from reconciler.report.model import standing
+
+    click.echo()
+    click.echo(
+        click.style(group.severity, fg=output.SEVERITY_COLOUR[group.severity], bold=True)
+        + f"  {group.rule_id} {group.title}, in {group.source or 'the whole estate'}: {len(group.findings):,}"
+    )
+    output.lines(
+        [
+            (
+                f.finding_id[:_SHORT],
+                standing(f),
+                f.reason + (f" ({f.exception} until {f.excepted_until:%Y-%m-%d})" if f.excepted_until else ""),
+            )
+            for f in group.findings[:most]
+        ]
+    )
+    if len(group.findings) > most:
+        click.echo(f"  and {len(group.findings) - most:,} more")
 
 
 @command.command()
@@ -89,14 +136,21 @@ def list_findings(
 @click.argument("finding_id")
 @options.as_json
 def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
-    """Show one finding (its id, or the start of it) with its whole history."""
+    """Show one finding (its id, or the start of it): what to do about it, where it is worked on, and its history."""
     from reconciler.cli import output
     from reconciler.findings import FindingStore
+    from reconciler.nonconformity.store import NonconformityStore
 
-    finding, history = FindingStore.open(settings.database_url, to_read=True).show(finding_id)
+    store = FindingStore.open(settings.database_url, to_read=True)
+    finding, history = store.show(finding_id)
+    held = NonconformityStore.open(settings.database_url, to_read=True).of_finding(finding.finding_id)
+    last = store.last_run()
+    remedy = next((rule.remedy for rule in last.rules if rule.rule_id == finding.rule_id), "") if last else ""
     if machine:
-        output.emit({"finding": finding, "history": history})
+        nc_id = held.nc_id if held else None
+        output.emit({"finding": finding, "history": history, "remedy": remedy, "nonconformity": nc_id})
         return
+    until = finding.excepted_until
     lines = [
         ("rule", f"{finding.rule_id} {finding.rule} (version {finding.rule_version})"),
         ("verdict", finding.verdict.value),
@@ -106,18 +160,17 @@ def show(settings: Settings, finding_id: str, *, machine: bool) -> None:
         *((name, value or "") for name, value in finding.subject.items() if name != "source"),
         ("person", finding.person_id or ""),
         ("reason", finding.reason),
-        *(
-            [("exception", f"{finding.exception} until {finding.excepted_until:%Y-%m-%d}")]
-            if finding.excepted_until
-            else []
-        ),
+        *([("exception", f"{finding.exception} until {until:%Y-%m-%d}")] if until else []),
         ("first seen", finding.first_seen.isoformat()),
         ("last seen", finding.last_seen.isoformat()),
+        ("remedy", remedy),
+        ("nonconformity", f"{held.nc_id}, {held.state}: {held.owner_role} answers" if held else "none"),
     ]
     output.table((finding.finding_id, ""), lines)
     click.echo()
     changes = [(c.at.isoformat(), c.run_id, c.change, c.verdict.value, c.reason) for c in history]
     output.table(("at", "run", "change", "verdict", "reason"), changes)
+    click.echo(f"\n`reconciler rules explain {finding.rule_id}` tells what the rule reads and cannot see.")
 
 
 @command.command()

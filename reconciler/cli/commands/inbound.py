@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
     from reconciler.web.api.deliveries import Delivery, State
 
+_MOST = 300
+"""Characters of what came of a delivery in a list: one may name hundreds of records."""
+
 
 @click.group()
 def command() -> None:
@@ -27,18 +30,24 @@ def command() -> None:
 def list_deliveries(
     settings: Settings, *, endpoint: str | None, state: State | None, limit: int, machine: bool
 ) -> None:
-    """List deliveries, newest first, with what came of each.
+    """List deliveries, newest first, with what came of each; `show` says all of it.
 
     With --json: one array; each item has endpoint, delivery_id, received_at, sha256, state, attempts, conflicts,
     next_at, done_at, headers and outcome.
     """
     from reconciler.cli import output
+    from reconciler.errors import ConfigurationError
     from reconciler.web.api.deliveries import Deliveries
 
     found = Deliveries(settings.database_url, to_read=True).all(endpoint=endpoint, state=state, limit=limit)
     if machine:
         output.emit([_plain(one) for one in found])
         return
+    if not found and endpoint is not None and endpoint not in settings.config.inbound:
+        raise ConfigurationError(
+            f"nothing came to {endpoint}, and {settings.path} has no section [inbound.{endpoint}]",
+            advice=f"Use one of: {', '.join(settings.config.inbound) or 'none is configured'}.",
+        )
     if not found:
         click.echo("No deliveries match.")
         return
@@ -48,7 +57,7 @@ def list_deliveries(
             one.endpoint,
             one.delivery_id,
             one.state,
-            (one.outcome.said if one.outcome else "") + _conflicts(one),
+            _short(one.outcome.said if one.outcome else "") + _conflicts(one),
         )
         for one in found
     ]
@@ -105,8 +114,13 @@ def retry(settings: Settings, endpoint: str, delivery: str, *, by: str, reason: 
     return 0 if done.state == "done" else run.EXIT_SOURCE
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
+
+
 def _conflicts(delivery: Delivery) -> str:
-    return f" ({delivery.conflicts} other bodies came under this id)" if delivery.conflicts else ""
+    bodies = "1 other body" if delivery.conflicts == 1 else f"{delivery.conflicts} other bodies"
+    return f" ({bodies} came under this id)" if delivery.conflicts else ""
 
 
 def _plain(delivery: Delivery) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 STATES = ("linked", "manual", "proposed", "ambiguous", "rejected", "unlinked")
+_FIRST = ("ambiguous", "proposed", "unlinked", "rejected", "manual", "linked")
+"""What waits for a person comes first."""
 _NEXT = "It takes effect in the next pull: a sealed snapshot keeps what was known when it was sealed."
 
 
@@ -57,8 +60,9 @@ def _options(settings: Settings) -> Options:
 @click.option("--state", type=click.Choice(STATES), help="Only this state.")
 @click.option("--proposed", "state", flag_value="proposed", help="Short for --state proposed.")
 @click.option("--source", help="Only this source.")
+@options.everything
 @options.as_json
-def list_links(settings: Settings, *, state: str | None, source: str | None, machine: bool) -> None:
+def list_links(settings: Settings, *, state: str | None, source: str | None, everything: bool, machine: bool) -> None:
     """List the accounts of the newest sealed snapshot with whom they are linked to, and who may fit.
 
     With --json: one array; each item has source, account_id, login, state, person_id, method, confidence, since,
@@ -79,8 +83,8 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, mac
         return
     rows = [
         (
-            one.source,
             one.account_id,
+            one.source,
             one.login or "",
             one.state,
             one.person_id or "",
@@ -89,13 +93,18 @@ def list_links(settings: Settings, *, state: str | None, source: str | None, mac
             one.since.date().isoformat() if one.since else "",
             one.reason or ", ".join(one.candidates or ()),
         )
-        for one in found
+        for one in sorted(found, key=lambda one: _FIRST.index(one.state))
     ]
-    headings = ("source", "account", "login", "state", "person", "method", "confidence", "since", "who may fit")
-    output.table(headings, rows)
-    click.echo(
-        f"{count(len(found), 'account')} of snapshot {snapshot.snapshot_id}. `reconciler links explain` says why."
-    )
+    headings = ("account", "source", "login", "state", "person", "method", "confidence", "since", "who may fit")
+    output.table(headings, rows, most=None if everything else output.LISTED)
+    states = ", ".join(f"{many:,} {which}" for which, many in Counter(one.state for one in found).most_common())
+    click.echo(f"{count(len(found), 'account')} of snapshot {snapshot.snapshot_id}: {states}.")
+    if unread := links.unread(snapshot):
+        said = (
+            f"NOT READ WHOLE: {', '.join(unread)}. Who is linked anew by it is only shown: somebody else may fit, too."
+        )
+        click.secho(said, fg="red", bold=True)
+    click.echo("`reconciler links explain SOURCE ACCOUNT` says why; links link, links reject decide.")
 
 
 @command.command()
@@ -154,7 +163,7 @@ def link(settings: Settings, *, source: str, account: str, person: str, by: str,
     from reconciler.findings import FindingStore
 
     store = FindingStore.open(settings.database_url)
-    links.refuse_unknown(_snapshot(settings), _options(settings), source, account, person)
+    links.linked_to(_snapshot(settings), _options(settings), source, account, person)
     store.link(source=source, account_id=account, person_id=person, by=by, at=clock.now(), reason=reason)
     _tell(source, account, person, f"linked to {person}", machine=machine)
 
@@ -188,11 +197,14 @@ def _rule_out(
     from reconciler import clock
     from reconciler.engine import links
     from reconciler.findings import FindingStore
+    from reconciler.findings.links import HOLDS
 
     store = FindingStore.open(settings.database_url)
-    links.refuse_unknown(_snapshot(settings), _options(settings), source, account, person)
+    linked = links.linked_to(_snapshot(settings), _options(settings), source, account, person)
+    # What the matchers say of a snapshot is kept only once a run was recorded.
+    held = next((one.person_id for one in store.links_of(source, account)[0] if one.state in HOLDS), linked)
     ruled_out = store.reject_link(
-        source=source, account_id=account, person_id=person, by=by, at=clock.now(), reason=reason
+        source=source, account_id=account, person_id=person or held, by=by, at=clock.now(), reason=reason
     )
     _tell(source, account, ruled_out, f"not {ruled_out}'s", machine=machine)
 

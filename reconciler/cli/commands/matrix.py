@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from reconciler.snapshot import Snapshot
 
 FORMATS = ("table", "json", "csv", "xlsx", "html")
+_COUNTS = ("population", "proven", "violated", "excepted", "not_evaluable")
+_ALL_COUNTS = (*_COUNTS, "not_applicable")
 
 
 @click.command()
@@ -105,12 +108,13 @@ def _figures(
     settings: Settings, snapshot: Snapshot | None, recorded: Run, missing: str
 ) -> tuple[tuple[Figure, ...], str]:
     from reconciler import run
-    from reconciler.engine.assurance import open_assurance
+    from reconciler.engine.assurance import open_assurance, words
 
     if snapshot is None:
         return (), missing
     snapshot.verify()
-    with open_assurance(snapshot, as_of=recorded.as_of, options=run.options(settings)) as assurance:
+    said = words(run.load_rules(settings))
+    with open_assurance(snapshot, as_of=recorded.as_of, options=run.options(settings), words=said) as assurance:
         return assurance.figures(), ""
 
 
@@ -119,7 +123,7 @@ def _show(matrix: Matrix, *, whole: bool) -> None:
     from reconciler.controls.writing import tally
 
     click.echo(f"{matrix.estate} as of {matrix.as_of:%Y-%m-%d %H:%M} UTC, run {matrix.run_id}\n")
-    numbers = ("population", "proven", "violated", "excepted", "not evaluable")
+    numbers = tuple(name.replace("_", " ") for name in _COUNTS)
     found = [
         (
             *(row.control.control_id, row.standing, row.control.title),
@@ -147,24 +151,35 @@ def _show(matrix: Matrix, *, whole: bool) -> None:
     for total in matrix.frameworks if matrix.framework else ():
         if total.without:
             click.echo(f"Without evidence: {', '.join(total.without)}")
+    for said in _notes(matrix):
+        click.echo(said)
+
+
+def _notes(matrix: Matrix) -> Iterator[str]:
+    """Say what a reader of the figures must know beside them."""
+    if matrix.held:
+        yield f"Violations of this run that wait for acceptance: {matrix.held:,}. They are counted as violated."
+    if matrix.exceptions_unread:
+        unread = "; ".join(matrix.exceptions_unread)
+        yield f"Exceptions were not read whole ({unread}): what stood suppressed counts as excepted, unverified."
     if matrix.holders_unknown:
-        click.echo(f"Who holds the owners' roles is not known: {matrix.holders_unknown}")
+        yield f"Who holds the owners' roles is not known: {matrix.holders_unknown}"
     if matrix.without_control:
-        click.echo(f"Rules of this run in no control: {', '.join(matrix.without_control)}")
+        yield f"Rules of this run in no control: {', '.join(matrix.without_control)}"
     if matrix.assurance_unknown:
-        click.echo(f"No figures of the three layers: {matrix.assurance_unknown}")
+        yield f"No figures of the three layers: {matrix.assurance_unknown}"
 
 
 def _control(matrix: Matrix) -> None:
     """Print one control with all that stands behind it."""
     from reconciler.cli.output import table
 
-    numbers = ("population", "proven", "violated", "excepted", "not evaluable")
+    numbers = tuple(name.replace("_", " ") for name in _ALL_COUNTS)
     for row in matrix.controls:
         rows = [
             (
                 *(rule.rule_id, rule.title, rule.layer or "–", rule.standing),
-                *(_numbers(rule.counts) if rule.judged else ("–",) * len(numbers)),
+                *(_numbers(rule.counts, _ALL_COUNTS) if rule.judged else ("–",) * len(numbers)),
             )
             for rule in row.rules
         ]
@@ -184,8 +199,7 @@ def _control(matrix: Matrix) -> None:
         click.echo(f"clauses: {', '.join(row.clauses)}")
 
 
-def _numbers(counts: object) -> tuple[str, ...]:
-    names = ("population", "proven", "violated", "excepted", "not_evaluable")
+def _numbers(counts: object, names: Sequence[str] = _COUNTS) -> tuple[str, ...]:
     return tuple(f"{getattr(counts, name):,}" for name in names)
 
 

@@ -20,11 +20,22 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STATES = ("open", "verifying", "closed")
+STATES = ("open", "verifying", "closed", "set_aside")
 SEVERITIES = ("critical", "high", "medium", "low")
 GRADES = ("minor", "major")
 METHODS = ("five_whys", "fishbone", "fault_tree", "is_is_not", "other")
 FORMATS = ("json", "html", "csv")
+_FINDINGS = 25
+"""Findings of one that are shown unless all are asked for: what was done about it stands below them."""
+_STEPS = {
+    "containment": "contain {} --text TEXT",
+    "correction": "correct {} --text TEXT",
+    "cause": "cause {} --method METHOD --text TEXT",
+    "action": "action {} --text TEXT --owner-role ROLE --due-on DATE",
+    "action done": "action {} --done",
+    "close": "close {} --reason TEXT",
+}
+"""The command that enters what is owed next."""
 
 
 @click.group()
@@ -49,17 +60,30 @@ _reason = click.option("--reason", metavar="TEXT", help=_WHY)
 @click.option("--state", type=click.Choice(STATES), help="Only this state.")
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only this severity.")
 @click.option("--grade", type=click.Choice(GRADES), help="Only this grade.")
-@click.option("--owner", metavar="ROLE", help="Only those that this role or person answers for.")
+@click.option(
+    "--owner", metavar="ROLE", help="Only those that this role or person answers for, or that went up to this role."
+)
 @click.option("--rule", metavar="ID", help="Only this rule, by id or name.")
 @click.option("--source", help="Only this source.")
 @click.option("--overdue", is_flag=True, help="Only those that are late.")
+@options.everything
 @options.as_of
 @options.as_json
-def list_them(settings: Settings, *, overdue: bool, as_of: datetime | None, machine: bool, **asked: str | None) -> None:
+def list_them(
+    settings: Settings,
+    *,
+    overdue: bool,
+    everything: bool,
+    as_of: datetime | None,
+    machine: bool,
+    **asked: str | None,
+) -> None:
     """List nonconformities, open ones and the worst first, with what is owed next, by whom, and until when.
 
     With --json: one array; each item is the whole record, with `owed` and `overdue`.
     """
+    from zoneinfo import ZoneInfo
+
     import msgspec
 
     from reconciler import clock
@@ -68,7 +92,7 @@ def list_them(settings: Settings, *, overdue: bool, as_of: datetime | None, mach
     from reconciler.nonconformity.store import NonconformityStore
     from reconciler.report.wording import count
 
-    at = as_of or clock.now()
+    at = (as_of or clock.now()).astimezone(ZoneInfo(settings.config.estate.time_zone))
     store = NonconformityStore.open(settings.database_url, to_read=True)
     found = store.listed(overdue=at if overdue else None, **asked)
     if machine:
@@ -82,8 +106,9 @@ def list_them(settings: Settings, *, overdue: bool, as_of: datetime | None, mach
     if not found:
         click.echo("No nonconformities match.")
         return
-    headings = ("number", "severity", "grade", "state", "what", "owed next", "by", "due", "findings")
-    output.table(headings, [_line(held, at) for held in found], right=("findings",))
+    headings = ("number", "severity", "state", "what", "owed next", "due", "findings")
+    most = None if everything else output.LISTED
+    output.table(headings, [_line(held, at) for held in found], right=("findings",), most=most)
     late = sum(gates.overdue(held, at) for held in found)
     click.echo(
         f"{count(len(found), 'nonconformity', 'nonconformities')}, {late} overdue."
@@ -100,21 +125,26 @@ def _line(held: Nonconformity, at: datetime) -> tuple[str, ...]:
     if gates.overdue(held, at):
         due = Alarm(f"{due} OVERDUE".strip())
     return (
-        *(held.nc_id, held.severity, held.grade, held.state.value, held.title),
-        *((owed.what, owed.by) if owed else ("", "")),
+        *(held.nc_id, f"{held.severity}, {held.grade}", held.state.value, held.title),
+        f"{owed.what} by {owed.by}" if owed else "",
         due,
-        f"{held.standing} of {held.findings}",
+        f"{held.standing:,} of {held.findings:,}",
     )
 
 
 @command.command()
 @options.config
 @click.argument("nc")
+@click.option("--all", "everything", is_flag=True, help="Show all findings; default: the first 25.")
 @options.as_json
-def show(settings: Settings, nc: str, *, machine: bool) -> None:
-    """Show one nonconformity: the record, its gates, what was entered and seen, findings and history."""
+def show(settings: Settings, nc: str, *, everything: bool, machine: bool) -> None:
+    """Show one nonconformity: the record, its gates, what was entered and seen, findings, evidence and history.
+
+    Findings that stand come before those that are gone. What it rests on are the runs that found it, saw its findings
+    gone, and saw them still gone; `export` writes all of it.
+    """
     from reconciler.cli import output
-    from reconciler.cli.dossier import entries
+    from reconciler.cli.dossier import did, entries
 
     dossier = _store(settings, to_read=True).show(nc)
     if machine:
@@ -135,12 +165,22 @@ def show(settings: Settings, nc: str, *, machine: bool) -> None:
             _minute(one.attached_at),
             "stands" if one.detached_at is None else f"{_minute(one.detached_at)}: {one.detached_why}",
         )
-        for one in dossier.findings
+        for one in sorted(dossier.findings, key=lambda one: one.detached_at is not None)
     ]
-    output.table(("finding", "rule", "source", "account", "since", "gone"), found)
+    headings = ("finding", "rule", "source", "account", "since", "gone")
+    output.table(headings, found, most=None if everything else _FINDINGS)
+    click.echo()
+    snapshots = {run.run_id: run.snapshot for run in dossier.runs}
+    rests_on = [
+        (one.run_id, snapshots[one.run_id], one.rule_id, one.source or "whole estate", did(one))
+        for one in dossier.looked
+    ]
+    output.table(("it rests on run", "snapshot", "rule", "source", "what the run did"), rests_on)
     click.echo()
     lines = [(_minute(line.at), line.who, line.what, line.why, line.run_id or "") for line in dossier.history]
     output.table(("at", "who", "what", "why", "run"), lines)
+    if (owed := dossier.owed) and (step := _STEPS.get(owed.what)):
+        click.echo(f"\nNext: `reconciler nonconformities {step.format(held.nc_id)} --by PERSON_ID`.")
 
 
 def _stands(gate: Gate) -> str:
@@ -151,6 +191,10 @@ def _stands(gate: Gate) -> str:
     return "met" if gate.needed else "not needed"
 
 
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
 def _about(dossier: Dossier) -> list[tuple[str, str]]:
     held, owed = dossier.nonconformity, dossier.owed
     clauses = [f"{framework} {', '.join(those)}" for framework, those in held.clauses.items()]
@@ -159,14 +203,14 @@ def _about(dossier: Dossier) -> list[tuple[str, str]]:
         ("requirement", "; ".join([*held.controls, *clauses]) or "no control names the rule"),
         ("severity", held.severity),
         ("grade", f"{held.grade}: {held.grade_reason}"),
-        ("state", held.state.value + (f", reopened {held.times_reopened} times" if held.times_reopened else "")),
+        ("state", held.state.value + (f", reopened {_times(held.times_reopened)}" if held.times_reopened else "")),
         ("detected", f"{_minute(held.detected_at)} in run {held.detected_run}"),
         ("answers", f"{held.owner_role}: {held.owner or 'holder not known, or nobody'}"),
         ("escalated to", held.escalated_to or ""),
         ("due", _minute(held.due_at)),
         ("recurrence of", held.recurrence_of or ""),
         ("recurred as", ", ".join(dossier.recurred_as)),
-        ("findings", f"{held.standing} standing of {held.findings}"),
+        ("findings", f"{held.standing:,} standing of {held.findings:,}"),
         ("owed next", f"{owed.what} by {owed.by}" + (f", due {owed.due_on}" if owed.due_on else "") if owed else ""),
     ]
     return [(name, text) for name, text in lines if text]
@@ -268,6 +312,7 @@ def action(
 def verify(settings: Settings, nc: str, *, machine: bool) -> None:
     """Show what the machine has seen so far, and what it waits for. Nobody can enter a verification."""
     from reconciler.cli import output
+    from reconciler.nonconformity.evidence import LEFT_OUT
 
     dossier = _store(settings, to_read=True).show(nc)
     held, seen = dossier.nonconformity, dossier.nonconformity.verification
@@ -283,7 +328,7 @@ def verify(settings: Settings, nc: str, *, machine: bool) -> None:
             }
         )
         return
-    lines = [("findings", f"{held.standing} standing of {held.findings}")]
+    lines = [("findings", f"{held.standing:,} standing of {held.findings:,}")]
     if seen is not None:
         lines += [
             ("gone", f"{_minute(seen.gone_at)} in run {seen.gone_run}"),
@@ -305,6 +350,8 @@ def verify(settings: Settings, nc: str, *, machine: bool) -> None:
     ]
     output.table(("rule", "source", "in the last run", "last judged", "could not be read"), judged)
     click.echo("Only a run verifies; nobody can enter it.")
+    if any(LEFT_OUT in one.unread for one in dossier.judged):
+        click.echo(f"What left the configuration no run verifies: `reconciler nonconformities set-aside {held.nc_id}`.")
 
 
 @command.command()
@@ -327,6 +374,33 @@ def close(settings: Settings, nc: str, *, by: str, reason: str, machine: bool) -
 def reopen(settings: Settings, nc: str, *, by: str, reason: str, machine: bool) -> None:
     """Open a closed one again. Everything is owed anew; what was entered stays in its history."""
     _tell(_store(settings).reopen(nc, **_who(settings, by), reason=reason), "reopened", machine=machine)
+
+
+@command.command(name="set-aside")
+@options.config
+@click.argument("nc")
+@_acting
+@click.option("--reason", required=True, metavar="TEXT", help="Why no run will look for it again.")
+@options.as_json
+def set_aside(settings: Settings, nc: str, *, by: str, reason: str, machine: bool) -> None:
+    """Say that no run will look for it again: its source or its rule left the configuration.
+
+    Nothing of it is owed meanwhile. It is not closed, for nobody saw its findings gone; a run that looks again takes
+    it up again.
+    """
+    held = _store(settings).set_aside(nc, **_who(settings, by), reason=reason)
+    _tell(held, "set aside; it is not closed, for no run saw its effect", machine=machine)
+
+
+@command.command(name="take-up")
+@options.config
+@click.argument("nc")
+@_acting
+@click.option("--reason", required=True, metavar="TEXT", help="Why it is taken up again.")
+@options.as_json
+def take_up(settings: Settings, nc: str, *, by: str, reason: str, machine: bool) -> None:
+    """Take up again what was set aside; a run that looks for it again does so by itself."""
+    _tell(_store(settings).take_up(nc, **_who(settings, by), reason=reason), "taken up again", machine=machine)
 
 
 @command.command()

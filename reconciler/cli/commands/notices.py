@@ -11,7 +11,7 @@ from reconciler.cli import options
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reconciler.notices import Contacts, Due, Entry
+    from reconciler.notices import Contacts, Due, Entry, Notice
     from reconciler.settings import Settings
 
 
@@ -25,7 +25,7 @@ def command() -> None:
 @options.as_of
 @options.as_json
 def preview(settings: Settings, *, as_of: datetime | None, machine: bool) -> None:
-    """Show every notice that is due and was not sent, with its text; connect to nothing and send nothing.
+    """Show every notice that is due and was not sent, the mail or event that it is; connect to nothing, send nothing.
 
     With --json: an object with `notices`, each with recipient, channel, kind, about, stage, role, subject and text,
     and `unaddressed`: whom nobody knows how to reach.
@@ -34,13 +34,14 @@ def preview(settings: Settings, *, as_of: datetime | None, machine: bool) -> Non
     from reconciler.cli import output
     from reconciler.log import redact
     from reconciler.notices import letters
+    from reconciler.report.wording import count
 
     at = as_of or clock.now()
     owed, contacts = _owed(settings, at)
     plan = notices.planned(settings, owed, contacts, at=at)
     over = {one.key for one in notices.Ledger(settings.database_url, to_read=True).all() if one.state in _OVER}
     shown = [one for one in plan.notices if one.key not in over]
-    zone, estate = settings.config.estate.time_zone, settings.config.estate.name
+    zone = settings.config.estate.time_zone
     told = [
         {
             "recipient": one.recipient,
@@ -50,9 +51,7 @@ def preview(settings: Settings, *, as_of: datetime | None, machine: bool) -> Non
             "stage": one.stage,
             "role": one.role,
             "subject": letters.subject(one, time_zone=zone),
-            "text": letters.text(
-                one, estate=estate, time_zone=zone, personal_data=settings.config.filing.personal_data
-            ),
+            "text": _text(settings, one),
         }
         for one in shown
     ]
@@ -67,7 +66,7 @@ def preview(settings: Settings, *, as_of: datetime | None, machine: bool) -> Non
     section = settings.config.notices
     if section.smtp is None and section.webhook is None:
         click.echo("There is neither [notices.smtp] nor [notices.webhook]: nobody can be told.")
-    click.echo(f"{len(told)} notices would be sent" + ("." if section.enabled else ", were notices enabled."))
+    click.echo(f"{count(len(told), 'notice')} would be sent" + ("." if section.enabled else ", were notices enabled."))
 
 
 @command.command()
@@ -87,7 +86,8 @@ def send(settings: Settings, *, number: int | None, by: str, reason: str, machin
     at = clock.now()
     owed, contacts = _owed(settings, at)
     if number is not None:
-        notices.Ledger(settings.database_url).again(number, by=by, reason=reason)
+        due = {one.key for one in notices.planned(settings, owed, contacts, at=at).notices}
+        notices.Ledger(settings.database_url).again(number, due, by=by, reason=reason)
     with output.working("sending"):
         sent = notices.send(settings, owed, contacts, at=at)
     if machine:
@@ -106,8 +106,9 @@ def send(settings: Settings, *, number: int | None, by: str, reason: str, machin
     type=click.Choice(["waiting", "sending", "sent", "unknown", "failed", "dropped"]),
     help="Only these.",
 )
+@options.everything
 @options.as_json
-def list_notices(settings: Settings, *, state: str | None, machine: bool) -> None:
+def list_notices(settings: Settings, *, state: str | None, everything: bool, machine: bool) -> None:
     """List what was sent, is to be sent, or could not be, newest first."""
     from reconciler.cli import output
     from reconciler.notices import Ledger
@@ -119,10 +120,25 @@ def list_notices(settings: Settings, *, state: str | None, machine: bool) -> Non
     if not found:
         click.echo("No notices match.")
         return
-    output.table(("number", "kind", "about", "stage", "to", "state", "sent", "why"), [_row(one) for one in found])
+    headings = ("number", "kind", "about", "stage", "to", "state", "sent", "why")
+    output.table(headings, [_row(one) for one in found], most=None if everything else output.LISTED)
 
 
 _OVER = ("sent", "sending", "unknown", "failed")
+
+
+def _text(settings: Settings, one: Notice) -> str:
+    """Return what would be sent: the text of a mail, or the event."""
+    import msgspec
+
+    from reconciler.notices import letters
+
+    estate, personal_data = settings.config.estate.name, settings.config.filing.personal_data
+    if one.channel == "mail":
+        zone = settings.config.estate.time_zone
+        return letters.text(one, estate=estate, time_zone=zone, personal_data=personal_data)
+    event = letters.event(one, estate=estate, now=one.due_at, personal_data=personal_data)
+    return msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
 
 
 def _row(one: Entry) -> tuple[str, ...]:
@@ -137,5 +153,5 @@ def _owed(settings: Settings, at: datetime) -> tuple[list[Due], Contacts]:
     from reconciler.snapshot import SnapshotStore
 
     last = SnapshotStore(settings.snapshots).latest_of(settings.config.estate.name)
-    found = NonconformityStore.open(settings.database_url, to_read=True).listed()
+    found = NonconformityStore.open(settings.database_url, to_read=True).owing()
     return notices.listed(settings, last, found, holders=afterwards.holders(settings, last, as_of=at))

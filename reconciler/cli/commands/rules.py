@@ -25,12 +25,14 @@ def command() -> None:
     """
 
 
-def _rules_of(config: Path | None) -> list[Rule]:
+def _rules_of(config: Path | None, folders: tuple[Path, ...] = ()) -> list[Rule]:
     from reconciler import engine, run
     from reconciler.bundled import root
     from reconciler.settings import load
 
-    return run.load_rules(load(config)) if config else engine.load([root("rules")], {})
+    if folders:
+        return engine.load(list(folders))
+    return run.load_rules(load(config)) if config else engine.load([root("rules")])
 
 
 _config = click.option(
@@ -39,6 +41,13 @@ _config = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="RECONCILER_CONFIG",
     help="Configuration that names own rule folders and parameters.",
+)
+_folder = click.option(
+    "--folder",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Only the rules of this folder, which need not be configured yet.",
 )
 
 
@@ -62,13 +71,13 @@ def list_rules(config: Path | None, *, machine: bool) -> None:
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @options.as_json
 def lint(config: Path | None, folders: tuple[Path, ...], *, machine: bool) -> int:
-    """Check the bundled and configured rules, or those of FOLDERS; each problem as file:line: what."""
+    """Check the bundled and configured rules, or those of FOLDERS; each problem as file:line:column: what."""
     from reconciler import engine
     from reconciler.cli import output
     from reconciler.report.wording import count
 
     try:
-        rules = engine.load(list(folders), {}) if folders else _rules_of(config)
+        rules = _rules_of(config, folders)
     except engine.RuleError as error:
         if not machine:
             raise
@@ -84,16 +93,20 @@ def lint(config: Path | None, folders: tuple[Path, ...], *, machine: bool) -> in
 
 @command.command()
 @_config
+@_folder
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--engine", "url", metavar="URL", help="duckdb, or sc://host:port of a Spark Connect server.")
 @options.as_json
-def test(config: Path | None, ids: tuple[str, ...], url: str | None, *, machine: bool) -> int:
+def test(
+    config: Path | None, folders: tuple[Path, ...], ids: tuple[str, ...], url: str | None, *, machine: bool
+) -> int:
     """Try the cases of every rule, or of those named; exit code 2 where one fails."""
     from reconciler import engine
     from reconciler.cli import output
     from reconciler.sdk.secrets import SecretRef, reveal
 
-    chosen = [_find(rule_id, _rules_of(config)) for rule_id in ids] if ids else _rules_of(config)
+    rules = _rules_of(config, folders)
+    chosen = [_find(rule_id, rules) for rule_id in ids] or rules
     place = url or "duckdb"
     results = engine.run_cases(
         chosen, engine=reveal(SecretRef(place)) if place.startswith(("env:", "file:")) else place
@@ -111,12 +124,13 @@ def test(config: Path | None, ids: tuple[str, ...], url: str | None, *, machine:
 
 @command.command()
 @_config
+@_folder
 @click.argument("rule_id")
-def explain(config: Path | None, rule_id: str) -> None:
+def explain(config: Path | None, folders: tuple[Path, ...], rule_id: str) -> None:
     """Explain one rule to an auditor: what it reads, when it fires, what it cannot see, and its text."""
     from reconciler import engine
 
-    click.echo(engine.explain(_find(rule_id, _rules_of(config))))
+    click.echo(engine.explain(_find(rule_id, _rules_of(config, folders))))
 
 
 @command.command()
@@ -175,6 +189,7 @@ def new(folder: Path, family: str, name: str) -> None:
 
     for path in engine.new(folder, family, name):
         click.echo(path)
+    click.echo(f"Next: `reconciler rules lint {folder}`, `reconciler rules test --folder {folder}`.")
 
 
 @command.command()

@@ -2,5 +2,6 @@
 
 from reconciler.web.api.application import app
 from reconciler.web.api.endpoints import prepare
+from reconciler.web.api.listening import server
 
-__all__ = ["app", "prepare"]
+__all__ = ["app", "prepare", "server"]

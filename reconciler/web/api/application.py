@@ -68,7 +68,7 @@ def app(settings: Settings, *, read_ticket: ReadTicket = read_back) -> FastAPI:
     made.add_exception_handler(HTTPException, _refused)
     made.add_middleware(_Guard)
     made.add_api_route("/hooks/{name}", inbox.receive, methods=["POST"], response_model=None)
-    made.add_api_route("/healthz", _health(deliveries), methods=["GET"], response_model=None)
+    made.add_api_route("/healthz", _health(deliveries, worker), methods=["GET"], response_model=None)
     return made
 
 
@@ -168,11 +168,13 @@ async def _whole(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def _health(deliveries: Deliveries) -> Callable[[], Awaitable[JSONResponse]]:
+def _health(deliveries: Deliveries, worker: Worker) -> Callable[[], Awaitable[JSONResponse]]:
     async def health() -> JSONResponse:
-        """Answer 200 where deliveries can be kept, 503 where the database does not answer."""
+        """Answer 200 where deliveries can be kept and looked at, 503 where not."""
+        if not worker.alive:
+            return JSONResponse({"status": "nobody looks at deliveries"}, 503)
         try:
-            await run_in_threadpool(deliveries.all, limit=1)
+            await run_in_threadpool(deliveries.answer)
         except ReconcilerError as error:
             _LOG.error("not healthy: %s %s", error.message, error.advice)
             return JSONResponse({"status": "the database does not answer"}, 503)

@@ -16,13 +16,12 @@ _KEPT = timedelta(days=1)
 _PAUSE = timedelta(seconds=30)
 """Between two questions for a certificate that was not there: whoever makes up ids may not have us ask for each."""
 _LARGEST = 64 * 1024
-_MOST = 100
 _SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    certificate: bytes | None
+class _Kept:
+    certificate: bytes
     at: datetime
 
 
@@ -31,7 +30,7 @@ class Certificates:
 
     def __init__(self, url: str) -> None:
         self._url = httpx.URL(url if url.endswith("/") else url + "/")
-        self._answers: dict[str, _Answer] = {}
+        self._kept: dict[str, _Kept] = {}
         self._in_vain: datetime | None = None
         self._turn = asyncio.Lock()
 
@@ -42,15 +41,19 @@ class Certificates:
         learned: then the delivery is neither genuine nor forged.
         """
         async with self._turn:
-            kept = self._answers.get(certificate_id)
-            if kept is None or now - kept.at > (_KEPT if kept.certificate else _PAUSE):
-                kept = _Answer(await self._ask(certificate_id, now), now)
-                if len(self._answers) >= _MOST:
-                    self._answers.clear()
-                self._answers[certificate_id] = kept
-        if kept.certificate is None:
-            raise NotGenuineError("the vault has no certificate of that id")
-        return kept.certificate
+            kept = self._kept.get(certificate_id)
+            if kept is not None and now - kept.at <= _KEPT:
+                return kept.certificate
+            try:
+                found = await self._ask(certificate_id, now)
+            except Unreachable:
+                if kept is None:
+                    raise
+                return kept.certificate  # it says itself until when it is valid, and that is looked at each time
+            if found is None:
+                raise NotGenuineError("the vault has no certificate of that id")
+            self._kept[certificate_id] = _Kept(found, now)
+            return found
 
     async def _ask(self, certificate_id: str, now: datetime) -> bytes | None:
         if self._in_vain is not None and now - self._in_vain < _PAUSE:

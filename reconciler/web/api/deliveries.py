@@ -83,7 +83,8 @@ class Deliveries:
     ) -> Kept:
         """Keep a delivery, unless it is known.
 
-        ``replay``: the id is not signed, so the same body under another id within that time is the same delivery.
+        ``replay``: the id is not signed, so the same body under another id within that time is the same delivery; it
+        is looked at once more, a minute later, since it may say the same of a record that changed again.
         ``essence``: what of a body stays the same when its sender sends it again.
         """
         with self._database.writing() as session:
@@ -94,7 +95,10 @@ class Deliveries:
                 row.conflicts += 1
                 return Kept("conflict", row.delivery_id)
             if replay is not None and (other := _same_body(session, endpoint, digest, at - replay)) is not None:
-                return Kept("duplicate", other)
+                if other.state != "waiting":
+                    said = Outcome(said=f"its body came again as {delivery_id}: looked at again")
+                    _put_back(other, said, by="reconciler", at=at, due=at + LATER[0])
+                return Kept("duplicate", other.delivery_id)
             session.add(
                 DeliveryRow(
                     endpoint=endpoint,
@@ -110,6 +114,11 @@ class Deliveries:
                 )
             )
         return Kept("new", delivery_id)
+
+    def answer(self) -> None:
+        """Raise ``StoreError`` where the database does not answer."""
+        with self._database.reading() as session:
+            session.exec(select(DeliveryRow.endpoint).limit(1)).first()
 
     def find(self, endpoint: str, delivery_id: str) -> Delivery | None:
         """Return a delivery, None where there is none."""
@@ -174,13 +183,11 @@ class Deliveries:
         if not by.strip() or not reason.strip():
             raise ConfigurationError("who and why must be said", advice="Give --by and --reason.")
         with self._database.writing() as session:
-            row = _row(session, delivery)
-            row.state, row.attempts, row.next_at, row.done_at = "waiting", 0, at, None
-            _say(row, Outcome(said=f"put back: {reason}"), at=at, by=by)
+            _put_back(_row(session, delivery), Outcome(said=f"put back: {reason}"), by=by, at=at, due=at)
 
 
-def _same_body(session: Session, endpoint: str, digest: str, since: datetime) -> str | None:
-    query = select(DeliveryRow.delivery_id).where(
+def _same_body(session: Session, endpoint: str, digest: str, since: datetime) -> DeliveryRow | None:
+    query = select(DeliveryRow).where(
         DeliveryRow.endpoint == endpoint, DeliveryRow.digest == digest, col(DeliveryRow.received_at) >= since
     )
     return session.exec(query.limit(1)).first()
@@ -192,6 +199,11 @@ def _row(session: Session, delivery: Delivery) -> DeliveryRow:
             DeliveryRow.endpoint == delivery.endpoint, DeliveryRow.delivery_id == delivery.delivery_id
         )
     ).one()
+
+
+def _put_back(row: DeliveryRow, said: Outcome, *, by: str, at: datetime, due: datetime) -> None:
+    row.state, row.attempts, row.next_at, row.done_at = "waiting", 0, due, None
+    _say(row, said, at=at, by=by)
 
 
 def _begin(row: DeliveryRow, at: datetime) -> Delivery:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jmespath
 import msgspec
@@ -15,6 +15,7 @@ from jmespath.exceptions import JMESPathError
 from reconciler.errors import ConfigurationError
 from reconciler.sdk.http import check_url
 from reconciler.sdk.secrets import reveal
+from reconciler.sdk.webhooks import signer
 from reconciler.sections.inbound import Inbound
 from reconciler.settings import Settings
 from reconciler.web.api import signatures
@@ -23,15 +24,30 @@ from reconciler.web.api.signatures import Headers, NotGenuineError
 Check = Literal["reread", "person"]
 
 _LONGEST_ID = 200
-_MOST_SUBJECTS = 100
+_MOST_SUBJECTS = 500
+_NUMBERED = ("x-github-delivery", "x-atlassian-webhook-identifier")
+"""Where a delivery in GitHub's style has its id: GitHub's own, and Jira's."""
 _KEPT = {
     "standard": ("webhook-id", "webhook-timestamp", "webhook-signature"),
-    "github": ("x-github-delivery", "x-github-event", "x-hub-signature-256"),
+    "github": (*_NUMBERED, "x-github-event", "x-hub-signature-256", "x-hub-signature"),
     "veeva": ("x-vaultapi-signaturev2",),
 }
 _SPARK = "x-vaultapisignature-"
 _RESENT = ("send_attempt", "send_message_timestamp")
 """What a vault alters of a Spark message when it sends it again."""
+
+
+class Wanted(NamedTuple):
+    """What a delivery asks for."""
+
+    event: str
+    """Its name; empty where it has none."""
+    subjects: tuple[str, ...]
+    """Whom or what it concerns, each once."""
+    left: int
+    """How many more it names that nobody looks at: beyond the limit, or no ids."""
+    check: Check | None
+    """None: nothing is to be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +75,20 @@ class Endpoint:
 
         Raises ``NotGenuineError``, and ``ConfigurationError`` for a secret that is no longer there.
         """
-        secrets = [reveal(reference) for reference in self.section.secrets]
+        references = self.section.secrets
         if self.section.kind == "github":
-            signatures.github(headers, body, secrets=secrets)
+            signatures.github(headers, body, secrets=[reveal(reference) for reference in references])
             return None
         tolerance = timedelta(seconds=self.section.tolerance_seconds)
-        return signatures.standard(headers, body, secrets=secrets, now=now, tolerance=tolerance)
+        signers = [signer(reference) for reference in references]
+        return signatures.standard(headers, body, signers=signers, now=now, tolerance=tolerance)
 
     def delivery_id(self, signed: str | None, headers: Headers, content: Mapping[str, Any]) -> str:
         """Return the id by which a delivery is told from others; raise ``ValueError`` where it has none to use."""
         found: object = signed
         if self.section.kind == "github":
             try:
-                found = signatures.one(headers, "x-github-delivery")
+                found = signatures.one(headers, *_NUMBERED)
             except NotGenuineError as error:
                 raise ValueError(str(error)) from None
         elif self.section.kind == "veeva":
@@ -95,14 +112,22 @@ class Endpoint:
             content["message"] = message | {"attributes": {k: v for k, v in attributes.items() if k != "authorization"}}
         return {key: value for key, value in content.items() if key not in _RESENT}
 
-    def wanted(self, content: object) -> tuple[str, tuple[str, ...], Check | None]:
-        """Return the event's name, whom or what it concerns, and what is to be checked; None: nothing is."""
-        event = self.event(content)
+    def wanted(self, content: object) -> Wanted:
+        """Return what a body asks for; raise ``ValueError`` where the expressions do not fit it."""
+        try:
+            event, said = self.event(content), self.subject(content)
+        except JMESPathError as error:
+            raise ValueError(f"the expressions do not fit the body: {line(str(error))}") from None
         name = event if isinstance(event, str) else ""
-        said = self.subject(content)
-        subjects = [str(each) for each in (said if isinstance(said, list) else [said]) if _is_id(each)]
+        named = [each for each in (said if isinstance(said, list) else [said]) if each is not None]
+        subjects = tuple(dict.fromkeys(str(each) for each in named if _is_id(each)))
         checks = self.section.checks
-        return name, tuple(dict.fromkeys(subjects))[:_MOST_SUBJECTS], checks.get(name) if checks else "reread"
+        return Wanted(
+            event=line(name),
+            subjects=subjects[:_MOST_SUBJECTS],
+            left=len(subjects[_MOST_SUBJECTS:]) + sum(not _is_id(each) for each in named),
+            check=checks.get(name) if checks else "reread",
+        )
 
 
 def parsed(body: bytes) -> dict[str, Any]:
@@ -162,6 +187,8 @@ def _problems(settings: Settings, name: str) -> Iterator[str]:
 def _of_vaults(section: Inbound, at: Callable[[str, str], str]) -> Iterator[str]:
     if section.secrets:
         yield at("secrets", "has no effect: Spark messages are signed with a vault's own key")
+    if "tolerance_seconds" in section.model_fields_set:
+        yield at("tolerance_seconds", "has no effect: a Spark message says itself until when it holds")
     if not section.vault_ids:
         yield at("vault_ids", "is missing: every vault of every customer signs with the same keys")
     if section.certificate_url is None:
@@ -181,16 +208,18 @@ def _of_secrets(section: Inbound, at: Callable[[str, str], str]) -> Iterator[str
         yield at("secrets", "is missing: without one nobody could be told from anybody else")
     for reference in section.secrets:
         try:
-            secret = reveal(reference)
-            if section.kind == "standard":
-                signatures.check_secret(secret)
+            _ = signer(reference) if section.kind == "standard" else reveal(reference)
         except ConfigurationError as error:
             yield at("secrets", f"{error.message}. {error.advice}")
-        except ValueError as error:
-            yield at("secrets", f"{reference} {error}")
+
+
+def line(text: str) -> str:
+    """Return a text of a sender as one short line that a terminal can be given."""
+    plain = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(plain.split())[:_LONGEST_ID]
 
 
 def _is_id(value: object) -> bool:
     if isinstance(value, str):
-        return bool(value.strip())
+        return bool(value.strip()) and value.isprintable() and len(value) <= _LONGEST_ID
     return isinstance(value, int) and not isinstance(value, bool)

@@ -27,7 +27,6 @@ from reconciler.clock import parse_instant
 _SECONDS = re.compile(r"[1-9][0-9]{0,10}")
 _CERTIFICATE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_SIGNATURES = 20
-_SHORTEST_SECRET = 16
 _SIGNED = "x-vaultapisignature-"
 
 Headers = Sequence[tuple[str, str]]
@@ -47,27 +46,20 @@ class Spark(msgspec.Struct, frozen=True):
     """What the signature covers."""
 
 
-def one(headers: Headers, name: str) -> str:
-    """Return the only value of a header; raise ``NotGenuineError`` where there is none, or several."""
+def one(headers: Headers, *names: str) -> str:
+    """Return the only value of the first of these headers that is there.
+
+    Raises ``NotGenuineError`` where none is, or it has several.
+    """
+    name = next((each for each in names if any(key == each for key, _ in headers)), names[0])
     values = [value.strip() for key, value in headers if key == name]
     if len(values) != 1 or not values[0]:
         raise NotGenuineError(f"the header {name} is missing or comes twice")
     return values[0]
 
 
-def check_secret(secret: str) -> None:
-    """Raise ``ValueError``, without repeating it, for a secret that is none of Standard Webhooks."""
-    try:
-        key = base64.b64decode(secret.removeprefix("whsec_") + "==", validate=False)
-        Webhook(secret)
-    except (binascii.Error, ValueError, RuntimeError):
-        key = b""
-    if len(key) < _SHORTEST_SECRET:
-        raise ValueError("is no secret of Standard Webhooks: whsec_ and the base64 of 24 to 64 bytes")
-
-
-def standard(headers: Headers, body: bytes, *, secrets: Sequence[str], now: datetime, tolerance: timedelta) -> str:
-    """Verify a delivery of Standard Webhooks (``v1``) and return its ``webhook-id``; any of ``secrets`` may fit."""
+def standard(headers: Headers, body: bytes, *, signers: Sequence[Webhook], now: datetime, tolerance: timedelta) -> str:
+    """Verify a delivery of Standard Webhooks (``v1``) and return its ``webhook-id``; any of ``signers`` may fit."""
     delivery_id = one(headers, "webhook-id")
     stamp = one(headers, "webhook-timestamp")
     if not _SECONDS.fullmatch(stamp):
@@ -82,7 +74,7 @@ def standard(headers: Headers, body: bytes, *, secrets: Sequence[str], now: date
         text = body.decode()
     except UnicodeDecodeError:
         raise NotGenuineError("its body is not UTF-8") from None
-    expected = [Webhook(secret).sign(delivery_id, sent, text).encode() for secret in secrets]
+    expected = [signer.sign(delivery_id, sent, text).encode() for signer in signers]
     # Every pair is compared, each in constant time: how long it takes tells nothing about which came close.
     fits = [hmac.compare_digest(ours, theirs.encode()) for ours in expected for theirs in given]
     if not any(fits):
@@ -91,8 +83,11 @@ def standard(headers: Headers, body: bytes, *, secrets: Sequence[str], now: date
 
 
 def github(headers: Headers, body: bytes, *, secrets: Sequence[str]) -> None:
-    """Verify a delivery signed as GitHub does; its id is not signed, and there is no timestamp."""
-    given = one(headers, "x-hub-signature-256").encode()
+    """Verify a delivery signed as GitHub does; its id is not signed, and there is no timestamp.
+
+    Jira signs alike under the older name of the header, which carries SHA-1 from GitHub: that fits nothing here.
+    """
+    given = one(headers, "x-hub-signature-256", "x-hub-signature").encode()
     expected = [b"sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest().encode() for key in secrets]
     if not any([hmac.compare_digest(ours, given) for ours in expected]):  # noqa: C419 - each is compared, see above
         raise NotGenuineError("no signature fits")

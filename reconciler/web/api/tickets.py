@@ -12,6 +12,7 @@ from reconciler.database.connection import Database
 from reconciler.database.filing import TicketRow
 from reconciler.filing import following
 from reconciler.filing.systems import open_systems
+from reconciler.sdk.errors import Unreachable
 from reconciler.sdk.tickets import TicketRef, TicketSystem, TicketView
 from reconciler.settings import Settings
 
@@ -31,9 +32,13 @@ def read_back(settings: Settings, system: str, subject: str) -> str | None:
     (opened,) = open_systems(settings, [system]).values()
     if not opened.readable:
         return "it cannot be read back from there"
-    view = asyncio.run(_read(opened, TicketRef(row.remote_id or "", row.remote_number or "", row.remote_url or "")))
+    ref = TicketRef(row.remote_id or "", row.remote_number or "", row.remote_url or "")
+    try:
+        view = asyncio.run(_read(opened, ref))
+    except TimeoutError:
+        raise Unreachable(f"{system}: no answer in {_SECONDS:.0f} s", advice="It is asked again later.") from None
     with database.writing() as session:
-        following.keep(session, row, view, None, settings.config.filing, at=clock.now())
+        following.keep(session, row, view, at=clock.now())
     now = _row(database, system, subject)
     note = f"; {now.note}" if now is not None and now.note else ""
     return f"{row.about} {row.key} is {view.status.value} there ({view.raw_status or 'no status'}){note}"

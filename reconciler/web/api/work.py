@@ -10,9 +10,10 @@ from reconciler import clock
 from reconciler.errors import ReconcilerError
 from reconciler.log import redact
 from reconciler.settings import Settings
-from reconciler.web.api.checks import Checked, ReadTicket, check
+from reconciler.web.api.checks import ReadTicket, check
 from reconciler.web.api.deliveries import ATTEMPTS, Deliveries, Delivery, Outcome, State
 from reconciler.web.api.endpoints import Endpoint
+from reconciler.web.api.looks import Checked
 
 _LOG = logging.getLogger(__name__)
 _LOOK_AGAIN = 5.0
@@ -46,7 +47,7 @@ def _look(
     except Exception as error:  # noqa: BLE001 - a defect met in one delivery must not keep the others waiting
         _LOG.debug("defect", exc_info=True)
         _LOG.error("%s %s: defect: %s", delivery.endpoint, delivery.delivery_id, _named(error))
-        return Outcome(said=f"defect: {_named(error)}"), "failed"
+        outcome, checked = Outcome(said=f"defect: {_named(error)}"), Checked(whole=False, again=True)
     return outcome, _state(checked, delivery.attempts)
 
 
@@ -71,6 +72,11 @@ class Worker:
         self._stopping = threading.Event()
         # A look that hangs on a silent server must not keep the process: what it was at stays in the queue.
         self._thread = threading.Thread(target=self._run, name="inbound", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether deliveries are looked at."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begin; what an earlier process left is due at once."""
@@ -99,6 +105,9 @@ class Worker:
                     work(settings, endpoints, deliveries, delivery, read_ticket)
             except ReconcilerError as error:
                 _LOG.error("deliveries wait: %s %s", error.message, error.advice)
+            except Exception as error:  # noqa: BLE001 - whatever it is, without this thread nobody looks at anything
+                _LOG.debug("defect", exc_info=True)
+                _LOG.error("deliveries wait: defect: %s", _named(error))
             self._wake.wait(_LOOK_AGAIN)
 
 

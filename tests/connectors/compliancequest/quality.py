@@ -25,8 +25,10 @@ def org() -> Org:
     made.entity("User", "Username:string", "Email:email")
     made.entity("Group")
     nc = [f"{TITLE}:string", f"{BODY}:textarea", f"{STATUS}:picklist", f"{PART}:string", "Outcome__c:textarea"]
+    made.entity("Account", "Code__c:string!")
+    nc += ["compliancequest__SQX_Account__c:reference>Account"]
     made.entity(NC, f"{KEY}:string!", "Loose__c:string?", "compliancequest__Type_Of_Issue__c:picklist", *nc)
-    made.entity("FeedItem", "ParentId:string", "Type:picklist", "Body:textarea", "CreatedById:reference>User")
+    made.entity("FeedItem", "ParentId:string", "Type:picklist", "Body:textarea(10000)", "CreatedById:reference>User")
     risk = ["Reason__c:textarea", "Ends__c:date", "Ends_At__c:datetime", "State__c:picklist", "Approver__c:string"]
     made.entity(RISK, f"{KEY}:string!", *risk)
     return made
@@ -56,11 +58,6 @@ def section(url: str, **changes: Any) -> dict[str, Any]:
 def opened(url: str, *, name: str = "qms", **changes: Any) -> ComplianceQuestTickets:
     """Make the ticket system."""
     return open_tickets(name, TicketSettings.model_validate(section(url, **changes)), Path("/"))
-
-
-def desk(endpoint: str) -> ComplianceQuestTickets:
-    """Make the system that workers under fire file in."""
-    return opened(endpoint, name="desk", max_attempts=1)
 
 
 def ticket(number: int = 1, **changes: Any) -> Ticket:

@@ -1,14 +1,16 @@
-"""The permission set in deploy/ holds what the default mapping needs, and nothing that writes."""
+"""The permission sets in deploy/ hold what the defaults need: one to read, and one to file, which deletes nothing."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from connectors.compliancequest import TicketSettings
 from connectors.compliancequest.defaults import DEFAULTS
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "policies"
 POLICY = json.loads((FOLDER / "compliancequest-read.json").read_text(encoding="utf-8"))["PermissionSet"]
+FILING = json.loads((FOLDER / "compliancequest-file.json").read_text(encoding="utf-8"))["PermissionSet"]
 ALWAYS_SHOWN = {"Id", "Name"}
 REQUIRED = {
     "compliancequest__SQX_Personnel_Document_Training__c.compliancequest__SQX_Personnel__c",
@@ -44,3 +46,20 @@ def test_nothing_can_be_changed_and_everything_is_seen() -> None:
         "ViewRoles",
         "ViewSetup",
     }
+
+
+def test_filing_may_write_its_object_and_fields_alone_and_delete_nothing() -> None:
+    settings = TicketSettings.model_validate(
+        {"connector": "compliancequest", "domain": "https://x.test", "client_id": "c", "client_secret": "env:S"}
+    )
+    names = settings.names
+    (one,) = FILING["objectPermissions"]
+    assert one["object"] == names.entity
+    assert one["viewAllRecords"]
+    assert all(one[f"allow{act}"] for act in ("Read", "Create", "Edit"))
+    assert not one["allowDelete"]
+    assert not one["modifyAllRecords"]
+    written = {names.title, names.body, settings.status_field, settings.external_id}
+    assert {field["field"] for field in FILING["fieldPermissions"]} == {f"{names.entity}.{name}" for name in written}
+    assert all(field["readable"] and field["editable"] for field in FILING["fieldPermissions"])
+    assert {one["name"] for one in FILING["userPermissions"]} == {"ApiEnabled", "ViewRoles", "ViewSetup"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,9 +90,9 @@ async def test_a_lost_answer_is_asked_for_again_and_leaves_one_record(
 async def test_several_records_of_one_key_are_a_conflict_that_names_both(
     salesforce: Salesforce,
 ) -> None:
-    qms = opened(salesforce.url, external_id="Loose__c")
+    qms = opened(salesforce.url)  # made before the field became Unique
     user = next(iter(salesforce.org.users))
-    ids = [salesforce.org.insert(NC, Loose__c=FIRST, OwnerId=user) for _ in range(2)]
+    ids = [salesforce.org.insert(NC, **{KEY: FIRST, "OwnerId": user}) for _ in range(2)]
     with pytest.raises(Refused, match="several records carry this external id") as caught:
         await qms.create(ticket())
     assert all(one in caught.value.message for one in ids)
@@ -109,6 +110,53 @@ async def test_validation_rules_are_named_by_the_key_that_fills_the_field(
     assert f"[filing.systems.qms] fields.{PART}: SQX_Part is required" in caught.value.message
     assert f"title_field ({TITLE}): NC_Title is required" in caught.value.message
     assert records(salesforce) == []
+
+
+async def test_a_long_ticket_is_cut_to_what_the_fields_hold(salesforce: Salesforce) -> None:
+    fields = salesforce.org.entities[NC].fields
+    fields[TITLE], fields[BODY] = replace(fields[TITLE], length=80), replace(fields[BODY], length=2000, rich=True)
+    long = ticket(title="t " * 100, body="<b>F</b> & more\n" * 500, fields={STATUS: "Open"})
+    short = opened(salesforce.url)
+    assert [gap.reason.partition(":")[0] for gap in await short.check()] == [
+        f"{TITLE} holds 80 characters, and title_length is 255",
+        f"{BODY} holds 2000 characters, and body_length is 32000",
+        BODY,
+    ]
+    with pytest.raises(Refused, match=rf"title_field \({TITLE}\): .*data value too large"):
+        await short.create(long)
+    fits = opened(salesforce.url, title_length=80, body_length=2000, body_html=True)
+    assert list(await fits.check()) == []
+    made = await fits.create(long)
+    await fits.change(made, Change(mark="m-1", comment="What came:\n" + "- F-1: u-1\n" * 2000 + "\n[m-1]"))
+    assert (await fits.read(made)).comments[0].text.endswith("[m-1]")
+    (row,) = records(salesforce)
+    assert "<b>" not in str(row[BODY])
+    assert str(row[BODY]).startswith("&lt;b&gt;F&lt;/b&gt; &amp; more<br>")
+    assert "(cut: " in str(row[BODY])
+    for system in (short, fits):
+        await system.close()
+
+
+async def test_a_lookup_is_given_by_an_external_id(salesforce: Salesforce) -> None:
+    supplier = salesforce.org.insert("Account", Code__c="S-7")
+    fields = {"compliancequest__SQX_Account__r": {"Code__c": "S-7"}}
+    qms = opened(salesforce.url, fields=fields)
+    assert list(await qms.check()) == []
+    await qms.create(ticket(fields=fields))
+    assert records(salesforce)[0]["compliancequest__SQX_Account__c"] == supplier
+    with pytest.raises(Refused, match="S-8 not found for field Code__c"):
+        await qms.create(ticket(2, fields={"compliancequest__SQX_Account__r": {"Code__c": "S-8"}}))
+    await qms.close()
+
+
+async def test_an_empty_key_is_carried_by_many_and_asks_nothing(
+    salesforce: Salesforce, qms: ComplianceQuestTickets
+) -> None:
+    salesforce.org.insert(NC)
+    for key in ("", "A B", "x" * 65):
+        with pytest.raises(ConfigurationError, match="no key of a ticket"):
+            await qms.find(key)
+    assert salesforce.queries == []
 
 
 @pytest.mark.parametrize(
@@ -213,7 +261,7 @@ async def test_every_record_of_a_prefix_is_listed_over_all_pages(salesforce: Sal
     qms = opened(salesforce.url)
     found = [key async for key, _ in qms.keyed("rec-acme-")]
     assert found == [f"rec-acme-nc-{number:06}" for number in range(7)]
-    with pytest.raises(ConfigurationError, match="begins no key"):
+    with pytest.raises(ConfigurationError, match="no beginning of a key"):
         await anext(qms.keyed("rec_acme%"))
     salesforce.faults.add(FaultKind.NEXT_FOREIGN, path="LIKE")
     with pytest.raises(Misbehaved, match="a link leads to"):
@@ -225,9 +273,8 @@ async def test_check_names_what_is_missing(salesforce: Salesforce) -> None:
     (user,) = salesforce.org.users.values()
     user.view_all, user.locked = set(), {f"{NC}.{BODY}"}
     user.reads -= {"FeedItem"}
-    qms = opened(salesforce.url, external_id="Loose__c", fields={"Nothing__c": "x"})
+    qms = opened(salesforce.url, fields={"Nothing__c": "x"})
     said = {(gap.subject, gap.reason, gap.missing_permission) for gap in await qms.check()}
-    assert (NC, "Loose__c is not Unique: two records may come to carry one key", "") in said
     assert (NC, f"{BODY} cannot be set by the running user", f"Edit on {BODY}") in said
     assert (NC, "Nothing__c is not shown", "Edit on Nothing__c") in said
     assert f"View All Records on {NC}" in {permission for _, _, permission in said}
@@ -236,7 +283,13 @@ async def test_check_names_what_is_missing(salesforce: Salesforce) -> None:
     unkeyed = opened(salesforce.url, external_id="Missing__c")
     with pytest.raises(Refused, match="has no External ID field Missing__c"):
         await unkeyed.check()
-    await unkeyed.close()
+    loose = opened(salesforce.url, external_id="Loose__c")
+    for asked in (loose.check(), loose.create(ticket())):
+        with pytest.raises(Refused, match="Loose__c is not Unique: two records may come to carry one key"):
+            await asked
+    assert records(salesforce) == []
+    for system in (unkeyed, loose):
+        await system.close()
 
 
 async def test_check_of_what_is_well_says_nothing(salesforce: Salesforce, qms: ComplianceQuestTickets) -> None:
@@ -337,5 +390,5 @@ def test_findings_and_capas_are_filed_where_their_fields_are_named() -> None:
         preview = opened("https://acme.my.salesforce.com", kind=kind, **named).preview(ticket())
         assert f"compliancequest__{entity}/{KEY}/{FIRST}" in preview.url
         assert set(json.loads(preview.body)) == {"T__c", "B__c"}
-    with pytest.raises(ConfigurationError, match="without a key"):
+    with pytest.raises(ConfigurationError, match="no key of a ticket"):
         opened("https://acme.my.salesforce.com").preview(ticket(key=""))

@@ -181,7 +181,7 @@ def test_a_missing_folder_is_a_configuration_error(folder: Folder) -> None:
     shutil.rmtree(folder.path)
     assert "qms: no such folder" in folder.error("people")
     folder.path.write_text("a file", encoding="utf-8")
-    assert "Not a directory" in folder.error("people")
+    assert "qms: is a file, not a folder" in folder.error("people")
 
 
 @pytest.mark.parametrize("name", ["people.csv", "people.json", "people.xlsx"])

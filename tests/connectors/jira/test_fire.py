@@ -1,50 +1,41 @@
-"""No issue twice and none lost: workers killed, answers lost, the site busy, and a search that lags."""
+"""No issue twice and none lost: workers killed, answers lost, requests that come late, a search that lags."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from connectors.jira import TicketSettings
-from connectors.jira import open_tickets as opened
+import pytest
+
+from connectors.jira import TicketSettings, open_tickets
 from connectors.jira.tickets import Jira
 from tests.connectors.jira.conftest import REQUEST
-from tests.filing.fire import under_fire
+from tests.filing.fire import LAG, SETTLE, under_fire
 from tests.simulators.jira.server import USER
 from tests.simulators.jira.server import Jira as Simulator
 
 
-def _open(endpoint: str, **changes: Any) -> Jira:
-    given = {"connector": "jira", "url": endpoint, "user": USER, "api_token": "env:JIRA_TOKEN", "project": "GRC"}
-    return opened("desk", TicketSettings.model_validate(given | {"settle_seconds": 1.5} | changes), Path("/"))
-
-
-def open_issues(endpoint: str) -> Jira:
+def issues(endpoint: str, **changes: Any) -> Jira:
     """Make the system that files issues."""
-    return _open(endpoint)
+    given = {"connector": "jira", "url": endpoint, "user": USER, "api_token": "env:JIRA_TOKEN", "project": "GRC"}
+    return open_tickets("desk", TicketSettings.model_validate(given | {"settle_seconds": SETTLE} | changes), Path("/"))
 
 
-def open_requests(endpoint: str) -> Jira:
+def requests(endpoint: str) -> Jira:
     """Make the system that files requests of the service desk."""
-    return _open(endpoint, request=REQUEST)
+    return issues(endpoint, request=REQUEST)
 
 
-def test_each_issue_is_filed_once(url: str, site: Simulator) -> None:
-    _filed(url, site, "open_issues", 60)
-
-
-def test_each_request_is_filed_once(tmp_path: Path, site: Simulator) -> None:
-    _filed(f"sqlite:///{tmp_path}/fire.db", site, "open_requests", 24)
-
-
-def _filed(url: str, site: Simulator, way: str, tickets: int) -> None:
-    site.site.lag = 1.0
+@pytest.mark.parametrize("opens", [issues, requests])
+def test_each_ticket_is_filed_once(url: str, site: Simulator, opens: Callable[[str], Jira]) -> None:
+    site.site.lag = LAG
     fire = under_fire(
         url,
-        simulator=site.url,
-        open_tickets=f"tests.connectors.jira.test_fire:{way}",
+        system=site.url,
+        opens=opens,
         held=site.held,
+        behind=lambda: site.site.behind,
         creates=lambda method, path: method == "POST" and path.endswith(("/issue", "/request")),
-        tickets=tickets,
     )
-    fire.check(tickets)
+    fire.check()

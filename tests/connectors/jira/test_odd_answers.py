@@ -54,6 +54,7 @@ async def test_a_page_of_another_shape_is_no_answer(
     ("listed", "message"),
     [
         ({"values": []}, "has no list comments"),
+        ({"comments": []}, "has no list comments with its total"),
         ({"comments": [], "total": 3}, "0 of 3 comments came"),
     ],
 )
@@ -77,7 +78,7 @@ async def test_a_status_without_a_category_has_no_meaning(odd: Jira, server: Fau
 async def test_what_cannot_be_read_of_a_ticket_is_left_out_and_not_guessed(odd: Jira, server: FaultServer) -> None:
     comment = {"id": "7", "created": "2026-03-01T08:00:00", "body": "plain"}
     server.script(ISSUE, in_json({"id": "10001", "key": "GRC-1", "fields": FIELDS}))
-    server.script(f"{ISSUE}/comment", in_json({"comments": [comment]}))
+    server.script(f"{ISSUE}/comment", in_json({"comments": [comment], "total": 1}))
     view = await odd.read(REF)
     assert (view.updated_at, view.raw_status, view.status.value) == (None, "Odd", "open")
     assert [(one.author, one.at, one.text) for one in view.comments] == [("", None, "")]

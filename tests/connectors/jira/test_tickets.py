@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.jira import TicketSettings
+from connectors.jira.adf import text_of
 from connectors.jira.tickets import Jira
 from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem
@@ -52,7 +53,7 @@ async def test_preview_is_what_create_sends_without_the_credentials(system: Syst
         await made.create(ticket())
         (method, url, body) = site.requests[-1]
         assert (shown.method, shown.url, json.loads(shown.body)) == (method, url, body)
-        assert shown.headers["Authorization"] == "Basic [hidden]"
+        assert shown.headers["Authorization"] == "Basic ***"
         assert TOKEN not in str(shown)
 
 
@@ -71,9 +72,9 @@ async def test_the_search_lags_and_says_so_by_its_settle_time(system: System, si
 def test_the_due_date_is_a_day_of_the_zone(system: System) -> None:
     due = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
     for zone, day in (("UTC", "2026-03-09"), ("Europe/Amsterdam", "2026-03-10"), ("America/Lima", "2026-03-09")):
-        assert f'"duedate":"{day}"' in system(time_zone=zone).preview(ticket(due_at=due)).body
+        assert f'"duedate": "{day}"' in system(time_zone=zone).preview(ticket(due_at=due)).body
     assert "duedate" not in system(due_field="").preview(ticket()).body
-    assert '"customfield_10060":"2026-03-09"' in system(due_field="customfield_10060").preview(ticket()).body
+    assert '"customfield_10060": "2026-03-09"' in system(due_field="customfield_10060").preview(ticket()).body
 
 
 async def test_two_of_one_key_are_both_found_oldest_first(system: System, site: Simulator) -> None:
@@ -152,7 +153,7 @@ async def test_a_service_account_files_too_and_renews_its_token(
     assert ref.url == "https://acme.atlassian.net/browse/GRC-1"
     site.tokens.clear()
     assert (await made.read(ref)).key == KEY
-    assert made.preview(ticket()).headers["Authorization"] == "Bearer [hidden]"
+    assert made.preview(ticket()).headers["Authorization"] == "Bearer ***"
 
 
 async def test_fields_that_jira_refuses_are_named_with_their_key(system: System, site: Simulator) -> None:
@@ -359,6 +360,11 @@ async def test_remarks_are_read_page_by_page(system: System, site: Simulator) ->
 async def test_check_passes_and_names_what_is_missing(system: System, site: Simulator) -> None:
     site.most = 4
     assert await system(priorities={"high": "High"}).check() == []
+    site.site.granted -= {"SCHEDULE_ISSUES"}
+    with pytest.raises(Refused, match="duedate"):
+        await system().create(ticket())
+    assert [gap.missing_permission for gap in await system().check()] == ["SCHEDULE_ISSUES"]
+    assert await system(due_field="").check() == []
     site.site.granted -= {"ADD_COMMENTS", "EDIT_ISSUES"}
     site.site.form |= {"customfield_10060": True}
     del site.site.form["duedate"], site.site.form["components"]
@@ -366,6 +372,7 @@ async def test_check_passes_and_names_what_is_missing(system: System, site: Simu
     assert [(gap.subject, gap.missing_permission) for gap in gaps] == [
         ("", "EDIT_ISSUES"),
         ("", "ADD_COMMENTS"),
+        ("", "SCHEDULE_ISSUES"),
         ("components", ""),
         ("duedate", ""),
         ("customfield_10060", ""),
@@ -394,6 +401,8 @@ async def test_check_of_a_request_type(system: System, site: Simulator) -> None:
     site.site.request_form["customfield_10050"] = True
     (gap,) = await system(request=REQUEST).check()
     assert gap.subject == "customfield_10050"
+    site.site.presets.add("customfield_10050")
+    assert await system(request=REQUEST).check() == []
 
 
 @pytest.mark.parametrize(
@@ -436,9 +445,37 @@ async def test_long_texts_are_cut_and_rich_fields_are_documents(system: System, 
     await made.create(ticket(title="t" * 300, body="b" * 40_000, fields={"customfield_10050": "why"}))
     (issue,) = site.site.issues.values()
     assert len(issue["fields"]["summary"]) == 255
-    said = issue["fields"]["description"]["content"][-1]["content"][0]["text"]
-    assert said == "(cut: 10000 more characters)"
+    first, said, last = [node["content"][0]["text"] for node in issue["fields"]["description"]["content"]]
+    assert said == f"(cut: {40_000 - len(first) - len(last)} characters)"
     assert issue["fields"]["customfield_10050"]["type"] == "doc"
+
+
+async def test_what_counts_of_a_long_list_is_its_document(system: System, site: Simulator) -> None:
+    made = system()
+    listed = "\n".join(f"- F-{number:020}: u-{number}" for number in range(1, 1001))
+    ref = await made.create(ticket(body=f"A thousand findings stand:\n{listed}\n"))
+    said = text_of(site.site.issues[ref.id]["fields"]["description"])
+    assert said.startswith("A thousand findings stand:\n- F-00000000000000000001: u-1\n")
+    assert said.endswith("- F-00000000000000001000: u-1000")
+    assert "(cut: " in said
+    await made.change(ref, Change("rec-m-1", f"{listed}\n\n[rec-m-1]"))
+    assert (await made.read(ref)).comments[0].text.endswith("[rec-m-1]")
+
+
+async def test_the_screen_of_a_transition_is_filled_or_what_is_missing_is_named(
+    system: System, site: Simulator
+) -> None:
+    site.site.screens = {"31": ("resolution", "customfield_10070"), "11": ("customfield_10070",)}
+    ref = await system().create(ticket())
+    with pytest.raises(ConfigurationError, match="transition Done asks for customfield_10070") as caught:
+        await system().change(ref, Change("rec-m-1", status=Status.CLOSED))
+    assert "transition_fields.customfield_10070" in caught.value.advice
+    made = system(transition_fields={"customfield_10070": {"value": "Access"}, "customfield_10071": "elsewhere"})
+    await made.change(ref, Change("rec-m-1", status=Status.CLOSED))
+    fields = {"resolution": {"name": "Done"}, "customfield_10070": {"value": "Access"}}
+    assert site.requests[-1][2] == {"transition": {"id": "31"}, "fields": fields}
+    await made.change(ref, Change("rec-m-2", status=Status.OPEN))
+    assert (await made.read(ref)).status is Status.OPEN
 
 
 def test_settings_that_cannot_work_are_refused(given: dict[str, Any]) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
-from connectors.request_tracker import TicketSettings, open_tickets
-from connectors.request_tracker.tickets import RequestTracker
+from connectors.request_tracker import TicketSettings
 from reconciler.sdk.tickets import Ticket
 from tests.servers.request_tracker import FILING, KEY_FIELD, QUEUE
 
@@ -56,9 +53,3 @@ def settings(url: str, token: str, **given: Any) -> TicketSettings:
     """Return settings for RT at ``url``; ``token`` is a reference."""
     section = {"connector": "request_tracker", "url": url, "token": token, "queue": QUEUE} | given
     return TicketSettings.model_validate(section)
-
-
-def under_fire(url: str) -> RequestTracker:
-    """Open the system that the workers of the fire test file in."""
-    assert os.environ["RT_TOKEN"]
-    return open_tickets("desk", settings(url, "env:RT_TOKEN"), Path())

@@ -29,9 +29,9 @@ SECTIONS: dict[str, dict[str, Any]] = {
         },
         "change": {"method": "POST", "path": ACTION},
         "status_values": {
-            "open": "Objectaction.open_state__c",
-            "resolved": "Objectaction.resolved_state__c",
-            "closed": "Objectaction.closed_state__c",
+            "open": "Objectaction.quality_event__qdm.open_state__c",
+            "resolved": "Objectaction.quality_event__qdm.resolved_state__c",
+            "closed": "Objectaction.quality_event__qdm.closed_state__c",
         },
     },
 }
@@ -59,18 +59,3 @@ def ticket(number: int = 1, **changes: Any) -> Ticket:
     given = {"title": f"{about}: a leaver can sign in", "body": "It does not hold.\n\n- F-1: u-1001\n- F-2: <b>\n"}
     key = f"rec-acme-{about.lower()}"
     return Ticket(**({"key": key, "severity": "critical", "fields": {"email": "r@acme.test"}} | given | changes))
-
-
-def zendesk_desk(endpoint: str) -> RestTickets:
-    """Make the system that workers under fire file in."""
-    return opened("zendesk", endpoint, settle_seconds=1.5)
-
-
-def freshservice_desk(endpoint: str) -> RestTickets:
-    """Make the system that workers under fire file in."""
-    return opened("freshservice", endpoint, settle_seconds=1.5)
-
-
-def vault_desk(endpoint: str) -> RestTickets:
-    """Make the system that workers under fire file in."""
-    return opened("veeva-vault", endpoint)

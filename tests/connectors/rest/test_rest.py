@@ -17,6 +17,7 @@ from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Sourc
 from reconciler.sdk.testing import check_source
 from reconciler.snapshot.store import Snapshot, SnapshotStore
 from tests.connectors.rest.conftest import PEOPLE, STYLES, checked, pages_of, settings_of, source_of
+from tests.simulators.http_faults import FaultServer, in_json
 from tests.simulators.http_injection import FaultKind
 from tests.simulators.rest_qms import CLIENT, PASSWORD, TOKEN, Qms
 
@@ -285,3 +286,22 @@ async def test_a_table_that_is_not_mapped_is_none_of_this_source_s(qms: Qms) -> 
     with pytest.raises(SourceError):
         await source.partitions("approvals", None)  # type: ignore[arg-type] # not looked at
     assert await source.partitions("people", None) == (Partition(),)  # type: ignore[arg-type] # as above
+
+
+async def test_a_source_opens_a_session_and_another_where_it_is_no_longer_taken(
+    qms: Qms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QMS_PASSWORD", "planted-password")
+    auth = {"type": "session", "path": "auth", "user": "r", "password": "env:QMS_PASSWORD", "token": "sessionId"}
+    async with FaultServer() as server:
+        server.script("/auth", in_json({"sessionId": "planted-one"}), in_json({"sessionId": "planted-two"}))
+        people: dict[str, Any] = {
+            "items": [{"number": "P-1", "name": {"full": "Ann"}, "mails": [], "type": "Staff", "leaving": None}]
+        }
+        server.script("/all/people", in_json({}, 401), in_json(people | {"count": 1}))
+        (page,) = await pages_of(source_of(qms, "all", url=server.url, auth=auth))
+    assert len(page.rows) == 1
+    asked = [(request.target, request.headers.get("authorization")) for request in server.requests]
+    opened, again = ("/auth", None), "/all/people"
+    assert asked == [opened, (again, "planted-one"), opened, (again, "planted-two")]
+    assert server.requests[0].body == b"username=r&password=planted-password"

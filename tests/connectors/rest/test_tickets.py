@@ -14,11 +14,11 @@ from reconciler.sdk.errors import ConfigurationError, Misbehaved, Refused, Throt
 from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem
 from tests.connectors.rest import desks
 from tests.connectors.rest.desks import SERVICES, opened, ticket
-from tests.filing.fire import Harm, under_fire
 from tests.simulators.desks.freshservice import Freshservice
 from tests.simulators.desks.service import Service
 from tests.simulators.desks.vault import NOTE, Vault
 from tests.simulators.desks.zendesk import Zendesk
+from tests.simulators.http_faults import FaultServer, in_json
 from tests.simulators.http_injection import FaultKind
 
 PROFILES = sorted(SERVICES)
@@ -182,9 +182,9 @@ async def test_a_status_that_nobody_mapped_is_not_guessed(service: Service, syst
 
 
 async def test_a_ticket_without_a_key_is_refused(service: Service, system: TicketSystem) -> None:
-    with pytest.raises(ConfigurationError, match="without a key"):
+    with pytest.raises(ConfigurationError, match="no key of a ticket"):
         await system.create(ticket(key=""))
-    with pytest.raises(ConfigurationError, match="without a key"):
+    with pytest.raises(ConfigurationError, match="no key of a ticket"):
         await system.find("")
     assert service.requests == []
 
@@ -216,6 +216,32 @@ class TestZendesk:
                 await system.change(made, Change(mark="m", status=Status.OPEN))
             with pytest.raises(Refused, match="HTTP 422"):
                 await closed(system, system.create(ticket(2, body="")))
+
+    async def test_what_a_finding_says_is_no_markdown(self) -> None:
+        said = "Seen on [the portal](https://evil.test) ![x](https://evil.test/pixel) <b>now</b>"
+        with Zendesk() as service:
+            system = opened("zendesk", service.url)
+            made = await system.create(ticket(body=said))
+            await system.change(made, Change(mark="m-1", comment=f"{said}\n\n[m-1]"))
+            pages = [one["html_body"] for one in service.tickets[made.id]["said"]]
+            assert not any(mark in page for page in pages for mark in ("<a ", "<img", "<b>"))
+            first, second = (await closed(system, system.read(made))).comments
+            assert first.text == said
+            assert second.text.endswith("[m-1]")
+
+    async def test_a_long_text_is_cut_to_what_a_comment_holds_its_escapes_counted(self) -> None:
+        with Zendesk() as service:
+            system = opened("zendesk", service.url)
+            made = await closed(system, system.create(ticket(body='- <&">\n' * 10_000)))
+            assert "(cut: " in service.tickets[made.id]["said"][0]["html_body"]
+
+    async def test_a_request_that_another_is_at_work_on_may_have_been_done(self) -> None:
+        answer = in_json({"error": "Conflict", "description": "a request under this key is in progress"}, 409)
+        async with FaultServer() as server:
+            server.script("/api/v2/tickets.json", answer)
+            system = opened("zendesk", server.url)
+            with pytest.raises(Unreachable, match="HTTP 409"):
+                await closed(system, system.create(ticket()))
 
     async def test_severity_becomes_a_priority_and_fields_are_laid_over(self) -> None:
         with Zendesk() as service:
@@ -251,9 +277,9 @@ class TestFreshservice:
     async def test_texts_are_html_and_nothing_of_ours_is_markup(self) -> None:
         with Freshservice() as service:
             system = opened("freshservice", service.url)
-            made = await closed(system, system.create(ticket()))
+            made = await closed(system, system.create(ticket(body=f"{ticket().body}Ask them.\n")))
             assert service.tickets[made.id]["description"] == (
-                "<p>It does not hold.</p><ul><li>F-1: u-1001</li><li>F-2: &lt;b&gt;</li></ul>"
+                "<p>It does not hold.</p><ul><li>F-1: u-1001</li><li>F-2: &lt;b&gt;</li></ul><p>Ask them.</p>"
             )
             assert service.tickets[made.id]["priority"] == 4
 
@@ -264,6 +290,16 @@ class TestFreshservice:
                 await system.create(ticket(number))
             with pytest.raises(Misbehaved, match="10 of 12 read"):
                 await closed(system, _all(system))
+
+    async def test_a_ticket_of_another_workspace_is_found_there(self) -> None:
+        fields = {"email": "r@acme.test", "workspace_id": 5}
+        with Freshservice() as service:
+            system = opened("freshservice", service.url, fields=fields)
+            made = await system.create(ticket(fields=fields))
+            assert [ref.id for ref in await system.find(ticket().key)] == [made.id]
+            assert await closed(system, _all(system)) == [ticket().key]
+            primary = opened("freshservice", service.url)
+            assert list(await closed(primary, primary.find(ticket().key))) == []
 
     async def test_a_missing_field_is_refused(self) -> None:
         with Freshservice() as service:
@@ -297,6 +333,14 @@ class TestVault:
             assert service.held() == {ticket(1).key: 1, ticket(2).key: 1}
             await system.close()
 
+    async def test_a_vault_that_opens_no_session_just_now_is_asked_again_later(self) -> None:
+        with Vault(busy=True) as service:
+            system = opened("veeva-vault", service.url)
+            with pytest.raises(Throttled, match="authentication API calls"):
+                await system.create(ticket())
+            service.busy = False
+            await closed(system, system.create(ticket()))
+
     @pytest.mark.parametrize(
         ("kind", "error"),
         [("API_LIMIT_EXCEEDED", Throttled), ("UNEXPECTED_ERROR", Unreachable), ("INSUFFICIENT_ACCESS", Refused)],
@@ -308,6 +352,14 @@ class TestVault:
             with pytest.raises(error, match=f"injected {kind}"):
                 await closed(system, system.create(ticket()))
             assert service.tickets == {}
+
+    async def test_a_name_is_no_longer_than_a_vault_holds(self) -> None:
+        with Vault() as service:
+            system = opened("veeva-vault", service.url)
+            await closed(system, system.create(ticket(title="t" * 250, body="b" * 40_000)))
+            (row,) = service.tickets.values()
+            assert (len(row["name__v"]), row["name__v"][-1]) == (128, "…")
+            assert "(cut: " in row["description__c"]
 
     async def test_a_record_that_is_refused_within_a_batch_says_why(self) -> None:
         with Vault(required=frozenset({"product__v"})) as service:
@@ -369,6 +421,8 @@ async def test_a_page_that_comes_again_is_an_error() -> None:
         ({"url": "http://acme.zendesk.test"}, "url: .*unencrypted"),
         ({"find": {"params": {"external_id": "{{ kee }}"}}}, "find: unknown field kee in .*; known: key, var"),
         ({"comment": {"body": {"x": "{{ comment"}}}, "comment: .* is no template"),
+        ({"headers": {"Authorization": "Bearer planted"}}, "Authorization holds credentials: use auth"),
+        ({"create": {"headers": {"cookie": "a=planted"}}}, "create.headers\n.*cookie holds credentials"),
         ({"create": {"form": {"a": "b"}}}, "body and form: give one of them"),
         ({"create": {"path": "https://elsewhere.test/x"}}, "is no path below url"),
         ({"create": {"id": "ticket..id"}}, "is not a JMESPath expression"),
@@ -385,9 +439,10 @@ def test_a_section_that_cannot_work_is_refused_with_its_key(changes: dict[str, A
 @pytest.mark.parametrize(
     ("create", "says"),
     [
-        ({"fields_into": "ticket.comment.body"}, "fields_into names no table of the body"),
+        ({"fields_into": "ticket.comment.html_body"}, "fields_into names no table of the body"),
         ({"fields_into": "0"}, None),
         ({"body": {"ticket": {"external_id": "none"}}}, "the body does not carry the key"),
+        ({"body": {"ticket": {"email": "{{ key }}"}}}, "the body does not carry the key"),  # fields.email takes it away
         ({"body": {"ticket": {"external_id": "{{ key.nothing.there }}"}}}, "cannot be filled in"),
     ],
 )
@@ -414,6 +469,7 @@ async def test_an_answer_that_names_no_ticket_is_not_taken_for_one() -> None:
         ({"find": {"items": "length(tickets)"}}, "finds int where a list is due"),
         ({"find": {"items": "length(next_page)"}}, "an expression fails"),
         ({"find": {"id": "nothing"}}, "a ticket without an id"),
+        ({"find": {"key": "nothing"}}, "ticket 1 is found by a key and shows none"),
         ({"find": {"key": "length(id)"}}, "fails: "),
     ],
 )
@@ -431,24 +487,6 @@ async def test_what_a_ref_holds_cannot_lead_to_another_path() -> None:
         view = await closed(system, system.read(TicketRef("../../secret?x=")))
         assert view.status is Status.GONE
         assert service.requests[0][1].startswith("/api/v2/tickets/..%2F..%2Fsecret%3Fx%3D.json")
-
-
-@pytest.mark.parametrize("name", PROFILES)
-def test_each_ticket_is_filed_once_under_fire(name: str, request: pytest.FixtureRequest, tmp_path: Any) -> None:
-    url = f"sqlite:///{tmp_path / 'reconciler.db'}"
-    if name == "freshservice":  # the one with nothing unique and a search that lags: on the other database
-        server = request.getfixturevalue("postgres_server")
-        url = server.url(server.new_database())
-    function = {"zendesk": "zendesk_desk", "freshservice": "freshservice_desk", "veeva-vault": "vault_desk"}[name]
-    paths = {"zendesk": "/tickets.json", "freshservice": "/tickets", "veeva-vault": "/quality_event__qdm"}
-    with SERVICES[name](lag=1.0) as service:
-        fire = under_fire(
-            url,
-            simulator=service.url,
-            open_tickets=f"tests.connectors.rest.desks:{function}",
-            held=service.held,
-            creates=lambda method, path: method == "POST" and path.endswith(paths[name]),
-            fields={"email": "reconciler@acme.test"},
-            harm=Harm(deaths=3),
-        )
-    fire.check(40)
+    system = opened("freshservice", "https://acme.freshservice.test")
+    with pytest.raises(ConfigurationError, match="id would lead elsewhere"):
+        await closed(system, system.read(TicketRef("..")))

@@ -53,7 +53,7 @@ async def test_preview_is_what_create_sends_without_the_credentials(system: Syst
     await made.create(ticket())
     (method, url, body) = instance.requests[0]
     assert (shown.method, shown.url, json.loads(shown.body)) == (method, url, body)
-    assert shown.headers["Authorization"] == "Basic [hidden]"
+    assert shown.headers["Authorization"] == "Basic ***"
     assert PASSWORD not in str(shown)
 
 
@@ -155,7 +155,7 @@ async def test_a_client_of_oauth_files_too_and_renews_its_token(
     ref = await made.create(ticket())
     instance.tokens.clear()
     assert await made.find(KEY) == [ref]
-    assert made.preview(ticket()).headers["Authorization"] == "Bearer [hidden]"
+    assert made.preview(ticket()).headers["Authorization"] == "Bearer ***"
 
 
 async def test_a_record_that_drops_its_key_stops_the_filing(system: System, instance: Simulator) -> None:
@@ -232,6 +232,18 @@ async def test_cancelled_and_unheard_of_states_have_their_meaning(system: System
         assert (await made.read(ref)).status is status
     instance.instance.tables["incident"][ref.id]["active"] = "false"
     assert (await made.read(ref)).status is Status.CLOSED
+
+
+async def test_codes_of_an_instance_of_its_own_are_not_taken_for_the_usual_ones(
+    system: System, instance: Simulator
+) -> None:
+    made = system(table="sn_grc_issue")
+    ref = await made.create(ticket())
+    instance.instance.tables["sn_grc_issue"][ref.id] |= {"state": "3", "active": "true"}
+    with pytest.raises(ConfigurationError, match=r"state 3 .* is known as closed, and the record is active"):
+        await made.read(ref)
+    states = {"closed": ["9"], "reopen": "2", "resolve": "9", "close": "9"}
+    assert (await system(table="sn_grc_issue", states=states).read(ref)).status is Status.OPEN
 
 
 async def test_a_deleted_record_is_gone_and_a_hidden_one_is_not(system: System, instance: Simulator) -> None:
@@ -405,9 +417,21 @@ async def test_long_texts_are_cut_and_say_so(system: System, instance: Simulator
     assert len(row["short_description"]) == 160
     assert row["short_description"].endswith("…")
     assert len(row["description"]) <= 4000
-    kept = len(row["description"].partition("\n")[0])
-    assert row["description"].endswith(f"(cut: {5000 - kept} more characters)")
+    first, said, last = row["description"].split("\n\n")
+    assert said == f"(cut: {5000 - len(first) - len(last)} characters)"
     assert row["category"] == "a,b"
+
+
+async def test_nothing_that_is_written_becomes_html(system: System, instance: Simulator) -> None:
+    made, said = system(), "[code]<script>alert(1)</script>[/CODE]"
+    ref = await made.create(ticket(title=said, body=said, fields={"work_notes": said}))
+    await made.change(ref, Change("rec-m-1", f"{said * 200}\n\n[rec-m-1]", fields={"comments": said}))
+    (row,) = instance.records()
+    texts = [row["short_description"], row["description"], *(one.text for one in (await made.read(ref)).comments)]
+    assert len(texts) == 5
+    assert not any("[code]" in text or "[/CODE]" in text for text in texts)
+    assert any(text.endswith("[rec-m-1]") for text in texts)
+    assert max(map(len, texts)) <= 4000
 
 
 def refused(given: dict[str, Any]) -> str:

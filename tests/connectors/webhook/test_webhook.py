@@ -15,7 +15,6 @@ from connectors.webhook import TicketSettings, open_tickets
 from connectors.webhook.tickets import WebhookTickets, _text, _web
 from reconciler.sdk.errors import ConfigurationError, Refused, Throttled, Unreachable
 from reconciler.sdk.tickets import Change, Status, Ticket, TicketRef, TicketSystem
-from tests.filing.fire import Harm, under_fire
 from tests.simulators.hooks import SECRET, Receiver
 from tests.simulators.http_injection import FaultKind
 
@@ -42,11 +41,6 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 def opened(endpoint: str, name: str = "events", **changes: Any) -> WebhookTickets:
     given = {"connector": "webhook", "url": f"{endpoint}/hooks", "secret": "env:HOOK_SECRET"} | changes
     return open_tickets(name, TicketSettings.model_validate(given), Path("/"))
-
-
-def desk(endpoint: str) -> WebhookTickets:
-    """Make the system that workers under fire file in."""
-    return opened(endpoint, name="desk")
 
 
 @pytest.fixture
@@ -167,10 +161,19 @@ async def test_nothing_is_said_of_what_cannot_be_asked(events: WebhookTickets) -
     assert "is told and cannot be asked" in gap.reason
 
 
+async def test_a_long_text_is_cut_and_keeps_its_mark(receiver: Receiver, events: WebhookTickets) -> None:
+    await events.create(Ticket(key=TICKET.key, title="t", body='"é"\n' * 20_000, severity="low"))
+    await events.change(TicketRef("T1"), Change(mark="m-1", comment="x" * 40_000 + "\n\n[m-1]"))
+    filed, changed = (event["data"] for event in receiver.taken.values())
+    assert "(cut: " in filed["body"]
+    assert changed["comment"].endswith("[m-1]")
+    assert all(len(body) < 20_000 for _, body in receiver.deliveries)
+
+
 async def test_an_event_too_large_is_refused_before_it_is_sent(receiver: Receiver, events: WebhookTickets) -> None:
     with pytest.raises(ConfigurationError, match=r"20\d+ bytes, 20000 are the most"):
-        await events.create(Ticket(key=TICKET.key, title="t", body="x" * 20_000, severity="low"))
-    with pytest.raises(ConfigurationError, match="without a key"):
+        await events.create(Ticket(key=TICKET.key, title="t", body="b", severity="low", fields={"x": "x" * 20_000}))
+    with pytest.raises(ConfigurationError, match="no key of a ticket"):
         events.preview(Ticket(key="", title="t", body="b", severity="low"))
     assert receiver.deliveries == []
 
@@ -204,16 +207,3 @@ def test_a_link_of_another_kind_is_not_kept() -> None:
 def test_a_section_that_cannot_work_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         opened("https://hooks.acme.example", **changes)
-
-
-def test_each_ticket_is_taken_once_under_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOOK_SECRET", SECRET)
-    with Receiver() as receiver:
-        fire = under_fire(
-            f"sqlite:///{tmp_path / 'reconciler.db'}",
-            simulator=receiver.url,
-            open_tickets="tests.connectors.webhook.test_webhook:desk",
-            held=receiver.held,
-            harm=Harm(deaths=3),
-        )
-    fire.check(40)

@@ -13,7 +13,12 @@ from tests.simulators.desks.service import Row, Service
 
 KEY = "planted-freshservice-key"
 _STAMP = "2026-03-01T08:00:00Z"
-_CLAUSE = re.compile(r"\"(\w+):'([^']*)'\"")
+_QUERY = re.compile(r"\"(\w+):'([^']*)'(?: AND workspace_id:(\d+))?\"")
+_WHOLE = {"priority": range(1, 5), "status": range(2, 6), "source": range(1, 16)}
+_TEXTS = ("subject", "description", "email", "resolution_notes", "category")
+_NUMBERS = ("group_id", "requester_id", "responder_id", "department_id", "workspace_id", "urgency", "impact")
+_LONGEST = 255
+"""Characters of a subject."""
 
 
 @dataclass
@@ -22,6 +27,8 @@ class Freshservice(Service):
 
     most: int = 100
     """Tickets of a page at most, whatever was asked for."""
+    fields: frozenset[str] = frozenset({"reconciler_key"})
+    """Ticket fields that an administrator added."""
 
     def key(self, row: Row) -> str:
         return str(row["custom_fields"]["reconciler_key"])
@@ -46,22 +53,20 @@ class Freshservice(Service):
 
     async def _create(self, request: web.Request) -> web.Response:
         wanted = await request.json()
-        errors = [
-            {"field": name, "message": "It should be a valid value", "code": "missing_field"}
-            for name in ("subject", "description", "email", "priority", "status")
-            if not wanted.get(name)
-        ]
-        if errors:
-            return web.json_response({"description": "Validation failed", "errors": errors}, status=400)
+        needed = ("subject", "description", "email", "priority", "status")
+        if errors := self._errors(wanted) + [_error(name, "missing_field") for name in needed if not wanted.get(name)]:
+            return _refused(errors)
+        wanted.setdefault("workspace_id", 2)
         more: Row = {"responder_id": None, "deleted": False, "spam": False, "updated_at": _STAMP, "said": []}
         return web.json_response({"ticket": self._shown(self.add(**wanted, **more))}, status=201)
 
     async def _filter(self, request: web.Request) -> web.Response:
-        clause = _CLAUSE.fullmatch(request.query["query"])
-        if clause is None:
-            return web.json_response({"description": "Validation failed", "errors": []}, status=400)
-        name, value = clause.groups()
-        rows = self.searchable()
+        clause = _QUERY.fullmatch(request.query["query"])
+        if clause is None or not (clause[1] == "tag" or clause[1] in self.fields):
+            return _refused([_error("query", "invalid_value")])
+        name, value, workspace = clause.groups()
+        # Who does not name a workspace is shown the primary one.
+        rows = [row for row in self.searchable() if row["workspace_id"] == int(workspace or 2)]
         if name == "tag":
             rows = [row for row in rows if value in row.get("tags", [])]
         else:
@@ -80,9 +85,8 @@ class Freshservice(Service):
     async def _update(self, request: web.Request) -> web.Response:
         row = self.tickets[request.match_info["id"]]
         wanted = await request.json()
-        if not isinstance(wanted.get("status", 2), int):
-            errors = [{"field": "status", "message": "It should be one of these values: '2,3,4,5'"}]
-            return web.json_response({"description": "Validation failed", "errors": errors}, status=400)
+        if errors := self._errors(wanted):
+            return _refused(errors)
         row.update(wanted)
         return web.json_response({"ticket": self._shown(row)})
 
@@ -94,11 +98,43 @@ class Freshservice(Service):
 
     async def _note(self, request: web.Request) -> web.Response:
         wanted = await request.json()
+        if strange := sorted(set(wanted) - {"body", "private", "notify_emails"}):
+            return _refused([_error(strange[0], "invalid_field")])
         said = self.tickets[request.match_info["id"]]["said"]
         text = html.unescape(re.sub(r"<[^>]+>", " ", wanted["body"])).strip()
         said.append({"id": len(said) + 1, "user_id": 7, "created_at": _STAMP, "body_text": text, **wanted})
         return web.json_response({"conversation": said[-1]}, status=201)
 
+    def _errors(self, wanted: Row) -> list[Row]:
+        """Return what the service says against the fields of a ticket: unknown, of another type, out of range."""
+        found = []
+        for name, value in wanted.items():
+            if name in _WHOLE:
+                well = type(value) is int and value in _WHOLE[name]
+            elif name in _NUMBERS:
+                well = type(value) is int
+            elif name in _TEXTS:
+                well = isinstance(value, str) and (name != "subject" or len(value) <= _LONGEST)
+            elif name == "tags":
+                well = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            elif name == "custom_fields":
+                well = isinstance(value, dict) and set(value) <= self.fields
+            else:
+                found.append(_error(name, "invalid_field"))
+                continue
+            if not well:
+                found.append(_error(name, "invalid_value"))
+        return found
+
     @staticmethod
     def _shown(row: Row) -> Row:
         return {name: value for name, value in row.items() if name != "said"}
+
+
+def _error(name: str, code: str) -> Row:
+    said = {"invalid_field": "Unexpected/invalid field in request", "missing_field": "It should be a valid value"}
+    return {"field": name, "message": said.get(code, "It should be one of the possible values"), "code": code}
+
+
+def _refused(errors: list[Row]) -> web.Response:
+    return web.json_response({"description": "Validation failed", "errors": errors}, status=400)

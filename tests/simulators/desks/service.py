@@ -26,6 +26,8 @@ class Service(ABC):
     requests: list[tuple[str, str]] = field(default_factory=list)
     later: float = 0.0
     """Seconds by which a test has moved the clock."""
+    behind: int = 0
+    """Searches that did not see every ticket."""
     _made: dict[str, float] = field(default_factory=dict)
     _server: LoopbackServer | None = None
 
@@ -62,7 +64,9 @@ class Service(ABC):
 
     def searchable(self) -> list[Row]:
         """Return the tickets that a search sees by now."""
-        return [row for number, row in self.tickets.items() if self.now - self._made[number] >= self.lag]
+        rows = [row for number, row in self.tickets.items() if self.now - self._made[number] >= self.lag]
+        self.behind += len(rows) < len(self.tickets)
+        return rows
 
     def held(self) -> Counter[str]:
         """Return how many tickets there are of each key."""

@@ -14,6 +14,9 @@ USER, PASSWORD = "reconciler@acme.test", "planted-vault-pass&word"
 OBJECT, NOTE = "quality_event__qdm", "reconciler_note__c"
 _API = "/api/v25.1"
 _STAMP = "2026-03-01T08:00:00.000Z"
+_LONGEST = {"name__v": 128, "external_id__v": 255, "description__c": 32_000, "text__c": 32_000}
+"""Field -> characters that it holds."""
+_ACTION = re.compile(rf"Objectaction\.{OBJECT}\.(\w+__[cv])")
 _QUERY = re.compile(r"SELECT ([\w, ]+) FROM (\w+) WHERE (\w+) (=|LIKE) '([^']*)'( ORDER BY \w+)?")
 
 
@@ -25,10 +28,14 @@ class Vault(Service):
     """Records of a page of a query."""
     fault: str = ""
     """Type of the error that the next request after the log-in is answered with."""
+    busy: bool = False
+    """Whether so many sessions were opened lately that no other is."""
     sessions: list[str] = field(default_factory=list)
     notes: dict[str, Row] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     """Fields without which no record is made."""
+    fields: frozenset[str] = frozenset({*_LONGEST, "record__c", "product__v", "email"})
+    """Fields that may be set."""
     _ended: set[str] = field(default_factory=set)
 
     def number(self, count: int) -> str:
@@ -65,6 +72,8 @@ class Vault(Service):
 
     async def _open(self, request: web.Request) -> web.Response:
         form = await request.post()
+        if self.busy:
+            return _failure("API_LIMIT_EXCEEDED", "You have exceeded the maximum number of authentication API calls.")
         if (form.get("username"), form.get("password")) != (USER, PASSWORD):
             return _failure("USERNAME_OR_PASSWORD_INCORRECT", "Authentication failed for user.")
         self.sessions.append(f"planted-session-{len(self.sessions) + 1:04}")
@@ -80,6 +89,11 @@ class Vault(Service):
         if missing := sorted(one for one in self.required if not record.get(one)):
             message = f"Missing required parameter [{missing[0]}]"
             return {"responseStatus": "FAILURE", "errors": [{"type": "PARAMETER_REQUIRED", "message": message}]}
+        for field_name, value in record.items():
+            if field_name not in self.fields:
+                return _refused(f"The field [{field_name}] does not exist on the object [{entity}]")
+            if not isinstance(value, str) or len(value) > _LONGEST.get(field_name, 1500):
+                return _refused(f"Invalid value for the field [{field_name}]")
         rows = self.notes if entity == NOTE else self.tickets
         there = next((one for one in rows.values() if one[name] == record[name]), None)
         event = "updated" if there is not None else "created"
@@ -94,7 +108,10 @@ class Vault(Service):
 
     async def _act(self, request: web.Request) -> web.Response:
         row = self.tickets[request.match_info["id"]]
-        row["state__v"] = request.match_info["action"].rpartition(".")[2]
+        action = _ACTION.fullmatch(request.match_info["action"])
+        if action is None:
+            return _failure("INVALID_DATA", f"The action [{request.match_info['action']}] is invalid")
+        row["state__v"] = action[1]
         return web.json_response({"responseStatus": "SUCCESS"})
 
     async def _query(self, request: web.Request) -> web.Response:
@@ -119,6 +136,11 @@ class Vault(Service):
                 request.rel_url.with_path(f"{_API}/query/page").with_query({"of": text, "pageoffset": end})
             )
         return web.json_response({"responseStatus": "SUCCESS", "responseDetails": details, "data": shown})
+
+
+def _refused(message: str) -> Row:
+    """Return the answer of one record of a batch that is refused."""
+    return {"responseStatus": "FAILURE", "errors": [{"type": "INVALID_DATA", "message": message}]}
 
 
 def _failure(kind: str, message: str) -> web.Response:

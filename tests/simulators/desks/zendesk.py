@@ -1,8 +1,10 @@
-"""Zendesk Support: Idempotency-Key kept for two hours, external_id that need not be unique, a search that lags."""
+"""Zendesk Support: Idempotency-Key kept for two hours, external_id that need not be unique, lists that lag."""
 
 from __future__ import annotations
 
 import base64
+import html
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,12 @@ USER, TOKEN = "agent@acme.test/token", "planted-zendesk-T0ken"
 _AGENT = 361_000_001
 _KEPT = 7_200.0
 _STAMP = "2026-03-01T08:00:00Z"
+_CHOICES = {
+    "priority": ("urgent", "high", "normal", "low"),
+    "status": ("new", "open", "pending", "hold", "solved", "closed"),
+}
+_LONGEST = 65_535
+"""Characters of a comment."""
 
 
 @dataclass
@@ -60,12 +68,9 @@ class Zendesk(Service):
                 {"ticket": self._shown(kept[2])}, status=201, headers={"x-idempotency-lookup": "hit"}
             )
         asked = dict(wanted["ticket"])
-        if not asked.get("comment", {}).get("body"):
-            details = {"base": [{"description": "Description: cannot be blank", "error": "BlankValue"}]}
-            return web.json_response(
-                {"error": "RecordInvalid", "description": "Record validation errors", "details": details}, status=422
-            )
-        first = {"id": 1, "author_id": _AGENT, "created_at": _STAMP, **asked.pop("comment")}
+        first = _comment(asked.pop("comment", {}), 1)
+        if first is None or (problem := _wrong(asked)):
+            return _invalid("Description: cannot be blank" if first is None else problem)
         row = self.add(status="new", assignee_id=None, updated_at=_STAMP, **asked, said=[first])
         if name:
             self._keys[name] = (self.now, wanted, str(row["id"]))
@@ -75,7 +80,7 @@ class Zendesk(Service):
         )
 
     async def _list(self, request: web.Request) -> web.Response:
-        rows = [r for r in self.tickets.values() if r["external_id"] == request.query.get("external_id")]
+        rows = [row for row in self.searchable() if row["external_id"] == request.query.get("external_id")]
         page = int(request.query.get("page", "1"))
         shown = rows[(page - 1) * self.size : page * self.size]
         there = str(request.url.update_query(page=page + 1)) if page * self.size < len(rows) else None
@@ -101,13 +106,15 @@ class Zendesk(Service):
         row = self.tickets.get(request.match_info["id"])
         if row is None:
             return self._nothing()
-        if row["status"] == "closed":
-            description = "Record validation errors"
-            return web.json_response({"error": "RecordInvalid", "description": description}, status=422)
         wanted = (await request.json())["ticket"]
         said = wanted.pop("comment", None)
-        if said is not None:
-            row["said"].append({"id": len(row["said"]) + 1, "author_id": _AGENT, "created_at": _STAMP, **said})
+        remark = _comment(said, len(row["said"]) + 1) if said is not None else None
+        if row["status"] == "closed" or (problem := _wrong(wanted)):
+            return _invalid("Status: closed prevents ticket update" if row["status"] == "closed" else problem)
+        if said is not None and remark is None:
+            return _invalid("Comment: cannot be blank")
+        if remark is not None:
+            row["said"].append(remark)
         row.update(wanted)
         return web.json_response({"ticket": self._shown(request.match_info["id"])})
 
@@ -115,8 +122,7 @@ class Zendesk(Service):
         row = self.tickets.get(request.match_info["id"])
         if row is None:
             return self._nothing()
-        said = [comment | {"plain_body": comment["body"]} for comment in row["said"]]
-        return web.json_response({"comments": said, "next_page": None, "count": len(said)})
+        return web.json_response({"comments": row["said"], "next_page": None, "count": len(row["said"])})
 
     def _shown(self, number: str) -> Row:
         return {name: value for name, value in self.tickets[number].items() if name != "said"}
@@ -124,3 +130,33 @@ class Zendesk(Service):
     @staticmethod
     def _nothing() -> web.Response:
         return web.json_response({"error": "RecordNotFound", "description": "Not found"}, status=404)
+
+
+def _comment(asked: Row, number: int) -> Row | None:
+    """Return a comment as it is kept, None for an empty one: ``body`` is Markdown, ``html_body`` is not."""
+    page = asked.get("html_body") or _rendered(asked.get("body", ""))
+    plain = html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"</(p|li)>|<br>", "\n", page))).strip()
+    if not plain or len(page) > _LONGEST:
+        return None
+    made = {"id": number, "author_id": _AGENT, "created_at": _STAMP, "public": asked.get("public", True)}
+    return made | {"html_body": page, "plain_body": plain, "body": plain}
+
+
+def _rendered(text: str) -> str:
+    """Read the Markdown that could do harm: links and images; HTML in it is escaped."""
+    text = re.sub(r"!\[([^\]]*)\]\(([^)]*)\)", r'<img alt="\1" src="\2">', html.escape(text, quote=False))
+    return re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r'<a href="\2">\1</a>', text)
+
+
+def _wrong(asked: Row) -> str:
+    """Return what Zendesk says against a ticket; fields that it does not know it passes over."""
+    for name, choices in _CHOICES.items():
+        if asked.get(name, choices[0]) not in choices:
+            return f"{name.title()}: {asked[name]} is not a valid {name}"
+    return ""
+
+
+def _invalid(description: str) -> web.Response:
+    details = {"base": [{"description": description, "error": "InvalidValue"}]}
+    content = {"error": "RecordInvalid", "description": "Record validation errors", "details": details}
+    return web.json_response(content, status=422)

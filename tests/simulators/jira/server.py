@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.simulators.http_injection import Injector
 from tests.simulators.http_server import LoopbackServer
-from tests.simulators.jira.site import PERMISSIONS, RefusedError, Site
+from tests.simulators.jira.site import PERMISSIONS, RefusedError, Site, document_error, wrong
 from tests.simulators.jira.site import status as status_named
 
 USER = "svc-reconciler@acme.test"
@@ -156,7 +156,10 @@ class Jira:
         return web.json_response({"issueId": issue["id"], "issueKey": issue["key"], "requestTypeId": "25"}, status=201)
 
     async def _request_form(self, _: web.Request) -> web.Response:
-        fields = [{"fieldId": name, "required": asked} for name, asked in self.site.request_form.items()]
+        fields = [
+            {"fieldId": name, "required": asked, "presetValues": ["1"] if name in self.site.presets else []}
+            for name, asked in self.site.request_form.items()
+        ]
         return web.json_response({"requestTypeFields": fields, "canRaiseOnBehalfOf": False})
 
     async def _issue(self, request: web.Request) -> web.Response:
@@ -170,6 +173,8 @@ class Jira:
         unknown = [name for name in {**body.get("fields", {}), **body.get("update", {})} if name not in self.site.form]
         if unknown:
             raise RefusedError(400, **{unknown[0]: f"Field '{unknown[0]}' cannot be set."})
+        if errors := {name: why for name, value in body.get("fields", {}).items() if (why := wrong(name, value))}:
+            raise RefusedError(400, **errors)
         self.site.edit(request.match_info["id"], body.get("fields", {}), body.get("update"))
         return web.Response(status=204)
 
@@ -179,6 +184,8 @@ class Jira:
 
     async def _comment(self, request: web.Request) -> web.Response:
         body = await self._body(request)
+        if problem := document_error(body.get("body")):
+            raise RefusedError(400, comment=problem)
         made = self.site.comment(request.match_info["id"], body["body"], properties=body.get("properties"))
         return web.json_response(made, status=201)
 
@@ -187,7 +194,8 @@ class Jira:
         offered = self.site.transitions if "TRANSITION_ISSUES" in self.site.granted else {}
         found = []
         for number, to in offered.items():
-            fields = {"resolution": {"required": True}} if number in self.site.screens else {}
+            screen = self.site.screens.get(number, ())
+            fields = {name: {"required": True, "hasDefaultValue": False} for name in screen}
             shown = {"id": number, "name": self.site.names.get(number, to), "to": status_named(to)}
             found.append(shown | ({"fields": fields} if "fields" in request.query.get("expand", "") else {}))
         return web.json_response({"transitions": found})

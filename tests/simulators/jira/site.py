@@ -7,6 +7,7 @@ is told that there is none; a field that is not on the form refuses the whole cr
 from __future__ import annotations
 
 import copy
+import json
 import re
 import time
 from dataclasses import dataclass, field
@@ -16,12 +17,23 @@ from typing import Any
 Issue = dict[str, Any]
 
 CATEGORIES = {"To Do": "new", "In Progress": "indeterminate", "Done": "done", "Resolved": "done", "Cancelled": "done"}
-PERMISSIONS = ("BROWSE_PROJECTS", "CREATE_ISSUES", "EDIT_ISSUES", "ADD_COMMENTS", "TRANSITION_ISSUES")
+PERMISSIONS = (
+    "BROWSE_PROJECTS",
+    "CREATE_ISSUES",
+    "EDIT_ISSUES",
+    "ADD_COMMENTS",
+    "TRANSITION_ISSUES",
+    "SCHEDULE_ISSUES",
+)
 FORM = {"summary": True, "issuetype": True, "project": True, "reporter": True} | dict.fromkeys(
     ["description", "labels", "priority", "duedate", "components", "customfield_10050"], False
 )
 REQUEST_FORM = {"summary": True, "description": False, "labels": False}
 LONGEST = 32_767
+PRIORITIES = ("Highest", "High", "Medium", "Low", "Lowest")
+BLOCKS = {"paragraph", "bulletList"}
+NODES = {"doc": BLOCKS, "bulletList": {"listItem"}, "listItem": BLOCKS, "paragraph": {"text", "hardBreak"}}
+"""Node of a document -> what it may hold, of what is needed here."""
 
 
 class RefusedError(Exception):
@@ -39,20 +51,24 @@ class Site:
     form: dict[str, bool] = field(default_factory=lambda: dict(FORM))
     """Fields of the create screen -> whether each must be filled."""
     request_form: dict[str, bool] = field(default_factory=lambda: dict(REQUEST_FORM))
+    presets: set[str] = field(default_factory=set)
+    """Fields of the request form that have a value of their own, and are not shown."""
     transitions: dict[str, str] = field(
         default_factory=lambda: {"11": "To Do", "21": "In Progress", "31": "Done", "41": "Resolved"}
     )
     """Id of a transition -> the status that it leads to, from anywhere; its name is the status's."""
     names: dict[str, str] = field(default_factory=dict)
     """Id of a transition -> a name of its own."""
-    screens: set[str] = field(default_factory=lambda: {"31"})
-    """Transitions whose screen asks for a resolution."""
+    screens: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"31": ("resolution",)})
+    """Id of a transition -> fields of its screen, each of which must be filled."""
     granted: set[str] = field(default_factory=lambda: set(PERMISSIONS))
     hidden_projects: set[str] = field(default_factory=set)
     lag: float = 0.0
     """Seconds until a search shows a write."""
     frozen: bool = False
     """Whether the index stands still."""
+    behind: int = 0
+    """Searches that did not see every write."""
     issues: dict[str, Issue] = field(default_factory=dict)
     comments: dict[str, list[Issue]] = field(default_factory=dict)
     now: datetime = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -68,7 +84,7 @@ class Site:
         errors = {
             name: f"Field '{name}' cannot be set. It is not on the appropriate screen, or unknown."
             for name in fields
-            if name not in form
+            if name not in form or (name == "duedate" and "SCHEDULE_ISSUES" not in self.granted)
         }
         errors |= {
             name: f"{name} is required."
@@ -77,10 +93,7 @@ class Site:
         }
         if "\n" in fields.get("summary", "") or len(fields.get("summary", "")) > 255:
             errors["summary"] = "Summary must be one line of at most 255 characters."
-        if any(" " in label for label in fields.get("labels", [])):
-            errors["labels"] = "The label contains spaces which is invalid."
-        if len(str(fields.get("description", ""))) > LONGEST * 2 or not isinstance(fields.get("description", {}), dict):
-            errors["description"] = "Operation value must be an Atlassian Document"
+        errors |= {name: why for name, value in fields.items() if (why := wrong(name, value))}
         if errors:
             raise RefusedError(400, **errors)
         self._numbers, self._last = self._numbers + 1, self._last + 1
@@ -122,11 +135,16 @@ class Site:
         issue = self.find(number)
         if transition not in self.transitions or "TRANSITION_ISSUES" not in self.granted:
             raise RefusedError(400, f"Transition id '{transition}' is not valid for this issue.")
-        if fields and not (set(fields) == {"resolution"} and transition in self.screens):
-            raise RefusedError(400, **dict.fromkeys(fields, "Field cannot be set. It is not on the appropriate screen"))
+        screen, fields = self.screens.get(transition, ()), fields or {}
+        if strange := [name for name in fields if name not in screen]:
+            raise RefusedError(
+                400, **dict.fromkeys(strange, "Field cannot be set. It is not on the appropriate screen")
+            )
+        if missing := [name for name in screen if not fields.get(name)]:
+            raise RefusedError(400, **{name: f"{name} is required." for name in missing})
         to = self.transitions[transition]
         issue["fields"]["status"] = status(to)
-        issue["fields"]["resolution"] = (fields or {}).get("resolution") if CATEGORIES[to] == "done" else None
+        issue["fields"]["resolution"] = fields.get("resolution") if CATEGORIES[to] == "done" else None
         self.touch(issue)
 
     def comment(self, number: str, body: Any, author: str = "Reconciler", properties: Any = None) -> Issue:
@@ -163,6 +181,7 @@ class Site:
         if found is None:
             raise RefusedError(400, f"Error in the JQL Query: {jql}")
         self._catch_up()
+        self.behind += bool(self._index)
         word = found[2].replace('\\"', "")
         field_name = {"labels =": "labels", "summary ~": "summary"}.get(found[1], "customfield_10050")
         hits = [one for one in self._indexed.values() if self.shows(one) and _hits(one["fields"][field_name], word)]
@@ -197,6 +216,45 @@ class Site:
             else:
                 self._indexed[number] = issue
         self._index = later
+
+
+def wrong(name: str, value: Any) -> str:
+    """Return why a field cannot have a value, empty where it can; None empties it."""
+    well, said = True, ""
+    match name:
+        case "description":
+            said = "" if value is None else document_error(value)
+            well = not said
+        case "labels":
+            texts = isinstance(value, list) and all(isinstance(one, str) and 0 < len(one) <= 255 for one in value)
+            well, said = texts and not any(" " in one for one in value), "The label contains spaces which is invalid."
+        case "duedate":
+            well = isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None
+            said = "Error parsing date string. Expected format is yyyy-MM-dd"
+        case "priority":
+            well = isinstance(value, dict) and value.get("name") in PRIORITIES
+            said = "Specify the Priority (id or name) in the string format"
+        case "components":
+            well = isinstance(value, list) and all(isinstance(one, dict) for one in value)
+            said = "data was not an array"
+    return "" if well or value is None else said
+
+
+def document_error(value: Any) -> str:
+    """Return why a value is no document that Jira takes, empty where it is one."""
+    if not isinstance(value, dict) or (value.get("type"), value.get("version")) != ("doc", 1) or not _holds(value):
+        return "Operation value must be an Atlassian Document (see the Atlassian Document Format)"
+    if len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) > LONGEST:
+        return f"The entered text is too long. It exceeds the allowed limit of {LONGEST:,} characters."
+    return ""
+
+
+def _holds(node: dict[str, Any]) -> bool:
+    """Say whether a node holds what it may, and every text something."""
+    if node["type"] == "text":
+        return isinstance(node.get("text"), str) and bool(node["text"])
+    inside = node.get("content", [])
+    return all(one.get("type") in NODES.get(node["type"], ()) and _holds(one) for one in inside)
 
 
 def status(name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.simulators.salesforce.soql import Condition, Literal, Query, SoqlErro
 
 Row = dict[str, Any]
 
+LENGTHS = {"string": 255, "picklist": 255, "textarea": 32_768, "richtext": 32_768}
 _SYSTEM = ("Id:id", "Name:string", "OwnerId:reference>User|Group", "CreatedDate:datetime", "SystemModstamp:datetime")
 
 
@@ -25,6 +26,9 @@ class Field:
     reference_to: tuple[str, ...] = ()
     external_id: bool = False
     unique: bool = False
+    length: int = 0
+    """Characters that a text holds; 0: as many as its type does."""
+    rich: bool = False
 
     @property
     def relationship(self) -> str | None:
@@ -66,19 +70,23 @@ class User:
 def fields_of(*written: str) -> dict[str, Field]:
     """Read fields written as ``Name:type`` or ``Name__c:reference>Target``.
 
-    ``Name__c:string!`` is an External ID that is Unique, ``Name__c:string?`` one that is not.
+    ``Name__c:string!`` is an External ID that is Unique, ``Name__c:string?`` one that is not; ``Name__c:string(80)``
+    holds 80 characters, ``Name__c:richtext`` HTML.
     """
     found = {}
     for text in written:
         name, _, kind = text.partition(":")
         kind, _, target = kind.partition(">")
         marked = kind.endswith(("!", "?"))
+        plain, _, length = kind.rstrip("!?)").partition("(")
         found[name] = Field(
             name,
-            kind.rstrip("!?"),
+            "textarea" if plain == "richtext" else plain,
             tuple(target.split("|")) if target else (),
             external_id=marked,
             unique=kind.endswith("!"),
+            length=int(length) if length else LENGTHS.get(plain, 0),
+            rich=plain == "richtext",
         )
     return found
 

@@ -220,6 +220,8 @@ class Salesforce:
                 "referenceTo": list(one.reference_to),
                 "relationshipName": one.relationship,
                 "filterable": one.type != "textarea",
+                "length": one.length,
+                "extraTypeInfo": ("richtextarea" if one.rich else "plaintextarea") if one.type == "textarea" else None,
                 "externalId": one.external_id,
                 "unique": one.unique,
                 "createable": (may := entity in user.edits and f"{entity}.{one.name}" not in user.locked),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from tests.simulators.salesforce.org import Org, Row, User
+from tests.simulators.salesforce.org import Field, Org, Row, User
 
 USER = web.RequestKey("user", User)
 """The running user of a request."""
+_WRITTEN = {"date": r"\d{4}-\d\d-\d\d", "datetime": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)"}
+"""How an instant or a day is written in JSON."""
 Rule = Callable[[Row], dict[str, Any] | None]
 """A validation rule of an object: the problem with a record as the service words it, None where there is none."""
 
@@ -51,6 +54,20 @@ def needs(name: str, when: str = "", value: str = "") -> Rule:
         }
 
     return rule
+
+
+def _fits(field: Field, value: Any) -> None:
+    """Raise for a value that the field does not take, in the service's words; null is taken."""
+    kinds: dict[str, type | tuple[type, ...]] = {"boolean": bool, "double": (int, float), "int": int}
+    if value is None:
+        return
+    if not isinstance(value, kinds.get(field.type, str)):
+        raise WriteError(400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of {field.type} from value {value!r}")
+    if field.type in _WRITTEN and re.fullmatch(_WRITTEN[field.type], str(value)) is None:
+        raise WriteError(400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of {field.type} from VALUE_STRING")
+    if isinstance(value, str) and field.length and len(value) > field.length:
+        said = f"{field.name}: data value too large: {value[:20]}... (max length={field.length})"
+        raise WriteError(400, "STRING_TOO_LONG", said, [field.name])
 
 
 @dataclass
@@ -103,13 +120,30 @@ class Writing:
             raise WriteError(404, "NOT_FOUND", "The requested resource does not exist")
         if entity not in user.edits:
             raise WriteError(403, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
-        values: Row = await request.json()
-        self.done.bodies.append(values)
-        for name in values:
+        sent: Row = await request.json()
+        self.done.bodies.append(sent)
+        values: Row = {}
+        for name, value in sent.items():
+            values |= self._looked_up(entity, name, value) if name.endswith("__r") else {name: value}
+        for name, value in values.items():
             known = self.org.entities[entity].fields
             if name not in known or f"{entity}.{name}" in user.locked:
                 raise WriteError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {entity}")
+            _fits(known[name], value)
         return entity, values
+
+    def _looked_up(self, entity: str, name: str, given: Row) -> Row:
+        """Return a lookup that was given by an external id of the record that it leads to."""
+        known = next((one for one in self.org.entities[entity].fields.values() if one.relationship == name), None)
+        if known is None:
+            raise WriteError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {entity}")
+        ((path, key),) = given.items()
+        target = known.reference_to[0]
+        for row in self.org.entities[target].rows.values():
+            if row.get(path) == key:
+                return {known.name: row["Id"]}
+        said = f"Foreign key external ID: {key} not found for field {path} in entity {target}"
+        raise WriteError(400, "INVALID_FIELD", said)
 
     def _create(self, entity: str, values: Row, user: User) -> str:
         owned = {name: user.id for name in ("OwnerId", "CreatedById") if name in self.org.entities[entity].fields}

@@ -7,15 +7,16 @@ import contextlib
 import hashlib
 import hmac
 import json
+import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
-import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -24,6 +25,8 @@ from fastapi import FastAPI
 
 from reconciler.clock import now
 from reconciler.settings import Settings, load
+from reconciler.web.api import server
+from reconciler.web.api.deliveries import Deliveries, Delivery
 
 STANDARD = "whsec_" + base64.b64encode(b"a planted secret of 31 bytes !!").decode()
 OLD = "whsec_" + base64.b64encode(b"an older secret of thirty bytes").decode()
@@ -73,13 +76,13 @@ def contract(folder: Path, status: str, ends: str) -> None:
 def served(application: FastAPI) -> Iterator[str]:
     """Serve on a free loopback port; yield the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, http="h11", ws="none", log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    running = server(application)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        running.should_exit = True
         thread.join()
         listener.close()
 
@@ -181,3 +184,36 @@ def post(url: str, path: str, content: bytes, headers: Mapping[str, str]) -> tup
     """Send a delivery; return the status and what was said."""
     answer = httpx.post(url + path, content=content, headers=dict(headers), trust_env=False)
     return answer.status_code, answer.json()
+
+
+class Here(NamedTuple):
+    """A server that listens, and its settings."""
+
+    url: str
+    settings: Settings
+    folder: Path
+
+    @property
+    def kept(self) -> list[Delivery]:
+        """Every delivery that is kept."""
+        return Deliveries(self.settings.database_url).all()
+
+    def ended(self, delivery: str) -> Delivery:
+        """Wait until a delivery was looked at."""
+        return ended(self.settings, delivery)
+
+
+def ended(settings: Settings, delivery: str) -> Delivery:
+    deliveries = Deliveries(settings.database_url)
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        found = next((one for one in deliveries.all() if one.delivery_id == delivery), None)
+        if found is not None and (found.state != "waiting" or found.outcome is not None):
+            return found
+        time.sleep(0.02)
+    raise AssertionError(delivery)
+
+
+def on_sqlite(folder: Path, empty: Path, more: str = "") -> Settings:
+    shutil.copy(empty, folder / "reconciler.db")
+    return configured(folder, f"sqlite:///{folder / 'reconciler.db'}", more)

@@ -2,114 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import hmac
 import json
 import logging
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
-from aiohttp import web
 
 from reconciler.clock import now
 from reconciler.errors import ConfigurationError, StoreError
-from reconciler.settings import Settings
-from reconciler.web.api import app, application
-from reconciler.web.api.deliveries import Deliveries, Delivery
-from tests.simulators.http_server import LoopbackServer
+from reconciler.web.api import app, application, deliveries, listening
+from reconciler.web.api.deliveries import Deliveries
+from reconciler.web.api.work import Worker
 from tests.web.api import serving
-from tests.web.api.serving import GITHUB, OLD, STANDARD, Vault, body, github, post, served, spark, standard
-
-VAULT = """\
-[inbound.vault]
-kind = "veeva"
-certificate_url = "{certificates}/api/v26.1/services/certificate/"
-vault_ids = ["1000023"]
-source = "qms"
-event = "message.attributes.object"
-subject = "message.items"
-"""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _secrets() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOOK", STANDARD)
-        patch.setenv("HOOK_OLD", OLD)
-        patch.setenv("HOOK_GITHUB", GITHUB)
-        yield
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with its tables, to be copied."""
-    path = tmp_path_factory.mktemp("empty") / "reconciler.db"
-    Deliveries(f"sqlite:///{path}")
-    return path
-
-
-class Here(NamedTuple):
-    """A server that listens, and its settings."""
-
-    url: str
-    settings: Settings
-    folder: Path
-
-    @property
-    def kept(self) -> list[Delivery]:
-        """Every delivery that is kept."""
-        return Deliveries(self.settings.database_url).all()
-
-    def ended(self, delivery: str) -> Delivery:
-        """Wait until a delivery was looked at."""
-        return ended(self.settings, delivery)
-
-
-def ended(settings: Settings, delivery: str) -> Delivery:
-    deliveries = Deliveries(settings.database_url)
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        found = next((one for one in deliveries.all() if one.delivery_id == delivery), None)
-        if found is not None and (found.state != "waiting" or found.outcome is not None):
-            return found
-        time.sleep(0.02)
-    raise AssertionError(delivery)
-
-
-@pytest.fixture
-def here(tmp_path: Path, url: str) -> Iterator[Here]:
-    settings = serving.configured(tmp_path, url)
-    with served(app(settings)) as address:
-        yield Here(address, settings, tmp_path)
-
-
-@pytest.fixture
-def local(tmp_path: Path, empty: Path) -> Iterator[Here]:
-    """The same on SQLite alone, for what does not depend on the database."""
-    settings = on_sqlite(tmp_path, empty)
-    with served(app(settings)) as address:
-        yield Here(address, settings, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Iterator[Here]:
-    """One server for all that is refused: nothing is ever kept there."""
-    folder = tmp_path_factory.mktemp("strict")
-    settings = on_sqlite(folder, empty)
-    with served(app(settings)) as address:
-        yield Here(address, settings, folder)
-
-
-def on_sqlite(folder: Path, empty: Path, more: str = "") -> Settings:
-    shutil.copy(empty, folder / "reconciler.db")
-    return serving.configured(folder, f"sqlite:///{folder / 'reconciler.db'}", more)
+from tests.web.api.serving import GITHUB, OLD, STANDARD, Here, body, github, post, standard
 
 
 def test_a_delivery_is_kept_byte_for_byte_and_its_record_is_read_again(here: Here) -> None:
@@ -270,6 +185,35 @@ def test_a_sender_that_drips_is_cut_off(strict: Here, monkeypatch: pytest.Monkey
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"POST /hooks/qms HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /he"],
+    ids=["nothing", "half of the headers", "half of a second request"],
+)
+def test_whoever_does_not_come_to_the_point_is_hung_up_on(
+    local: Here, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(listening, "_SECONDS", 0.05)
+    host, _, port = local.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(said)
+        heard = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert heard.count(b"HTTP/1.1 200 OK") == said.count(b"GET /healthz")
+
+
+def test_a_body_that_comes_after_its_refusal_does_not_keep_the_connection(
+    local: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "_SECONDS", 0.05)
+    host, _, port = local.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"POST /hooks/other HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 404")
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(4096):
+                pass
+
+
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
 def test_other_kinds_of_content_are_refused(strict: Here, kind: str) -> None:
     assert post(strict.url, "/hooks/qms", body(), standard(body()) | {"content-type": kind})[0] == 415
@@ -318,6 +262,36 @@ class TestGithub:
         assert (status, told["delivery"]) == (200, "d-1")
         assert [one.delivery_id for one in local.kept] == ["d-1"]
 
+    def test_the_same_body_soon_after_is_looked_at_again_for_its_record_may_have_changed_again(
+        self, local: Here, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(deliveries, "LATER", (timedelta(0),) * 4)
+        content = json.dumps({"action": "edited", "record": "C1"}).encode()
+        post(local.url, "/hooks/code", content, github(content))
+        assert local.ended("d-1").state == "done"
+        serving.contract(local.folder, "terminated", "2026-02-15")
+        assert post(local.url, "/hooks/code", content, github(content, delivery="d-2"))[0] == 200
+        other = json.dumps({"action": "edited", "record": "C2"}).encode()
+        post(local.url, "/hooks/code", other, github(other, delivery="d-3"))  # wakes the worker
+        until = time.monotonic() + 30
+        while (found := local.ended("d-1")).state == "waiting" and time.monotonic() < until:
+            time.sleep(0.02)
+        assert found.outcome is not None
+        assert found.outcome.said.startswith("qms contracts C1: status terminated")
+        assert [one.said for one in found.outcome.history][1] == "its body came again as d-2: looked at again"
+
+    def test_jira_signs_alike_under_other_names(self, local: Here) -> None:
+        content = json.dumps({"action": "edited", "record": "C1"}).encode()
+        headers = {
+            "X-Atlassian-Webhook-Identifier": "j-1",
+            "X-Hub-Signature": github(content)["X-Hub-Signature-256"],
+            "Content-Type": "application/json",
+        }
+        assert post(local.url, "/hooks/code", content, headers)[0] == 202
+        assert local.ended("j-1").headers["x-hub-signature"].startswith("sha256=")
+        sha1 = hmac.new(GITHUB.encode(), content, hashlib.sha1).hexdigest()
+        assert post(local.url, "/hooks/code", content, headers | {"X-Hub-Signature": f"sha1={sha1}"})[0] == 401
+
     @pytest.mark.parametrize(
         ("name", "value"),
         [
@@ -337,118 +311,6 @@ class TestGithub:
         assert (status, told["error"]) == (400, "the header x-github-delivery is missing or comes twice")
 
 
-class Certificates:
-    """A vault's certificate endpoint: what it answers, and how often it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, bytes]] = {}
-        self.asked: list[str] = []
-
-    def make(self) -> web.Application:
-        async def answer(request: web.Request) -> web.Response:
-            self.asked.append(request.path)
-            status, content = self.answers.get(request.match_info["id"], (200, b'{"responseStatus": "FAILURE"}'))
-            return web.Response(status=status, body=content)
-
-        application = web.Application()
-        application.router.add_get("/api/v26.1/services/certificate/{id}", answer)
-        return application
-
-
-@pytest.fixture(scope="module")
-def vault() -> Vault:
-    return Vault()
-
-
-class TestVeeva:
-    @pytest.fixture
-    def certificates(self, vault: Vault) -> Iterator[tuple[Certificates, str]]:
-        made = Certificates()
-        made.answers["00001"] = (200, vault.certificate)
-        with LoopbackServer(made.make, tls=False) as server:
-            yield made, server.url
-
-    @pytest.fixture
-    def there(self, tmp_path: Path, empty: Path, certificates: tuple[Certificates, str]) -> Iterator[Here]:
-        settings = on_sqlite(tmp_path, empty, VAULT.format(certificates=certificates[1]))
-        with served(app(settings)) as address:
-            yield Here(address, settings, tmp_path)
-
-    def test_a_message_is_kept_once_though_each_attempt_differs(
-        self, there: Here, vault: Vault, certificates: tuple[Certificates, str]
-    ) -> None:
-        for attempt, status in ((1, 202), (2, 200)):
-            content = spark(attempt=attempt, session=f"session-{attempt}")
-            assert post(there.url, "/hooks/vault", content, vault.headers(content))[0] == status
-        kept = there.ended("bb28d4ca")
-        assert kept.outcome is not None
-        assert kept.outcome.said.startswith("qms contracts C1: status active")
-        assert kept.headers["x-vaultapisignature-certificateid"] == "00001"
-        other = spark(items=("C2",))
-        assert post(there.url, "/hooks/vault", other, vault.headers(other))[0] == 409
-        assert certificates[0].asked == ["/api/v26.1/services/certificate/00001"]
-
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"VaultId": "6666"},
-            {"URL": "https://hooks.acme.test/hooks/other"},
-            {"RequestNotAfter": "2026-01-01T00:00:00.000Z"},
-            {"RequestNotBefore": "2999-01-01T00:00:00.000Z"},
-            {"RequestNotAfter": "soon"},
-            {"CertificateId": "../../../objects"},
-            {"CertificateId": "00002"},
-        ],
-    )
-    def test_a_message_of_another_vault_address_or_time_is_refused(
-        self, there: Here, vault: Vault, changes: dict[str, str]
-    ) -> None:
-        content = spark()
-        assert post(there.url, "/hooks/vault", content, vault.headers(content, **changes))[0] == 401
-        assert there.kept == []
-
-    def test_what_was_altered_after_it_was_signed_is_refused(self, there: Here, vault: Vault) -> None:
-        content = spark()
-        headers = vault.headers(content)
-        assert post(there.url, "/hooks/vault", spark(items=("C2",)), headers)[0] == 401
-        assert post(there.url, "/hooks/vault", content, headers | {"X-VaultAPISignature-RequestId": "other"})[0] == 401
-        assert post(there.url, "/hooks/vault", content, headers | {"X-VaultAPI-SignatureV2": "%%%"})[0] == 401
-        del headers["X-VaultAPISignature-VaultId"]
-        assert post(there.url, "/hooks/vault", content, headers)[0] == 401
-        assert there.kept == []
-
-    def test_a_certificate_that_is_none_or_no_longer_valid_is_refused(
-        self, there: Here, certificates: tuple[Certificates, str]
-    ) -> None:
-        late = Vault(days=-1)
-        certificates[0].answers["00001"] = (200, late.certificate)
-        content = spark()
-        assert post(there.url, "/hooks/vault", content, late.headers(content))[0] == 401
-        certificates[0].answers["7"] = (200, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-        assert post(there.url, "/hooks/vault", content, late.headers(content, CertificateId="7"))[0] == 401
-
-    @pytest.mark.parametrize("answer", [(500, b""), (302, b""), (200, b"x" * 70_000)])
-    def test_what_cannot_be_verified_now_is_neither_genuine_nor_forged(
-        self, there: Here, vault: Vault, certificates: tuple[Certificates, str], answer: tuple[int, bytes]
-    ) -> None:
-        certificates[0].answers["00001"] = answer
-        content = spark()
-        assert post(there.url, "/hooks/vault", content, vault.headers(content))[0] == 503
-        # Nobody may have us ask for each id that they make up.
-        assert post(there.url, "/hooks/vault", content, vault.headers(content, CertificateId="8"))[0] == 503
-        assert len(certificates[0].asked) == 1
-        assert there.kept == []
-
-    def test_a_server_that_is_not_there_is_asked_again_later(self, tmp_path: Path, empty: Path, vault: Vault) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-        more = VAULT.format(certificates=f"http://127.0.0.1:{port}")
-        settings = on_sqlite(tmp_path, empty, more)
-        content = spark()
-        with served(app(settings)) as address:
-            assert post(address, "/hooks/vault", content, vault.headers(content))[0] == 503
-
-
 def test_a_secret_that_is_gone_is_not_taken_for_a_forgery(
     strict: Here, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -464,13 +326,19 @@ def test_without_a_database_nothing_is_accepted(
         raise StoreError("the database is locked", advice="wait")
 
     monkeypatch.setattr(Deliveries, "keep", fails)
-    monkeypatch.setattr(Deliveries, "all", fails)
     answer = httpx.post(strict.url + "/hooks/qms", content=body(), headers=standard(body()), trust_env=False)
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "60"
     assert "locked" not in answer.text
     assert "the database is locked" in caplog.text
+    monkeypatch.setattr(Deliveries, "answer", fails)
     assert httpx.get(strict.url + "/healthz", trust_env=False).status_code == 503
+
+
+def test_a_server_that_looks_at_nothing_is_not_healthy(strict: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worker, "alive", property(lambda _: False))
+    answer = httpx.get(strict.url + "/healthz", trust_env=False)
+    assert (answer.status_code, answer.json()) == (503, {"status": "nobody looks at deliveries"})
 
 
 def test_a_defect_says_nothing_of_itself(
@@ -495,9 +363,10 @@ BAD = {
     "no_path": ('source = "qms"', 'source = "qms"\nevent = "a["', "inbound.qms.event: is no JMESPath"),
     "no_secret": ('secrets = ["env:HOOK_OLD", "env:HOOK"]', "", "inbound.qms.secrets: is missing"),
     "unset": ("env:HOOK_OLD", "env:NOT_SET", "the secret env:NOT_SET is missing or empty"),
-    "short": ("env:HOOK_OLD", "env:HOOK_SHORT", "env:HOOK_SHORT is no secret of Standard Webhooks"),
+    "short": ("env:HOOK_OLD", "env:HOOK_SHORT", "the secret env:HOOK_SHORT signs no webhook. It is whsec_"),
     "vaults": ('kind = "standard"', 'kind = "standard"\nvault_ids = ["1"]', "vault_ids: is for kind = veeva only"),
     "veeva": ('kind = "standard"', 'kind = "veeva"', "inbound.qms.certificate_url: is missing"),
+    "tolerance": ('kind = "standard"', 'kind = "veeva"\ntolerance_seconds = 60', "tolerance_seconds: has no effect"),
     "plain": (
         'kind = "standard"',
         'kind = "veeva"\nvault_ids = ["1"]\ncertificate_url = "http://vault.test/"',
