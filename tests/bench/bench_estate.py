@@ -77,7 +77,7 @@ def _ten() -> list[engine.Rule]:
 
 
 def _snapshot(folder: Path) -> Snapshot:
-    snapshot = SnapshotStore(folder / "snapshots").latest()
+    snapshot = SnapshotStore(folder / "snapshots").latest_of("bench")
     if snapshot is None:
         raise SystemExit("no snapshot")
     return snapshot

@@ -116,7 +116,7 @@ def estate(folder: Path, accounts: int, grants: int) -> Snapshot:
 
 def evaluation(folder: Path) -> dict[str, object]:
     """Evaluate the newest snapshot; return what was judged and found."""
-    snapshot = SnapshotStore(folder / "snapshots").latest()
+    snapshot = SnapshotStore(folder / "snapshots").latest_of("bench")
     if snapshot is None:
         raise SystemExit("no snapshot")
     rules = engine.load([root("rules")], {})
@@ -130,7 +130,7 @@ def evaluation(folder: Path) -> dict[str, object]:
 
 def scan(folder: Path) -> dict[str, object]:
     """Read every column that the rules read once, and do nothing with it but fold it into a hash."""
-    snapshot = SnapshotStore(folder / "snapshots").latest()
+    snapshot = SnapshotStore(folder / "snapshots").latest_of("bench")
     if snapshot is None:
         raise SystemExit("no snapshot")
     wanted: dict[str, set[str]] = {}

@@ -59,7 +59,7 @@ def test_a_killed_pull_is_left_unsealed_and_the_next_one_works(night: Night) -> 
     assert after.status("simulated", "grants") is Status.COMPLETE
     after.verify()
     assert night.store.unsealed() == [left]
-    assert (latest := night.store.latest())
+    assert (latest := night.store.latest_of("acme"))
     assert latest.snapshot_id == after.snapshot_id
 
 
