@@ -23,7 +23,7 @@ _INDEXES = {
     "entitlements": ["source, entitlement_id"],
     "grants": ["source, principal_id, entitlement_id", "source, entitlement_id"],
     "people": ["person_id"],
-    "approvals": ["approval_id", "person_id, entitlement"],
+    "approvals": ["approval_id", "person_id, entitlement", "lower(trim(approval_id))", "lower(trim(change_ref))"],
     "contracts": ["contract_id"],
     "reviews": ["source, account_id, entitlement_id"],
     "events": ["source, target_id, entitlement_id"],
