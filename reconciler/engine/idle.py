@@ -18,9 +18,14 @@ from reconciler.snapshot import Snapshot
 Key = tuple[str | int, ...]
 """The way to an entry in the configuration: ``("rules", "conflicts", 0, "left", 1)``."""
 
-_ENTITLEMENTS = "SELECT source, entitlement_id, name FROM entitlements"
-_HELD = " UNION ALL SELECT DISTINCT source, entitlement_id, NULL FROM grants"
-"""What is held counts, though its source may not list it."""
+_LISTED = "SELECT source, entitlement_id, name FROM entitlements"
+_HELD = """
+UNION ALL
+SELECT g.source, g.entitlement_id, NULL
+FROM (SELECT DISTINCT source, entitlement_id FROM grants) g
+ANTI JOIN entitlements e ON e.source = g.source AND e.entitlement_id = g.entitlement_id
+"""
+"""What is held counts, though its source does not list it."""
 _FITS = r"""(? IS NULL OR source = ?)
   AND (lower(entitlement_id) LIKE ? ESCAPE '\' OR lower(trim(name)) LIKE ? ESCAPE '\')"""
 """Null where the name is unknown, by which it may fit."""
@@ -47,6 +52,10 @@ class Idle:
     def entries(self, declared: Mapping[str, Sequence[Record]]) -> list[Key]:
         """Return the way to each entry that fits nothing, in the order of the configuration."""
         rows = {table: declared.get(table, ()) for table in self._loaded}
+        if self._holds("entitlements", "source", "entitlement_id", "name"):
+            # Made once: of a large estate the grants are many, and so may the entries be.
+            held = _HELD if self._holds("grants", "source", "entitlement_id") else ""
+            self._connection.execute(f"CREATE TEMP TABLE known AS {_LISTED} {held}")
         return [
             *self._conflicts(rows.get("conflicts", ())),
             *self._scopes(rows.get("approval_scope", ())),
@@ -88,14 +97,12 @@ class Idle:
         """Say whether an entry fits no entitlement but those that ``earlier`` ones fit."""
         if wanted is None or not self._whole("entitlements", source, "entitlement_id", "name"):
             return False
-        known = _ENTITLEMENTS
-        if any(source in {None, reporting} for reporting in self._snapshot.sources_of("grants")):
-            if not self._whole("grants", source, "entitlement_id"):
-                return False
-            known += _HELD
+        granted = any(source in {None, reporting} for reporting in self._snapshot.sources_of("grants"))
+        if granted and not self._whole("grants", source, "entitlement_id"):
+            return False
         tests = f"coalesce({_FITS}, true)" + f" AND NOT coalesce({_FITS}, false)" * len(earlier)
         values = [value for entry in ((source, wanted), *earlier) for value in _sought(*entry)]
-        return not self._count(f"SELECT count(*) FROM ({known}) WHERE {tests}", values)  # noqa: S608  # all of it is our own text
+        return not self._count(f"SELECT count(*) FROM known WHERE {tests}", values)  # noqa: S608  # all of it is our own text
 
     def _no_department(self, department: str | None) -> bool:
         whole = self._whole("people", None, "department")
@@ -108,11 +115,14 @@ class Idle:
 
     def _whole(self, table: str, source: str | None, *columns: str) -> bool:
         """Say whether every row that an entry could fit was read, and is loaded."""
-        if not set(columns) <= self._loaded.get(table, set()):
+        if not self._holds(table, *columns):
             return False
         sources = self._snapshot.sources_of(table)
         asked = sources if source is None else [source]
         return bool(asked) and all(s in sources and self._snapshot.status(s, table) == Status.COMPLETE for s in asked)
+
+    def _holds(self, table: str, *columns: str) -> bool:
+        return set(columns) <= self._loaded.get(table, set())
 
     def _count(self, sql: str, values: Mapping[str, object] | list[str | None]) -> int:
         row = self._connection.execute(sql, values).fetchone()

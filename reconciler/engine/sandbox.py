@@ -71,10 +71,12 @@ class Sandbox:
                 "memory_limit": f"{memory_limit_mb}MiB",
                 "temp_directory": spill,
                 "preserve_insertion_order": False,
-                "checkpoint_threshold": "1TiB",  # the file dies with this connection: nothing needs to survive in it
+                "checkpoint_threshold": "1TiB",
             },
         )
         self.connection.execute("SET TimeZone = 'UTC'")
+        # The file dies with this connection: nothing needs to survive in it.
+        self.connection.execute("PRAGMA disable_checkpoint_on_shutdown")
 
     def close(self) -> None:
         """Close the connection and forget its tables."""

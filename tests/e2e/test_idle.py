@@ -118,6 +118,16 @@ def test_what_is_held_and_not_listed_may_be_meant(estate: Path) -> None:
     assert [entry.rpartition(": ")[2] for entry in found] == ["rules.role_maps.1", "special_accounts.1"]
 
 
+def test_what_is_held_and_listed_is_known_by_its_name(estate: Path) -> None:
+    _, before = idle(estate)
+    (estate / "qms/grants.csv").write_text(
+        "principal_kind,principal_id,entitlement_id,assignment\naccount,a1,g-1,direct\n"
+    )
+    _, found = idle(estate)
+    assert found == before
+    assert found
+
+
 def test_what_has_no_name_may_be_meant(estate: Path) -> None:
     with (estate / "qms/entitlements.csv").open("a") as file:
         file.write("g-4,\n")
