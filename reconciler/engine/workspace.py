@@ -155,8 +155,9 @@ def _load_all(
         sandbox.create(table, chosen)
         for source in snapshot.sources_of(name):
             _load(sandbox, snapshot, name, source, chosen)
-        _insert(sandbox, name, options.declared.get(name, ()), chosen)
-        if table.group == "governance" and (repeated := _repeated(sandbox, snapshot, name)):
+        given = options.declared.get(name, ())
+        _insert(sandbox, name, given, chosen)
+        if table.group == "governance" and (repeated := _repeated(sandbox, snapshot, name, given)):
             faults[name] = repeated
     return faults
 
@@ -219,7 +220,7 @@ def _load(sandbox: Sandbox, snapshot: Snapshot, name: str, source: str, columns:
         raise StoreError(f"{name} of {source} cannot be read: {error}", advice=_DAMAGED) from error
 
 
-def _repeated(sandbox: Sandbox, snapshot: Snapshot, name: str) -> tuple[str, ...]:
+def _repeated(sandbox: Sandbox, snapshot: Snapshot, name: str, declared: Sequence[Record]) -> tuple[str, ...]:
     """Say which keys of a governance table were given more than once, and by which sources; empty for none."""
     key = tables()[name].key
     listed = ", ".join(f'"{column}"' for column in key)
@@ -238,6 +239,10 @@ def _repeated(sandbox: Sandbox, snapshot: Snapshot, name: str) -> tuple[str, ...
                 [files, *values],
             ).fetchone()
         ]
+        if any(
+            all(getattr(row, column) == value for column, value in zip(key, values, strict=True)) for row in declared
+        ):
+            givers.append("the configuration")
         shown = ", ".join(f"{column} {value}" for column, value in zip(key, values, strict=True))
         told.append(f"{name}: {shown} is given more than once ({', '.join(givers)}); which row counts is unknown")
     return tuple(told)

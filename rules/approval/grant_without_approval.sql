@@ -16,6 +16,7 @@ found as (
          bool_or(c.fit = 'sure' and d.state = 'live') as covered,
          bool_or(d.state = 'unsure' or (c.fit <> 'sure' and d.state = 'live')) as unsure,
          bool_or(c.fit = 'placeless' and d.state = 'live') as placeless,
+         bool_or(c.fit <> 'nameless' and d.state = 'past') as past,
          max(case when c.fit <> 'nameless' and d.state = 'ended' then d.valid_until end) as ended_at
   from covering c
   join decided d on d.approval_id = c.approval_id
@@ -43,6 +44,7 @@ select h.source, h.principal_kind, h.principal_id, h.entitlement_id, h.assignmen
              when h.doubt = 'scope' then '; the entitlement''s name is unknown, so whether the approval scope asks an approval is, too'
              when h.doubt = 'position' then '; whether the role map of the person''s department gives it is unknown'
              when $scope = 'privileged' and h.privileged is null then '; whether it is privileged is unknown'
+             when f.past then '; no approval covers it now, and whether one that has ended did is unknown'
              else '; no approval covers it'
            end
          )

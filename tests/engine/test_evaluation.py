@@ -314,6 +314,16 @@ def test_a_person_given_by_two_sources_blocks_what_reads_people(seal: Seal, rule
     assert not scope(found["IG-CRD-001"]).blocked
 
 
+def test_an_account_registered_by_the_configuration_and_a_source_blocks_and_names_both(
+    seal: Seal, rules: list[Rule]
+) -> None:
+    special = SpecialAccount(source="ldap", account_id="u1", kind="service")
+    register = Read("qms", "special_accounts", [special])
+    found = judge(seal([*estate(), register]), rules, Options(declared={"special_accounts": [special]}))
+    words = "source ldap, account_id u1 is given more than once (qms, the configuration); which row counts is unknown"
+    assert f"special_accounts: {words}" in scope(found["IG-ORP-001"]).blocked
+
+
 def test_a_complete_and_empty_table_is_judged(seal: Seal, rules: list[Rule]) -> None:
     found = judge(seal(estate(accounts=Read("ldap", "accounts"))), rules)
     assert scope(found["IG-LVR-001"]) == Scope(source="ldap")
