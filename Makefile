@@ -6,7 +6,7 @@ STAMP := $(VENV)/.synced
 DEBIAN := slapd ldap-utils postgresql chromium 389-ds-base samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind \
   openjdk-17-jre-headless request-tracker5 rt5-db-sqlite rt5-standalone dbconfig-no-thanks msmtp-mta
 
-.PHONY: demo test bench lint fmt setup servers clean
+.PHONY: demo test fire bench lint fmt setup servers clean
 
 # uv lives in a venv of its own, so that nothing is installed outside this folder.
 .uv/bin/uv:
@@ -34,9 +34,13 @@ lint: setup
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
 
-# Many tests wait for a server: three at once keep two cores busy.
+# Many tests wait for a server: three at once keep two cores busy. `make fire` is thorough where this is quick.
 test: setup servers lint
-	$(BIN)/pytest --numprocesses=3 --dist=loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	FIRE_TICKETS=100 $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term $(PYTEST_ARGS)
+
+# Every connector that files, by each way of creating, on both databases: 400 tickets each.
+fire: setup servers
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile tests/filing/test_fire.py tests/connectors/*/test_fire.py
 
 # python3-ldap runs under Debian's own Python: it is what the LDAP connector is measured against.
 bench: setup

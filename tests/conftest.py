@@ -20,6 +20,15 @@ settings.register_profile("reconciler", deadline=None)
 settings.load_profile("reconciler")
 
 
+_LONG = ("test_fire", "test_apache_spark", "test_real", "test_truth", "test_clean", "test_demo")
+"""What the names of files begin with that take minutes, though their tests are few."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: processes that share the tests then end together."""
+    items.sort(key=lambda item: not item.path.name.startswith(_LONG))
+
+
 @pytest.fixture(autouse=True)
 def _secrets_of_one_test_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a test hides: its password would be taken out of every later test's messages."""

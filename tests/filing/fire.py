@@ -50,6 +50,8 @@ from reconciler.sdk.tickets import Change, Ticket, TicketSystem
 from tests.simulators.http_server import LoopbackServer
 
 ROOT = Path(__file__).parents[2]
+TICKETS = int(os.environ.get("FIRE_TICKETS", "400"))
+"""How many tickets a fire is about; at least 100, or chance may leave a fault out."""
 POINTS = ("claimed", "begun", "sent", "answered", "done")
 """claimed: before the attempt is written down; begun: after; sent: the request is; answered; done: all is written."""
 WORKERS = 3
@@ -102,7 +104,7 @@ class Fire:
         assert self.states == {"ticket filed": self.tickets, "operation done": self.tickets * (1 + self.changes)}
         assert self.remote_ids == self.tickets
         assert all(self.deaths[point] for point in POINTS), self.deaths
-        assert all(self.faults[fault] > self.tickets // 20 for fault in ("busy", "lost", "late")), self.faults
+        assert all(self.faults[fault] >= self.tickets // 100 for fault in ("busy", "lost", "late")), self.faults
         assert self.behind is None or self.behind > 0
 
 
@@ -115,7 +117,7 @@ def under_fire(
     creates: Callable[[str, str], bool] = lambda method, _path: method == "POST",
     behind: Callable[[], int] | None = None,
     estate: str = "acme",
-    tickets: int = 400,
+    tickets: int = TICKETS,
     changes: Sequence[Change] = (),
     harm: Harm | None = None,
     pace: Pace = PACE,

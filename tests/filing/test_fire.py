@@ -24,7 +24,9 @@ def hasty_desk(endpoint: str) -> DeskSystem:
 
 def test_each_ticket_is_filed_once(url: str) -> None:
     with simulator(lag=LAG) as system:
-        fire = under_fire(url, system=system, opens=desk, held=lambda: held(system), behind=lambda: behind(system))
+        fire = under_fire(
+            url, system=system, opens=desk, held=lambda: held(system), behind=lambda: behind(system), tickets=400
+        )
     fire.check()
 
 
