@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import engine
-from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.errors import ConfigurationError
 from reconciler.filing.night import close
 from reconciler.filing.systems import open_systems
-from reconciler.log import redact
+from reconciler.log import explained
 from reconciler.nonconformity import risks
 from reconciler.sdk.errors import Throttled, Unreachable
 from reconciler.sdk.tickets import ExceptionRegister
@@ -69,19 +69,19 @@ async def _write(settings: Settings, register: risks.Register, pending: Sequence
         if isinstance(system, ExceptionRegister) and system.holds_exceptions
     }
     try:
-        said = await asyncio.gather(*(_put(name, system, pending) for name, system in held.items()))
+        answers = await asyncio.gather(*(_put(name, system, pending) for name, system in held.items()))
     finally:
         await close(systems)
     for risk in pending:
-        of_risk = [each for part in said for each in part if each.risk_id == risk.risk_id]
+        of_risk = [each for part in answers for each in part if each.risk_id == risk.risk_id]
         if of_risk and not any(each.problem for each in of_risk):
             register.written(risk, "; ".join(f"{each.register}: {each.where}" for each in of_risk))
-    return [each for part in said for each in part]
+    return [each for part in answers for each in part]
 
 
 async def _put(name: str, system: ExceptionRegister, pending: Sequence[risks.Risk]) -> list[Written]:
     """Write every risk to one register; once it gave no answer, the rest is left for the next time."""
-    said: list[Written] = []
+    results: list[Written] = []
     silent = ""
     for risk in pending:
         where, problem = "", silent
@@ -89,14 +89,11 @@ async def _put(name: str, system: ExceptionRegister, pending: Sequence[risks.Ris
             try:
                 async with asyncio.timeout(_SECONDS):
                     where = await system.put(risk.risk_id, msgspec.structs.asdict(risks.record(risk)))
-            except ReconcilerError as error:
-                problem = redact(f"{error.message.rstrip('.')}. {error.advice}".strip())
-                silent = problem if isinstance(error, Unreachable | Throttled) else ""
             except Exception as error:  # noqa: BLE001 - one register that fails keeps nothing from another
-                problem = redact(f"{type(error).__name__}: {error}")
-                silent = problem if isinstance(error, TimeoutError | OSError) else ""
-        said.append(Written(risk_id=risk.risk_id, register=name, where=where, problem=problem))
-    return said
+                problem = explained(error)
+                silent = problem if isinstance(error, Unreachable | Throttled | TimeoutError | OSError) else ""
+        results.append(Written(risk_id=risk.risk_id, register=name, where=where, problem=problem))
+    return results
 
 
 def end_of(settings: Settings, day: date) -> datetime:

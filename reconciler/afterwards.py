@@ -14,10 +14,9 @@ import msgspec
 from reconciler import accepting, declared, filing, notices
 from reconciler.controls import Control
 from reconciler.database import schema
-from reconciler.errors import ReconcilerError
 from reconciler.estate.results import Run
 from reconciler.findings import FindingStore
-from reconciler.log import redact
+from reconciler.log import explained
 from reconciler.nonconformity import following, lateness
 from reconciler.nonconformity.following import Followed
 from reconciler.nonconformity.grouping import Policy, Requirement
@@ -113,7 +112,7 @@ def file(settings: Settings) -> Filed:
     try:
         exchanged = asyncio.run(filing.after_run(settings, schema.opened(settings.database_url)))
     except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever filing met
-        return Filed(troubles=(_said(error), *unwritten))
+        return Filed(troubles=(explained(error), *unwritten))
     sent = exchanged.sent
     troubles = [*exchanged.undone, *exchanged.followed.unread, *exchanged.followed.odd]
     for one in exchanged.compared:
@@ -131,14 +130,8 @@ def _register(settings: Settings) -> list[str]:
     try:
         written = accepting.write(settings, Register.open(settings.database_url))
     except Exception as error:  # noqa: BLE001 - one part that fails keeps no other from its work
-        return [_said(error)]
+        return [explained(error)]
     return [f"{one.register} {one.risk_id}: {one.problem}" for one in written if one.problem]
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, ReconcilerError):
-        return redact(f"{error.message} {error.advice}".strip())
-    return redact(f"{type(error).__name__}: {error}")
 
 
 def tell(settings: Settings, snapshot: Snapshot, run: Run) -> notices.Sent:
@@ -150,7 +143,7 @@ def tell(settings: Settings, snapshot: Snapshot, run: Run) -> notices.Sent:
         who = holders(settings, snapshot, as_of=run.as_of)
         return notices.after_run(settings, snapshot, found, holders=who, at=run.recorded_at)
     except Exception as error:  # noqa: BLE001 - the night is recorded; its report must come, whatever a notice met
-        return notices.Sent(errors=(_said(error),))
+        return notices.Sent(errors=(explained(error),))
 
 
 def treated(settings: Settings, *, to_read: bool = False) -> list[Treated]:

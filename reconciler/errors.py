@@ -19,6 +19,11 @@ class ReconcilerError(Exception):
         self.message = message
         self.advice = advice
 
+    @property
+    def told(self) -> str:
+        """What happened and what to do, as one line."""
+        return f"{self.message.rstrip('.')}. {self.advice}".strip()
+
 
 class ConfigurationError(ReconcilerError):
     """The configuration, a rule or an input file is wrong; nothing was read or written."""

@@ -63,6 +63,6 @@ def reread(settings: Settings, name: str, account_id: str) -> LiveAccount:
     if isinstance(answer, ConfigurationError):
         raise answer
     if isinstance(answer, ReconcilerError):
-        reason = f"{answer.message.rstrip('.')}. {answer.advice}".strip()
+        reason = answer.told
         return LiveAccount(account_id, Presence.NOT_EVALUABLE, reason=reason)
     return answer

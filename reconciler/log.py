@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
+from reconciler.errors import ReconcilerError
+
 _CHATTY = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer", "alembic", "asyncio")
 _SHORTEST = 4
 _hidden: set[str] = set()
@@ -25,6 +27,11 @@ def redact(text: str) -> str:
     for secret in sorted(_hidden, key=len, reverse=True):
         text = text.replace(secret, "[redacted]")
     return text
+
+
+def explained(error: Exception) -> str:
+    """Say an error in one line without secrets, by its kind where nobody expected it."""
+    return redact(error.told if isinstance(error, ReconcilerError) else f"{type(error).__name__}: {error}")
 
 
 class _Redacting(logging.Formatter):

@@ -64,7 +64,7 @@ class RestSource:
                 raise
             except SourceError as error:
                 missing = error.missing_permission if isinstance(error, Refused) else ""
-                gaps.append(Gap(table, "", f"{error.message.rstrip('.')}. {error.advice}", missing))
+                gaps.append(Gap(table, "", error.told, missing))
                 refused.append(error)
                 continue
             gaps += self._absent(fields, items)

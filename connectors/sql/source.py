@@ -86,7 +86,7 @@ class SqlSource:
                     if isinstance(error, Unreachable) and self._session is None:
                         raise
                     missing = error.missing_permission if isinstance(error, Refused) else ""
-                    gaps.append(Gap(table, "", f"{error.message.rstrip('.')}. {error.advice}", missing))
+                    gaps.append(Gap(table, "", error.told, missing))
                     last = error
         if last is not None and len(gaps) == len(self._queries):
             raise last

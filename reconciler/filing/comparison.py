@@ -14,11 +14,10 @@ from sqlmodel import Session, col, select
 
 from reconciler.database import Database
 from reconciler.database.filing import OperationRow, TicketRow
-from reconciler.errors import ReconcilerError
 from reconciler.filing import queue
 from reconciler.filing.keys import is_ours, prefix
 from reconciler.filing.outbox import CREATE
-from reconciler.sdk.secrets import redact
+from reconciler.log import explained
 from reconciler.sdk.tickets import Status, TicketRef, TicketSystem
 
 _DUPLICATE = "carried by other tickets too"
@@ -83,10 +82,8 @@ async def _compare(
             there = await _listed(system, estate)
             doubtful = {key: row for key, row in before.items() if _expected(row) and key not in there}
             answers = {key: await system.read(_ref(row)) for key, row in doubtful.items()}
-    except ReconcilerError as error:
-        return Comparison(system=name, unread=redact(f"{error.message.rstrip('.')}. {error.advice}".strip()))
     except Exception as error:  # noqa: BLE001 - a list that broke off in any way shows nothing
-        return Comparison(system=name, unread=redact(f"{type(error).__name__}: {error}"))
+        return Comparison(system=name, unread=explained(error))
     gone = [key for key, view in answers.items() if view.status == Status.GONE]
     settled = at - timedelta(seconds=max(system.settle_seconds, 60.0))
     with database.writing() as session:

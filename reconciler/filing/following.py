@@ -16,12 +16,11 @@ from sqlmodel import Session, col, or_, select
 
 from reconciler.database import Database
 from reconciler.database.filing import CommentRow, TicketRow
-from reconciler.errors import ReconcilerError
 from reconciler.filing import queue, telling
 from reconciler.filing.facts import Facts
 from reconciler.filing.outbox import ask_change
+from reconciler.log import explained
 from reconciler.sdk.errors import Throttled, Unreachable
-from reconciler.sdk.secrets import redact
 from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem, TicketView
 from reconciler.sections.filing import Filing
 
@@ -116,12 +115,12 @@ class _Look:
                 async with asyncio.timeout(self._seconds):
                     view = await self._system.read(_ref(row))
             except Exception as error:  # noqa: BLE001 - one ticket that cannot be read keeps no other from being read
-                said = _said(error)
-                self.unread.append(f"{row.system} {row.key}: {said}")
+                why = explained(error)
+                self.unread.append(f"{row.system} {row.key}: {why}")
                 answered = not isinstance(error, Unreachable | Throttled | TimeoutError | OSError)
                 self._unanswered = 0 if answered else self._unanswered + 1
                 if self._unanswered >= _ENOUGH:
-                    self.silent = said
+                    self.silent = why
                 return
         self._unanswered = 0
         self.read += 1
@@ -137,12 +136,6 @@ class _Look:
 
 def _ref(row: TicketRow) -> TicketRef:
     return TicketRef(row.remote_id or "", row.remote_number or "", row.remote_url or "")
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, ReconcilerError):
-        return redact(f"{error.message.rstrip('.')}. {error.advice}".strip())
-    return redact(f"{type(error).__name__}: {error}")
 
 
 def _odd(database: Database, systems: Mapping[str, TicketSystem]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from reconciler.filing.facts import Facts
 from reconciler.filing.following import Followed
 from reconciler.filing.sending import Pace, Sent
 from reconciler.filing.systems import open_systems, ticket
-from reconciler.log import redact
+from reconciler.log import explained, redact
 from reconciler.sdk.connector import Gap
 from reconciler.sdk.tickets import Request, Ticket, TicketSystem
 from reconciler.settings import Settings
@@ -86,7 +86,7 @@ def enqueue(settings: Settings, database: Database, facts: Sequence[Facts], *, a
             try:
                 made = ticket(settings, system, fact)
             except ConfigurationError as error:
-                unfilled.append(f"{error.message}. {error.advice}")
+                unfilled.append(explained(error))
                 continue
             if outbox.ask(session, system=system, ticket=made, about=fact.about, at=at):
                 new.append(f"{system} {made.key}")
@@ -130,7 +130,7 @@ async def close(systems: Mapping[str, TicketSystem]) -> None:
         try:
             await system.close()
         except Exception as error:  # noqa: BLE001 - all is done by now, and written down
-            _log.warning("%s could not be closed: %s", system.name, redact(str(error)))
+            _log.warning("%s could not be closed: %s", system.name, explained(error))
 
 
 def refuse_none(settings: Settings) -> None:

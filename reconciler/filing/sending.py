@@ -21,9 +21,9 @@ from reconciler.errors import ConfigurationError, SourceError, StoreError
 from reconciler.filing import queue
 from reconciler.filing.outbox import mark_line
 from reconciler.filing.queue import Claim, Settle
+from reconciler.log import explained, redact
 from reconciler.sdk.errors import Misbehaved, Refused, Throttled, Unreachable
 from reconciler.sdk.fence import fenced
-from reconciler.sdk.secrets import redact
 from reconciler.sdk.tickets import Change, Status, TicketRef, TicketSystem, TicketView
 
 T = TypeVar("T")
@@ -335,4 +335,4 @@ def remaining(change: Change, view: TicketView) -> Change | None:
 
 
 def _said(error: SourceError | ConfigurationError) -> str:
-    return redact(f"{error.message.rstrip('.')}. {error.advice}".strip()).replace("\x00", "\ufffd")
+    return explained(error).replace("\x00", "\ufffd")  # no database keeps a NUL

@@ -173,7 +173,7 @@ class _Tally:
         waiting = [entry for entry in entries if entry.state == "waiting"]
         self._counts["waiting"] += len(waiting)
         if waiting:
-            self._errors.append(f"{len(waiting)} notices wait: {error.message.rstrip('.')}. {error.advice}".strip())
+            self._errors.append(f"{len(waiting)} notices wait: {error.told}")
 
     def told(self, unaddressed: Sequence[str]) -> Sent:
         return Sent(
@@ -217,7 +217,7 @@ def _mail(settings: Settings, mailer: Mailer, tally: _Tally, notices: Sequence[N
             tally.end(entry, "unknown", f"no answer came after the text was sent: {error}")
         except ReconcilerError as error:
             # The server takes nothing of ours: the others need not try.
-            tally.end(entry, "waiting", f"{error.message.rstrip('.')}. {error.advice}".strip())
+            tally.end(entry, "waiting", error.told)
             tally.left([entries[one.key] for one in notices[position + 1 :]], error)
             return
         else:
@@ -241,7 +241,7 @@ async def _post(
             try:
                 await poster.send(event)
             except ReconcilerError as error:
-                said = f"{error.message.rstrip('.')}. {error.advice}".strip()
+                said = error.told
                 # Tried again with the same id: a receiver that took it tells it by that.
                 tally.end(entry, "waiting", said)
                 if isinstance(error, Refused):

@@ -384,7 +384,7 @@ def test_check_names_what_is_missing_and_closes_whatever_happens(ask: Ask, monke
     monkeypatch.setattr(desk.DeskSystem, "check", gaps)
     monkeypatch.setattr(desk.DeskSystem, "close", fail)
     said = ask("check").output
-    assert "desk could not be closed: already gone" in said
+    assert "desk could not be closed: OSError: already gone" in said
     assert said.endswith("desk:\n  incident delete: may not be done; it needs itil\n  no comments\n")
 
 

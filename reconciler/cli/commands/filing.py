@@ -46,7 +46,9 @@ def status(
     if system is not None and system not in settings.systems and not ledger.status(database, system=system):
         raise ConfigurationError(
             f"{system} is no ticket system of {settings.path}, and never was",
-            advice=f"Use one of: {', '.join(settings.systems)}." if settings.systems else "There is none.",
+            advice=f"Use one of: {', '.join(settings.systems)}."
+            if settings.systems
+            else "Write a section [filing.systems.NAME].",
         )
     found = ledger.status(database, system=system, about=ticket, state=state)
     if machine:
@@ -296,10 +298,7 @@ def check(settings: Settings, systems: tuple[str, ...], *, machine: bool) -> Non
     from reconciler.log import redact
 
     answers = asyncio.run(night.check(settings, systems))
-    said = {
-        name: [f"{a.message.rstrip('.')}. {a.advice}".strip()] if isinstance(a, ReconcilerError) else list(a)
-        for name, a in answers.items()
-    }
+    said = {name: [a.told] if isinstance(a, ReconcilerError) else list(a) for name, a in answers.items()}
     if machine:
         output.emit(said)
     else:

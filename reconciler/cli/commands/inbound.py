@@ -46,7 +46,9 @@ def list_deliveries(
     if not found and endpoint is not None and endpoint not in settings.config.inbound:
         raise ConfigurationError(
             f"nothing came to {endpoint}, and {settings.path} has no section [inbound.{endpoint}]",
-            advice=f"Use one of: {', '.join(settings.config.inbound) or 'none is configured'}.",
+            advice=f"Use one of: {', '.join(settings.config.inbound)}."
+            if settings.config.inbound
+            else "Write a section [inbound.NAME], as config/examples/inbound shows.",
         )
     if not found:
         click.echo("No deliveries match.")

@@ -41,7 +41,7 @@ def together(looks: Iterable[Callable[[], Checked]]) -> Checked:
             checked += look()
         except ReconcilerError as error:
             again = isinstance(error, StoreError) or passes(error)
-            checked += Checked((f"{error.message.rstrip('.')}. {error.advice}".strip(),), whole=False, again=again)
+            checked += Checked((error.told,), whole=False, again=again)
     return checked
 
 
