@@ -7,20 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from reconciler import log
+from tests.effort import QUICK
 from tests.servers.postgres import Server, postgres
 
 # pyspark takes a process whose main module has no file, as a worker of pytest-xdist is, for a run of its own doctests.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 
-# Machines are shared and noisy: how long an example takes says nothing of the code.
-settings.register_profile("reconciler", deadline=None)
+# Machines are shared and noisy: how long an example takes says nothing of the code. Where it is to go quickly, examples
+# are the same each time, so that what fails is the change at hand.
+settings.register_profile(
+    "reconciler", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=QUICK, print_blob=True
+)
 settings.load_profile("reconciler")
 
 
-_LONG = ("test_fire", "test_apache_spark", "test_real", "test_truth", "test_clean", "test_demo")
+_LONG = ("test_apache_spark", "test_fire", "test_spark", "test_real", "test_truth", "test_clean", "test_demo")
 """What the names of files begin with that take minutes, though their tests are few."""
 
 

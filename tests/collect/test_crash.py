@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -32,9 +31,6 @@ asyncio.run(pull([Pull(source, "simulated", SourceSettings(connector="simulated"
     as_of=NOW, limits=Limits(), accepted=[], report=report))
 """
 
-# A process that is killed while coverage writes its figures leaves a broken file of figures behind.
-UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-
 
 def test_a_killed_pull_is_left_unsealed_and_the_next_one_works(night: Night) -> None:
     good = night.run(MisbehavingSource())
@@ -43,7 +39,6 @@ def test_a_killed_pull_is_left_unsealed_and_the_next_one_works(night: Night) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=UNMEASURED,
     )
     assert child.stdout
     assert child.stdout.readline() == "reading\n", child.stderr and child.stderr.read()
@@ -67,9 +62,7 @@ def test_killed_at_any_moment_there_is_a_sealed_snapshot_or_none(tmp_path: Path)
     program = PULL.replace("seconds=600", "seconds=0").replace("70_000", "20_000")
     for delay in (0.7, 0.9, 1.1, 1.3):
         night = Night(tmp_path / str(delay))
-        child = subprocess.Popen(
-            [sys.executable, "-c", program, str(night.store.folder)], stdout=subprocess.DEVNULL, env=UNMEASURED
-        )
+        child = subprocess.Popen([sys.executable, "-c", program, str(night.store.folder)], stdout=subprocess.DEVNULL)
         time.sleep(delay)
         child.kill()
         child.wait(timeout=60)

@@ -57,7 +57,7 @@ EDGES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(edges=st.lists(EDGES, max_size=14), listed=st.lists(GROUPS, max_size=5))
 def test_grants_joined_to_nesting_are_effective_access(sandbox: Sandbox, edges: list[Edge], listed: list[str]) -> None:
     fill(sandbox, edges, listed)

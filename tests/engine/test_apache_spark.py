@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.engine import Rule
 from reconciler.estate.results import Outcome
+from tests.effort import QUICK
 from tests.engine import engines
 from tests.servers import spark
 
@@ -22,22 +23,18 @@ def url() -> Iterator[str]:
         yield served
 
 
-def test_cases_of_every_verdict_say_the_same(url: str) -> None:
-    """One that fires, one that is not evaluable and one that stays silent a rule: a JVM takes a second for each."""
-    chosen = [replace(rule, cases=_of_each_verdict(rule)) for rule in engines.bundled()]
-    results = engines.run_all(chosen, url)
-    assert len(results) >= 3 * len(chosen)
+def test_cases_say_the_same(url: str) -> None:
+    """Where it is to go quickly, those that show two kinds of verdict at once: a JVM takes a second for each."""
+    chosen = [replace(rule, cases=_most_telling(rule)) if QUICK else rule for rule in engines.bundled()]
+    results = engines.run_all([rule for rule in chosen if rule.cases], url)
+    assert len(results) == sum(len(rule.cases) for rule in chosen) > 10
     assert [result.detail for result in results if not result.passed] == []
 
 
-def _of_each_verdict(rule: Rule) -> tuple[Any, ...]:
-    def verdicts(case: Any) -> set[Any]:
-        return {row["verdict"] for row in case.expect}
-
-    fires = next(case for case in rule.cases if Outcome.VIOLATION in verdicts(case))
-    unknown = next(case for case in rule.cases if Outcome.NOT_EVALUABLE in verdicts(case))
-    silent = next(c for c in rule.cases if not verdicts(c) & {Outcome.VIOLATION, Outcome.NOT_EVALUABLE})
-    return tuple({case.number: case for case in (fires, unknown, silent)}.values())
+def _most_telling(rule: Rule) -> tuple[Any, ...]:
+    """Return a case with a violation and with something not evaluable; none where the rule has none such."""
+    both = {Outcome.VIOLATION, Outcome.NOT_EVALUABLE}
+    return tuple(case for case in rule.cases if both <= {row["verdict"] for row in case.expect})[:1]
 
 
 def test_an_estate_has_one_digest(url: str, tmp_path: Path) -> None:

@@ -355,7 +355,7 @@ def test_nothing_is_left_in_the_temporary_folder(seal: Seal, rules: list[Rule], 
     assert list(folder.iterdir()) == []
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**16), source=st.sampled_from(["ldap", "hr", "qms"]))
 def test_order_changes_nothing_and_missing_data_only_blocks(
     seal: Seal, rules: list[Rule], seed: int, source: str

@@ -4,6 +4,9 @@
 or simulated, through proxies that do harm. A worker dies by SIGKILL: before its attempt is written down, after that,
 after its request was sent, after the answer, and after that was written down. Of the answers that are lost, half are
 to requests that are carried out only afterwards, as by a slow server. What counts is what the system holds at the end.
+
+A system says how soon a look shows what was sent. No busy machine may break that word: the proxies let a look wait
+until what was sent so long ago can be seen.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import atexit
 import ctypes
 import functools
 import importlib
+import itertools
 import json
 import mmap
 import os
@@ -23,6 +27,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import urllib.request
 from collections import Counter
@@ -47,10 +52,11 @@ from reconciler.filing.keys import key
 from reconciler.filing.sending import Pace
 from reconciler.sdk import http
 from reconciler.sdk.tickets import Change, Ticket, TicketSystem
+from tests.effort import QUICK
 from tests.simulators.http_server import LoopbackServer
 
 ROOT = Path(__file__).parents[2]
-TICKETS = int(os.environ.get("FIRE_TICKETS", "400"))
+TICKETS = 100 if QUICK else 400
 """How many tickets a fire is about; at least 100, or chance may leave a fault out."""
 POINTS = ("claimed", "begun", "sent", "answered", "done")
 """claimed: before the attempt is written down; begun: after; sent: the request is; answered; done: all is written."""
@@ -148,9 +154,14 @@ def under_fire(
             for change in changes:
                 assert outbox.ask_change(session, system="desk", key=ticket.key, change=change, at=at)
     every = max(2, int(tickets * 0.7) // harm.deaths)
+    word, answers = _Word(), itertools.count(1)
+
+    def dies() -> bool:
+        return next(answers) % every == 0
+
     with ExitStack() as stack:
         proxies = [
-            stack.enter_context(_Proxy(system, creates, harm, every=every * (n + 1), seed=harm.seed * 100 + n))
+            stack.enter_context(_Proxy(system, creates, harm, word, dies=dies, seed=harm.seed * 100 + n))
             for n in range(WORKERS)
         ]
         crew = {
@@ -203,17 +214,43 @@ def _ledger(database: Database) -> dict[str, Any]:
     return {"states": states, "remote_ids": len(ids)}
 
 
+class _Word:
+    """What a system says of its looks, kept: proxies share one, each in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._sent: dict[object, float] = {}
+
+    def sent(self, request: asyncio.Task[web.Response]) -> None:
+        """Note a request that creates, until a look shows what it made."""
+        self._sent[request] = time.monotonic()
+        loop = asyncio.get_running_loop()
+        request.add_done_callback(lambda _: loop.call_later(LAG, self._sent.pop, request))
+
+    async def kept(self) -> None:
+        """Wait until a look shows whatever was sent longer ago than the system says."""
+        before = time.monotonic() - SETTLE
+        while any(sent <= before for sent in tuple(self._sent.values())):  # noqa: ASYNC110 - an event is of one loop
+            await asyncio.sleep(0.02)
+
+
 class _Proxy:
     """Pass requests of one worker on, and do harm to those that create."""
 
     def __init__(
-        self, upstream: str, creates: Callable[[str, str], bool], harm: Harm, *, every: int, seed: int
+        self,
+        upstream: str,
+        creates: Callable[[str, str], bool],
+        harm: Harm,
+        word: _Word,
+        *,
+        dies: Callable[[], bool],
+        seed: int,
     ) -> None:
         self.faults: Counter[str] = Counter()
-        self._upstream, self._creates, self._harm, self._every = upstream.rstrip("/"), creates, harm, every
+        self._upstream, self._creates, self._harm, self._word = upstream.rstrip("/"), creates, harm, word
+        self._dies = dies
         self._random = random.Random(seed)
         self._pid: int | None = None
-        self._count = 0
         self._session: aiohttp.ClientSession | None = None
         self._asked: set[asyncio.Task[web.Response]] = set()
         self._server = LoopbackServer(self._make, tls=False)
@@ -248,6 +285,7 @@ class _Proxy:
     async def _pass_on(self, request: web.Request) -> web.Response:
         body = await request.read()
         if not self._creates(request.method, request.path):
+            await self._word.kept()
             return await asyncio.shield(self._ask(request, body))
         if self._random.random() < self._harm.busy:
             self.faults["busy"] += 1
@@ -255,11 +293,12 @@ class _Proxy:
         lost = self._random.random() < self._harm.lost
         if lost and self._random.random() < self._harm.late:
             self.faults["late"] += 1
-            self._ask(request, body, after=LATE)
+            self._word.sent(self._ask(request, body, after=LATE))
             return _drop(request)
-        answer = await asyncio.shield(self._ask(request, body))
-        self._count += 1
-        if self._count % self._every == 0 and self._pid is not None:
+        asked = self._ask(request, body)
+        self._word.sent(asked)
+        answer = await asyncio.shield(asked)
+        if self._dies() and self._pid is not None:
             self.faults["sent"] += 1
             os.kill(self._pid, signal.SIGKILL)
             self._pid = None
@@ -300,15 +339,12 @@ class _Foreman:
     """A process that has imported everything, and forks a crew for each fire: imports take longer than 50 tickets."""
 
     def __init__(self) -> None:
-        # What workers run here is measured where it is tested: to measure it here too takes half as long again.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.filing.fire"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
         )
         atexit.register(self._process.communicate)  # which closes its input, and so ends it
 

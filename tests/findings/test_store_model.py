@@ -205,7 +205,7 @@ def live(store: FindingStore, number: int, found: RuleResult, exception: str) ->
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(nights=NIGHTS)
 def test_the_store_agrees_with_the_model(
     kind: str,

@@ -62,7 +62,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(said(), min_size=2, max_size=7), st.sets(st.integers(0, 5)))
 def test_a_run_moves_only_what_it_judged(empty: Path, nights: list[Said], died: set[int]) -> None:
     with TemporaryDirectory() as folder:

@@ -297,5 +297,5 @@ def _run(new: Callable[[], str], *, examples: int) -> Counter[str]:
         def __init__(self) -> None:
             super().__init__(new, reached)
 
-    run_state_machine_as_test(OfThis, settings=settings(max_examples=examples, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(OfThis, settings=settings(max_examples=examples, stateful_step_count=15))
     return reached

@@ -166,7 +166,7 @@ _ROWS = st.sampled_from(sorted(RECORDS)).flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_ROWS)
 def test_every_record_comes_back_from_parquet_as_it_was(made: tuple[str, list[Record]]) -> None:
     name, rows = made

@@ -23,9 +23,8 @@ from tests.truth.world import CLOUD, DIRECTORY, QMS, Subject, World
 # A seed that fails is no simpler for being smaller: nothing is shrunk.
 MANY = settings(
     max_examples=3,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 

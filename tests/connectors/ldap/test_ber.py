@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
+from hypothesis import given
 from hypothesis import strategies as st
 from ldap3.operation.search import search_result_entry_response_to_dict_fast
 from ldap3.utils.asn1 import decode_message_fast
@@ -21,9 +20,6 @@ from tests.simulators.ldap_server import Faults, LdapServer
 
 M = pytest.MonkeyPatch
 Attributes = dict[str, list[bytes]]
-
-patiently = examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine is no failure."""
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,12}(;range=0-\d{1,4})?", fullmatch=True)
 values = st.one_of(st.binary(max_size=20), st.binary(min_size=120, max_size=300), st.text(max_size=10).map(str.encode))
@@ -53,7 +49,6 @@ def decode(content: bytes) -> tuple[str, Attributes]:
     return decode_entry(content, 0, len(content), {})
 
 
-@patiently
 @given(st.text(max_size=40), entries, widths)
 def test_attributes_are_those_of_ldap3_octet_for_octet(dn: str, attributes: Attributes, width: int) -> None:
     content = entry(dn.encode(), attributes, width)
@@ -92,7 +87,6 @@ def _require(part: ber.Tlv, tag: int) -> None:
         raise ValueError
 
 
-@patiently
 @given(entries, widths, st.data())
 def test_a_changed_octet_gives_all_that_is_there_or_nothing(
     attributes: Attributes, width: int, data: st.DataObject
@@ -116,7 +110,6 @@ def test_a_changed_octet_gives_all_that_is_there_or_nothing(
     assert found == joined
 
 
-@patiently
 @given(entries.filter(bool), widths, st.data())
 def test_an_entry_cut_short_is_malformed(attributes: Attributes, width: int, data: st.DataObject) -> None:
     content = entry(b"cn=x", attributes, width)
@@ -124,7 +117,6 @@ def test_an_entry_cut_short_is_malformed(attributes: Attributes, width: int, dat
         decode(content[: data.draw(st.integers(0, len(content) - 1))])
 
 
-@patiently
 @given(st.binary(max_size=60))
 def test_any_octets_decode_or_are_malformed(content: bytes) -> None:
     try:
