@@ -8,7 +8,9 @@ import pytest
 
 from connectors.compliancequest.tickets import ComplianceQuestTickets
 from tests.connectors.compliancequest import quality
-from tests.filing.fire import under_fire
+from tests.filing.fire import DATABASES, under_fire
+
+pytestmark = pytest.mark.parametrize("url", DATABASES, indirect=True)
 
 
 def desk(endpoint: str) -> ComplianceQuestTickets:

@@ -11,9 +11,11 @@ import pytest
 from connectors.jira import TicketSettings, open_tickets
 from connectors.jira.tickets import Jira
 from tests.connectors.jira.conftest import REQUEST
-from tests.filing.fire import LAG, SETTLE, under_fire
+from tests.filing.fire import DATABASES, LAG, SETTLE, under_fire
 from tests.simulators.jira.server import USER
 from tests.simulators.jira.server import Jira as Simulator
+
+pytestmark = pytest.mark.parametrize("url", DATABASES, indirect=True)
 
 
 def issues(endpoint: str, **changes: Any) -> Jira:

@@ -12,8 +12,10 @@ from msgspec import structs
 from connectors.request_tracker import open_tickets
 from connectors.request_tracker.tickets import RequestTracker as System
 from tests.connectors.request_tracker.parts import settings
-from tests.filing.fire import PACE, under_fire
+from tests.filing.fire import DATABASES, PACE, under_fire
 from tests.servers.request_tracker import FILER, KEY_FIELD, RequestTracker
+
+pytestmark = pytest.mark.parametrize("url", DATABASES, indirect=True)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ import pytest
 
 from connectors.rest.tickets import RestTickets
 from tests.connectors.rest.desks import SECRETS, SERVICES, opened
-from tests.filing.fire import LAG, SETTLE, under_fire
+from tests.filing.fire import DATABASES, LAG, SETTLE, under_fire
+
+pytestmark = pytest.mark.parametrize("url", DATABASES, indirect=True)
 
 
 def zendesk(endpoint: str) -> RestTickets:

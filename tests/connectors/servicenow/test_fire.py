@@ -11,9 +11,11 @@ import pytest
 
 from connectors.servicenow import TicketSettings, open_tickets
 from connectors.servicenow.tickets import ServiceNow
-from tests.filing.fire import SETTLE, under_fire
+from tests.filing.fire import DATABASES, SETTLE, under_fire
 from tests.simulators.servicenow.server import USER
 from tests.simulators.servicenow.server import ServiceNow as Simulator
+
+pytestmark = pytest.mark.parametrize("url", DATABASES, indirect=True)
 
 
 def incidents(endpoint: str, **changes: Any) -> ServiceNow:

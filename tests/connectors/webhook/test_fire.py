@@ -8,8 +8,10 @@ import pytest
 
 from connectors.webhook import TicketSettings, open_tickets
 from connectors.webhook.tickets import WebhookTickets
-from tests.filing.fire import under_fire
+from tests.filing.fire import DATABASES, under_fire
 from tests.simulators.hooks import SECRET, Receiver
+
+pytestmark = pytest.mark.parametrize("url", DATABASES, indirect=True)
 
 
 def desk(endpoint: str) -> WebhookTickets:
