@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,11 +31,6 @@ _LONG = ("test_apache_spark", "test_fire", "test_spark", "test_real", "test_trut
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files: processes that share the tests then end together."""
     items.sort(key=lambda item: not item.path.name.startswith(_LONG))
-
-
-def pytest_collection_finish() -> None:
-    """Spare the collector what stays until the end: thousands of tests, and every module."""
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

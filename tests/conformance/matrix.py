@@ -59,6 +59,10 @@ PASSING = frozenset(
     }
 )
 """Faults that pass: where one strikes once, asking again brings everything."""
+ENDLESS = frozenset({FaultKind.HANG, FaultKind.DRIP})
+"""Faults that end when patience does: what comes of the rest is no worse for it."""
+PATIENT, HASTY = 30.0, 0.5
+"""Seconds that an answer may take; a busy machine needs more than an endless answer is given."""
 
 _DEFECTS = ("a defect of the connector, not of the source", "a defect of the connector: its own call was cancelled")
 """What the loop says of an exception that has no remedy."""
@@ -75,7 +79,8 @@ class Subject:
 
     name: str
     faults: Injector
-    open: Callable[[], tuple[Source, SourceSettings]]
+    open: Callable[[float], tuple[Source, SourceSettings]]
+    """Takes the seconds that an answer may take."""
     secrets: Callable[[], Iterable[str]]
     blind: Mapping[FaultKind, frozenset[Part]] = field(default_factory=dict)
     staying: frozenset[FaultKind] = frozenset()
@@ -124,8 +129,8 @@ class _Records(logging.Handler):
         self.texts.append(self.format(record))
 
 
-async def pull_once(subject: Subject, as_of: datetime | None = None) -> Pulled:
-    """Pull everything into a store of its own, waiting nowhere between retries."""
+async def pull_once(subject: Subject, as_of: datetime | None = None, *, seconds: float = PATIENT) -> Pulled:
+    """Pull everything into a store of its own, waiting nowhere between retries, and so long for an answer."""
     records, root = _Records(), logging.getLogger()
     level = root.level
     root.addHandler(records)
@@ -133,7 +138,7 @@ async def pull_once(subject: Subject, as_of: datetime | None = None) -> Pulled:
     subject.faults.number = 0
     try:
         with tempfile.TemporaryDirectory() as folder:
-            source, settings = subject.open()
+            source, settings = subject.open(seconds)
             snapshot = await pull(
                 [Pull(source, settings.connector, settings)],
                 SnapshotStore(Path(folder)),

@@ -81,13 +81,13 @@ def _okta(server: OktaSimulator, secret: str, given: dict[str, Any], secrets: li
             ca_file=str(server.ca_file) if server.ca_file else None,
             concurrency=1,
             parallel_calls=1,
-            request_timeout_seconds=0.5,
             retry_seconds=600.0,
             **given,
         )
 
-        def opened() -> tuple[Source, SourceSettings]:
-            return connectors.okta.open_source("okta", settings, Path()), settings
+        def opened(seconds: float) -> tuple[Source, SourceSettings]:
+            timed = settings.model_copy(update={"request_timeout_seconds": seconds})
+            return connectors.okta.open_source("okta", timed, Path()), timed
 
         yield Subject(
             "okta",
@@ -116,13 +116,13 @@ def entra() -> Iterator[Subject]:
             page_size=3,
             concurrency=1,
             parallel_calls=1,
-            read_timeout_seconds=0.5,
-            request_timeout_seconds=0.5,
             retry_seconds=600.0,
         )
 
-        def opened() -> tuple[Source, SourceSettings]:
-            return connectors.entra.open_source("entra", settings, Path()), settings
+        def opened(seconds: float) -> tuple[Source, SourceSettings]:
+            limits = {"read_timeout_seconds": seconds, "request_timeout_seconds": seconds}
+            timed = settings.model_copy(update=limits)
+            return connectors.entra.open_source("entra", timed, Path()), timed
 
         yield Subject(
             "entra",
@@ -163,13 +163,13 @@ def compliancequest() -> Iterator[Subject]:
             client_secret=SecretRef("env:CONFORMANCE_CQ"),
             concurrency=1,
             max_attempts=1,
-            read_timeout_seconds=0.5,
-            request_timeout_seconds=0.5,
             retry_seconds=600.0,
         )
 
-        def opened() -> tuple[Source, SourceSettings]:
-            return connectors.compliancequest.open_source("compliancequest", settings, Path()), settings
+        def opened(seconds: float) -> tuple[Source, SourceSettings]:
+            limits = {"read_timeout_seconds": seconds, "request_timeout_seconds": seconds}
+            timed = settings.model_copy(update=limits)
+            return connectors.compliancequest.open_source("compliancequest", timed, Path()), timed
 
         yield Subject("compliancequest", server.faults, opened, lambda: [QMS_SECRET])
 
@@ -196,14 +196,13 @@ def rest() -> Iterator[Subject]:
                 "paging": {"style": "link", "total_header": "X-Total-Count", "limit_parameter": "limit", "limit": 3},
                 "mapping": {"people": people},
                 "concurrency": 1,
-                "read_seconds": 0.5,
-                "request_seconds": 0.5,
                 "retry_seconds": 600.0,
             }
         )
 
-        def opened() -> tuple[Source, SourceSettings]:
-            return connector.open_source("rest", settings, Path()), settings
+        def opened(seconds: float) -> tuple[Source, SourceSettings]:
+            timed = settings.model_copy(update={"read_seconds": seconds, "request_seconds": seconds})
+            return connector.open_source("rest", timed, Path()), timed
 
         yield Subject("rest", server.faults, opened, lambda: [QMS_TOKEN])
 

@@ -100,8 +100,8 @@ def honest() -> Iterator[Subject]:
 
 
 async def pulled_by(kind: Callable[[Source], Any], subject: Subject, fault: FaultKind, at: int) -> Pulled:
-    def opened() -> tuple[Source, SourceSettings]:
-        source, settings = subject.open()
+    def opened(seconds: float) -> tuple[Source, SourceSettings]:
+        source, settings = subject.open(seconds)
         return kind(source), settings
 
     subject.faults.add(fault, at=at)

@@ -15,13 +15,24 @@ from typing import NamedTuple
 import pytest
 
 from reconciler.sdk.connector import Status
-from tests.conformance.matrix import PASSING, Pulled, Subject, breaches, leaks, places, pull_once
+from tests.conformance.matrix import (
+    ENDLESS,
+    HASTY,
+    PASSING,
+    PATIENT,
+    Pulled,
+    Subject,
+    breaches,
+    leaks,
+    places,
+    pull_once,
+)
 from tests.conformance.subjects import SUBJECTS
 from tests.simulators.http_injection import PAGE_KINDS, FaultKind
 
 STRIDE = 29
 """Requests between two faults of one pull: more than the retries of one page take."""
-SLOW = frozenset({FaultKind.THROTTLED, FaultKind.THROTTLED_SILENT, FaultKind.HANG, FaultKind.DRIP})
+SLOW = ENDLESS | {FaultKind.THROTTLED, FaultKind.THROTTLED_SILENT}
 """Kinds that cost a second each."""
 LASTING = (
     FaultKind.UNAUTHORIZED,
@@ -69,7 +80,7 @@ def measured(request: pytest.FixtureRequest) -> Iterator[Measured]:
 def struck(measured: Measured, kind: FaultKind) -> tuple[Pulled, list[str], int]:
     """Pull with the faults that were added; return what came, what is wrong with it, and the last request struck."""
     subject, clean = measured
-    found = asyncio.run(pull_once(subject))
+    found = asyncio.run(pull_once(subject, seconds=HASTY if kind in ENDLESS else PATIENT))
     fired = [f"{each.number} {each.target}" for each in subject.faults.fired]
     last = max((each.number for each in subject.faults.fired), default=0)
     subject.faults.clear()

@@ -203,7 +203,7 @@ class Slapd:
         administrator.unbind()
 
     def _await(self, port: int) -> None:
-        for _ in range(300):
+        for _ in range(1200):
             if self._process is not None and self._process.poll() is not None:
                 message = f"slapd ended: {(self.folder / 'slapd.log').read_text()}"
                 raise RuntimeError(message)

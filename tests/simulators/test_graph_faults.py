@@ -40,7 +40,7 @@ def client() -> Iterator[RawClient]:
 
 @pytest.fixture
 def crowd() -> Iterator[RawClient]:
-    with asking(GraphSimulator(GeneratedTenant(1_000), tls=False), timeout=1.0) as asked:
+    with asking(GraphSimulator(GeneratedTenant(1_000), tls=False)) as asked:
         yield asked
 
 
@@ -184,6 +184,7 @@ def test_the_nth_request_is_answered_with_a_status(crowd: RawClient, kind: Fault
     ],
 )
 def test_a_connection_breaks(crowd: RawClient, kind: FaultKind, error: type[Exception]) -> None:
+    crowd.http.timeout = httpx.Timeout(30.0, read=2.0 if kind is FaultKind.HANG else 30.0)
     crowd.graph.faults.add(kind, path="/users")
     with pytest.raises(error):
         crowd.get("users?$top=5")
@@ -346,7 +347,7 @@ class Held(AccessTokenProvider):
 async def adapter(client: RawClient) -> AsyncIterator[Callable[[str], Awaitable[bytes | None]]]:
     """Give what fetches a URL's bytes through the SDK's middleware."""
     # The factory puts its own transport around the client's and never closes that one.
-    async with httpx.AsyncHTTPTransport() as inner, httpx.AsyncClient(transport=inner, timeout=5) as plain:
+    async with httpx.AsyncHTTPTransport() as inner, httpx.AsyncClient(transport=inner, timeout=30) as plain:
         http = GraphClientFactory.create_with_default_middleware(client=plain)
         made = GraphRequestAdapter(BearerProvider(Held(client.token)), http)
         made.base_url = f"{client.graph.url}/v1.0"

@@ -28,4 +28,4 @@ def fill(simulator: aws_iam.Simulator, *, users: int = 7, groups: int = 3) -> aw
 
 def settings(**more: Any) -> dict[str, Any]:
     """Return settings that read Identity Center alone fast: pages of two."""
-    return {"page_size": 2, "max_attempts": 1, "read_timeout_seconds": 2.0, "identity_center": {}} | more
+    return {"page_size": 2, "max_attempts": 1, "identity_center": {}} | more

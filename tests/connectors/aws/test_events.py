@@ -42,7 +42,7 @@ def iam() -> Iterator[aws_iam.Simulator]:
 
 
 def given(**more: Any) -> dict[str, Any]:
-    return {"max_attempts": 1, "read_timeout_seconds": 2.0, "events_days": 7, "tables": ["events"]} | more
+    return {"max_attempts": 1, "events_days": 7, "tables": ["events"]} | more
 
 
 def happened(number: int, name: str, source: str = "iam", *, days: float = 1.0, **record: Any) -> dict[str, Any]:

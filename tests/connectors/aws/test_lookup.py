@@ -35,7 +35,7 @@ def key(key_id: str, status: str = "Active") -> dict[str, Any]:
 
 
 def fast(**more: Any) -> dict[str, Any]:
-    return {"page_size": 2, "max_attempts": 1, "read_timeout_seconds": 2.0} | more
+    return {"page_size": 2, "max_attempts": 1} | more
 
 
 def two_accounts(iam: aws_iam.Simulator) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def iam() -> Iterator[aws_iam.Simulator]:
 
 
 def member(**more: Any) -> dict[str, Any]:
-    return {"max_attempts": 1, "read_timeout_seconds": 2.0, "role_name": "reader", "organization": more}
+    return {"max_attempts": 1, "role_name": "reader", "organization": more}
 
 
 async def names(source: Any, table: str = "accounts") -> list[str]:

@@ -38,7 +38,7 @@ def secret(number: int, **more: Any) -> dict[str, Any]:
 
 
 def given(**more: Any) -> dict[str, Any]:
-    return {"max_attempts": 1, "read_timeout_seconds": 2.0, "tables": ["credentials"]} | more
+    return {"max_attempts": 1, "tables": ["credentials"]} | more
 
 
 async def test_secrets_are_credentials_with_their_rotation(iam: aws_iam.Simulator, opened: Opened) -> None:
@@ -112,7 +112,7 @@ def service(name: str, moment: str | None = None, **more: Any) -> dict[str, Any]
 
 
 def access(**more: Any) -> dict[str, Any]:
-    return {"max_attempts": 1, "read_timeout_seconds": 2.0, "tables": ["accounts"], "last_accessed": "services"} | more
+    return {"max_attempts": 1, "tables": ["accounts"], "last_accessed": "services"} | more
 
 
 async def test_the_last_access_is_the_latest_of_all_services_and_the_password(

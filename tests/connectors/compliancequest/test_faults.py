@@ -56,7 +56,7 @@ async def test_an_answer_that_never_ends_is_given_up_and_asked_for_again(
     people(salesforce.org, COUNT)
     salesforce.shrink = 5
     salesforce.faults.add(kind, at=9)
-    pulled = await collected(read_timeout_seconds=1.0, request_timeout_seconds=2.0)
+    pulled = await collected(read_timeout_seconds=3.0, request_timeout_seconds=4.0)
     assert (pulled.status(), pulled.count()) == (Status.COMPLETE, COUNT)
 
 

@@ -72,7 +72,7 @@ def ask(monkeypatch: M) -> Iterator[Callable[[Script], list[str]]]:
 
     def _ask(script: Script) -> list[str]:
         server = Scripted(script)
-        given: Settings = settings(server.url, monkeypatch, timeout_seconds=5)
+        given: Settings = settings(server.url, monkeypatch, timeout_seconds=30)
         client = Client(given, None)
         opened.append((server, client))
         answer = client.page(Search("dc=x", "(cn=*)", ("cn",), 10), None)
@@ -147,7 +147,7 @@ async def test_what_answers_a_sign_in_with_no_ldap_is_an_error_with_a_remedy(mon
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        asked = source(f"ldap://127.0.0.1:{listener.getsockname()[1]}", monkeypatch, timeout_seconds=5)
+        asked = source(f"ldap://127.0.0.1:{listener.getsockname()[1]}", monkeypatch, timeout_seconds=30)
         with pytest.raises(Misbehaved, match="no LDAP"):
             await asked.check()
         found = await asked.reread("00000000-0000-4000-8000-000000000000")

@@ -59,7 +59,7 @@ class RawClient:
 
 
 @contextmanager
-def asking(graph: GraphSimulator, timeout: float = 5.0) -> Iterator[RawClient]:
+def asking(graph: GraphSimulator, timeout: float = 30.0) -> Iterator[RawClient]:
     """Start the simulator and a client of it."""
     with graph:
         trust: ssl.SSLContext | bool = True

@@ -205,7 +205,7 @@ class Here(NamedTuple):
 
 def ended(settings: Settings, delivery: str) -> Delivery:
     deliveries = Deliveries(settings.database_url)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         found = next((one for one in deliveries.all() if one.delivery_id == delivery), None)
         if found is not None and (found.state != "waiting" or found.outcome is not None):

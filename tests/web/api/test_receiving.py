@@ -273,7 +273,7 @@ class TestGithub:
         assert post(local.url, "/hooks/code", content, github(content, delivery="d-2"))[0] == 200
         other = json.dumps({"action": "edited", "record": "C2"}).encode()
         post(local.url, "/hooks/code", other, github(other, delivery="d-3"))  # wakes the worker
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while (found := local.ended("d-1")).state == "waiting" and time.monotonic() < until:
             time.sleep(0.02)
         assert found.outcome is not None

@@ -329,7 +329,7 @@ def test_a_kill_between_the_answer_and_the_work_loses_nothing(tmp_path: Path) ->
         register.free.set()
         process, url = serve(settings)
         try:
-            until = clock.monotonic() + 60
+            until = clock.monotonic() + 120
             while any(one.state == "waiting" for one in deliveries.all()) and clock.monotonic() < until:
                 threading.Event().wait(0.05)
         finally:
@@ -363,7 +363,7 @@ def test_whatever_fails_ends_no_worker(
     monkeypatch.setattr(Deliveries, "resume", once)
     worker = Worker(settings, prepare(settings), deliveries, none_of_ours)
     worker.start()
-    until = clock.monotonic() + 30
+    until = clock.monotonic() + 120
     while deliveries.show("qms", "d").state == "waiting" and clock.monotonic() < until:
         threading.Event().wait(0.02)
     worker.stop()
