@@ -36,7 +36,7 @@ def test_every_case_says_the_same(sail_url: str) -> None:
 
 
 def test_an_estate_has_one_digest(sail_url: str, tmp_path: Path) -> None:
-    engines.assert_one_digest(sail_url, tmp_path)
+    engines.assert_one_digest(sail_url, tmp_path, bundled())
 
 
 @pytest.mark.parametrize("expression", list(engines.EXPRESSIONS))
