@@ -36,9 +36,10 @@ lint: setup
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
 
-# Many tests wait for a server: three at once keep two cores busy. So do packages that are fetched while linters run.
+# Many tests wait for a server: three at once keep two cores busy.
 PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
+# The servers' packages are fetched while the linters compute.
 test: setup
 	@$(MAKE) --no-print-directory --jobs=2 servers lint
 	QUICK=1 $(PYTEST) $(PYTEST_ARGS)

@@ -8,6 +8,7 @@ from functools import partial
 
 from reconciler.collect import ask, close
 from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.log import explained
 from reconciler.run import open_sources
 from reconciler.sdk.connector import Found, LiveAccount, Lookup, PersonKeys, Presence
 from reconciler.settings import Settings
@@ -63,6 +64,5 @@ def reread(settings: Settings, name: str, account_id: str) -> LiveAccount:
     if isinstance(answer, ConfigurationError):
         raise answer
     if isinstance(answer, ReconcilerError):
-        reason = answer.told
-        return LiveAccount(account_id, Presence.NOT_EVALUABLE, reason=reason)
+        return LiveAccount(account_id, Presence.NOT_EVALUABLE, reason=explained(answer))
     return answer

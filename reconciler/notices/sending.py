@@ -12,7 +12,7 @@ import msgspec
 
 from reconciler import clock
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.log import redact
+from reconciler.log import explained, redact
 from reconciler.notices import letters
 from reconciler.notices.addresses import contacts, usable
 from reconciler.notices.hook import Poster
@@ -173,7 +173,7 @@ class _Tally:
         waiting = [entry for entry in entries if entry.state == "waiting"]
         self._counts["waiting"] += len(waiting)
         if waiting:
-            self._errors.append(f"{len(waiting)} notices wait: {error.told}")
+            self._errors.append(f"{len(waiting)} notices wait: {explained(error)}")
 
     def told(self, unaddressed: Sequence[str]) -> Sent:
         return Sent(
@@ -217,7 +217,7 @@ def _mail(settings: Settings, mailer: Mailer, tally: _Tally, notices: Sequence[N
             tally.end(entry, "unknown", f"no answer came after the text was sent: {error}")
         except ReconcilerError as error:
             # The server takes nothing of ours: the others need not try.
-            tally.end(entry, "waiting", error.told)
+            tally.end(entry, "waiting", explained(error))
             tally.left([entries[one.key] for one in notices[position + 1 :]], error)
             return
         else:
@@ -241,7 +241,7 @@ async def _post(
             try:
                 await poster.send(event)
             except ReconcilerError as error:
-                said = error.told
+                said = explained(error)
                 # Tried again with the same id: a receiver that took it tells it by that.
                 tally.end(entry, "waiting", said)
                 if isinstance(error, Refused):

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from reconciler import live
 from reconciler.errors import ReconcilerError, StoreError
 from reconciler.findings import FindingStore
+from reconciler.log import explained
 from reconciler.sdk.connector import Found, LiveAccount, PersonKeys, Presence
 from reconciler.settings import Settings
 from reconciler.snapshot import Snapshot, SnapshotStore
@@ -41,7 +42,7 @@ def together(looks: Iterable[Callable[[], Checked]]) -> Checked:
             checked += look()
         except ReconcilerError as error:
             again = isinstance(error, StoreError) or passes(error)
-            checked += Checked((error.told,), whole=False, again=again)
+            checked += Checked((explained(error),), whole=False, again=again)
     return checked
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from reconciler import clock
 from reconciler.errors import ReconcilerError
-from reconciler.log import redact
+from reconciler.log import explained
 from reconciler.settings import Settings
 from reconciler.web.api.checks import ReadTicket, check
 from reconciler.web.api.deliveries import ATTEMPTS, Deliveries, Delivery, Outcome, State
@@ -46,8 +46,8 @@ def _look(
         outcome, checked = check(settings, endpoint, delivery.body, at=clock.now(), read_ticket=read_ticket)
     except Exception as error:  # noqa: BLE001 - a defect met in one delivery must not keep the others waiting
         _LOG.debug("defect", exc_info=True)
-        _LOG.error("%s %s: defect: %s", delivery.endpoint, delivery.delivery_id, _named(error))
-        outcome, checked = Outcome(said=f"defect: {_named(error)}"), Checked(whole=False, again=True)
+        _LOG.error("%s %s: defect: %s", delivery.endpoint, delivery.delivery_id, explained(error))
+        outcome, checked = Outcome(said=f"defect: {explained(error)}"), Checked(whole=False, again=True)
     return outcome, _state(checked, delivery.attempts)
 
 
@@ -55,10 +55,6 @@ def _state(checked: Checked, attempts: int) -> State:
     if checked.whole:
         return "done"
     return "waiting" if checked.again and attempts < ATTEMPTS else "failed"
-
-
-def _named(error: Exception) -> str:
-    return redact(f"{type(error).__name__}: {error}")
 
 
 class Worker:
@@ -107,7 +103,7 @@ class Worker:
                 _LOG.error("deliveries wait: %s %s", error.message, error.advice)
             except Exception as error:  # noqa: BLE001 - whatever it is, without this thread nobody looks at anything
                 _LOG.debug("defect", exc_info=True)
-                _LOG.error("deliveries wait: defect: %s", _named(error))
+                _LOG.error("deliveries wait: defect: %s", explained(error))
             self._wake.wait(_LOOK_AGAIN)
 
 
